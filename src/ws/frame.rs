@@ -1,0 +1,211 @@
+//! The frame header of RFC 6455, 5.2: its vocabulary, its encoder, and a peek at a buffer.
+
+#![forbid(unsafe_code)]
+
+/// The longest header: two bytes, a 64-bit length and a masking key.
+pub const MAX_HEADER: usize = 14;
+
+/// RFC 6455, 5.5: "All control frames MUST have a payload length of 125 bytes or less".
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// In the first byte: this frame is the last one of its message.
+pub const FIN: u8 = 0x80;
+/// In the first byte: the three bits that are reserved for extensions.
+pub const RSV: u8 = 0x70;
+/// In the first byte: the opcode.
+pub const OPCODE: u8 = 0x0f;
+/// In the second byte: a masking key follows the length.
+pub const MASK: u8 = 0x80;
+/// In the second byte: the length, or one of the two escapes below.
+pub const LENGTH: u8 = 0x7f;
+/// The length is in the next two bytes.
+pub const LENGTH_16: u8 = 126;
+/// The length is in the next eight bytes.
+pub const LENGTH_64: u8 = 127;
+
+/// Which end of the connection we are. RFC 6455, 5.1: frames from the client are masked, frames
+/// from the server are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We opened the connection: we send masked frames and receive unmasked ones.
+    Client,
+    /// We accepted the connection: we send unmasked frames and receive masked ones.
+    Server,
+}
+
+/// What a frame is (RFC 6455, 5.2). The other ten values are reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further fragment of the message that is being sent.
+    Continuation = 0,
+    /// A text message, or its first fragment.
+    Text = 1,
+    /// A binary message, or its first fragment.
+    Binary = 2,
+    /// The last frame of its direction.
+    Close = 8,
+    /// To be answered with a pong that has the same payload.
+    Ping = 9,
+    /// The answer to a ping, or an unsolicited sign of life.
+    Pong = 10,
+}
+
+impl Opcode {
+    /// The opcode in the low four bits of a header's first byte, or `None` if it is reserved.
+    #[inline]
+    pub fn from_first_byte(first: u8) -> Option<Opcode> {
+        match first & OPCODE {
+            0 => Some(Opcode::Continuation),
+            1 => Some(Opcode::Text),
+            2 => Some(Opcode::Binary),
+            8 => Some(Opcode::Close),
+            9 => Some(Opcode::Ping),
+            10 => Some(Opcode::Pong),
+            _ => None,
+        }
+    }
+
+    /// RFC 6455, 5.5: "Control frames are identified by opcodes where the most significant bit of
+    /// the opcode is 1."
+    #[inline]
+    pub fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// An encoded frame header of 2 to [`MAX_HEADER`] bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHeader {
+    bytes: [u8; MAX_HEADER],
+    len: u8,
+}
+
+impl FrameHeader {
+    /// Encodes a header. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
+    /// length". `payload_len` is below 2^63, as the length of everything in memory is.
+    #[inline]
+    pub fn encode(
+        fin: bool,
+        opcode: Opcode,
+        payload_len: u64,
+        mask: Option<[u8; 4]>,
+    ) -> FrameHeader {
+        let mut bytes = [0; MAX_HEADER];
+        bytes[0] = opcode as u8 | if fin { FIN } else { 0 };
+        let mask_bit = if mask.is_some() { MASK } else { 0 };
+        let mut len = match payload_len {
+            0..=125 => {
+                bytes[1] = mask_bit | payload_len as u8;
+                2
+            }
+            126..=0xffff => {
+                bytes[1] = mask_bit | LENGTH_16;
+                bytes[2..4].copy_from_slice(&(payload_len as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                bytes[1] = mask_bit | LENGTH_64;
+                bytes[2..10].copy_from_slice(&payload_len.to_be_bytes());
+                10
+            }
+        };
+        if let Some(key) = mask {
+            bytes[len..len + 4].copy_from_slice(&key);
+            len += 4;
+        }
+        FrameHeader {
+            bytes,
+            len: len as u8,
+        }
+    }
+
+    /// The header as it goes out.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The payload of one control frame: at most [`MAX_CONTROL_PAYLOAD`] bytes, held by value.
+#[derive(Clone, Copy)]
+pub struct ControlPayload {
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+    len: u8,
+}
+
+impl ControlPayload {
+    /// No payload.
+    pub const EMPTY: ControlPayload = ControlPayload {
+        bytes: [0; MAX_CONTROL_PAYLOAD],
+        len: 0,
+    };
+
+    /// The parts one after the other, or `None` if they are too long for a control frame.
+    pub fn concat(parts: &[&[u8]]) -> Option<ControlPayload> {
+        let mut payload = ControlPayload::EMPTY;
+        let mut end = 0;
+        for part in parts {
+            let start = end;
+            end = part.len().checked_add(start)?;
+            payload.bytes.get_mut(start..end)?.copy_from_slice(part);
+        }
+        payload.len = u8::try_from(end).ok()?;
+        Some(payload)
+    }
+
+    /// The bytes of the payload.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// The bytes of the payload, to mask or unmask them.
+    #[inline]
+    pub fn as_mut_bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for ControlPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_bytes().fmt(f)
+    }
+}
+
+impl PartialEq for ControlPayload {
+    fn eq(&self, other: &ControlPayload) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for ControlPayload {}
+
+/// Whether a whole message in one frame lies at the front of the bytes that `role` has received.
+///
+/// A hint for batching and not a check: the decoder still judges the frame when its turn comes.
+#[inline]
+pub fn whole_message_at(front: &[u8], role: Role) -> bool {
+    let &[first, second, ref rest @ ..] = front else {
+        return false;
+    };
+    if first & FIN == 0 || !matches!(first & OPCODE, 1 | 2) {
+        return false;
+    }
+    let (length, extension) = match second & LENGTH {
+        LENGTH_16 => match rest.first_chunk() {
+            Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
+            None => return false,
+        },
+        LENGTH_64 => match rest.first_chunk() {
+            Some(bytes) => (u64::from_be_bytes(*bytes), 8),
+            None => return false,
+        },
+        short => (u64::from(short), 0),
+    };
+    let key = match role {
+        Role::Client => 0,
+        Role::Server => 4,
+    };
+    (rest.len() as u64).checked_sub(extension + key) >= Some(length)
+}

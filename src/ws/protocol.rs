@@ -1,0 +1,348 @@
+//! The inbound half of a connection: bytes in, frames and violations out.
+//!
+//! The decoder sees the bytes that have arrived, and never keeps any: it reads headers and
+//! control frames at the front of a buffer that belongs to somebody else, and then unmasks the
+//! payload of data frames on its way to where the user wants it. It allocates nothing, whatever a
+//! header claims.
+//!
+//! ```text
+//!   next ──▶ Need        read more, call next again
+//!        ──▶ Ping, Pong, Close
+//!        ──▶ Data ──▶ payload_* until payload_left is 0 ──▶ end_of_frame ──▶ next
+//! ```
+
+#![forbid(unsafe_code)]
+
+use super::close::{self, CloseReason};
+use super::frame::{
+    ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, Opcode, RSV, Role,
+};
+use super::mask;
+use super::utf8::Utf8;
+
+pub use super::close::Violation;
+
+/// What stands at the front of the received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Not enough to say: so many bytes must be at the front in all. What is there is good so far.
+    Need(usize),
+    /// The header of a data frame: `payload_left()` bytes of payload follow it, possibly none.
+    Data {
+        /// The bytes to drop from the front.
+        consumed: usize,
+    },
+    /// A whole ping.
+    Ping {
+        /// The bytes to drop from the front.
+        consumed: usize,
+        /// To be sent back in a pong.
+        payload: ControlPayload,
+    },
+    /// A whole pong.
+    Pong {
+        /// The bytes to drop from the front.
+        consumed: usize,
+    },
+    /// A whole close frame: nothing comes after it.
+    Close {
+        /// The bytes to drop from the front.
+        consumed: usize,
+        /// The code, or 0 if there is none.
+        code: u16,
+        /// UTF-8 of at most 123 bytes.
+        reason: ControlPayload,
+    },
+}
+
+/// The state of the inbound half between two calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder {
+    /// Payload of the current data frame that was not handed over yet.
+    left: u64,
+    /// Set once the connection has failed or the close frame was seen: the answer to every
+    /// further call.
+    finished: Option<&'static Violation>,
+    /// The current data frame's masking key, if its sender is a client.
+    key: [u8; 4],
+    /// Position within the current data frame's payload, modulo 256 and therefore modulo 4.
+    position: u8,
+    role: Role,
+    /// The current data frame is the last one of its message.
+    fin: bool,
+    /// A message has begun and not ended.
+    open: bool,
+    /// The current message, or the last one, is text.
+    text: bool,
+    utf8: Utf8,
+}
+
+// Every connection has one, and an idle one has little else.
+const _: () = assert!(size_of::<Decoder>() <= 32);
+
+/// How much discarded text is unmasked at a time: small, for it lies on a coroutine's stack.
+const SKIP_CHUNK: usize = 256;
+
+impl Decoder {
+    /// The inbound half of a connection on which we are `role`, before the first frame.
+    pub fn new(role: Role) -> Decoder {
+        Decoder {
+            left: 0,
+            finished: None,
+            key: [0; 4],
+            position: 0,
+            role,
+            fin: false,
+            open: false,
+            text: false,
+            utf8: Utf8::default(),
+        }
+    }
+
+    /// Reads a frame header, and the payload too if it is a control frame. To be called between
+    /// payloads, with all the bytes that are there.
+    ///
+    /// A violation is reported from as few bytes as show it. After a violation and after the close
+    /// frame the connection is over, and every further call fails.
+    #[inline]
+    pub fn next(&mut self, front: &[u8]) -> Result<Next, Violation> {
+        debug_assert_eq!(self.left, 0, "payload is still to be taken");
+        if let Some(violation) = self.finished {
+            return Err(*violation);
+        }
+        let next = self.frame(front);
+        next.map_err(|violation| self.fail(violation))
+    }
+
+    /// The payload of the current data frame that is still to be taken.
+    #[inline]
+    pub fn payload_left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether the current message is text. Keeps its answer until the next message begins.
+    #[inline]
+    pub fn message_is_text(&self) -> bool {
+        self.text
+    }
+
+    /// Takes payload from the receive buffer `src` to `dst` in the user's memory. Both are of the
+    /// same length, which is at most `payload_left()`.
+    #[inline]
+    pub fn payload_copy(&mut self, dst: &mut [u8], src: &[u8]) -> Result<(), Violation> {
+        match self.role {
+            Role::Server => mask::mask_copy(dst, src, self.key, usize::from(self.position)),
+            Role::Client => dst.copy_from_slice(src),
+        }
+        self.advance(dst.len());
+        self.validate(dst)
+    }
+
+    /// Takes payload that was received straight into the user's memory: at most `payload_left()`
+    /// bytes.
+    #[inline]
+    pub fn payload_in_place(&mut self, buf: &mut [u8]) -> Result<(), Violation> {
+        if self.role == Role::Server {
+            mask::mask_in_place(buf, self.key, usize::from(self.position));
+        }
+        self.advance(buf.len());
+        self.validate(buf)
+    }
+
+    /// Takes payload that nobody wants: at most `payload_left()` bytes. Text is still validated,
+    /// for what the peer may send does not depend on who reads it.
+    pub fn payload_skip(&mut self, src: &[u8]) -> Result<(), Violation> {
+        if !self.text || self.role == Role::Client {
+            self.advance(src.len());
+            return self.validate(src);
+        }
+        let mut chunk = [0; SKIP_CHUNK];
+        for src in src.chunks(SKIP_CHUNK) {
+            self.payload_copy(&mut chunk[..src.len()], src)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the current data frame, whose payload has been taken: says whether it ended the
+    /// message too.
+    #[inline]
+    pub fn end_of_frame(&mut self) -> Result<bool, Violation> {
+        debug_assert_eq!(self.left, 0, "payload is still to be taken");
+        if let Some(violation) = self.finished {
+            return Err(*violation);
+        }
+        if !self.fin {
+            return Ok(false);
+        }
+        // RFC 6455, 8.1; a fragment may end inside a character (5.6), a message may not.
+        if self.utf8.finish().is_err() {
+            return Err(self.fail(&TEXT_CUT_SHORT));
+        }
+        self.open = false;
+        Ok(true)
+    }
+
+    #[inline]
+    fn frame(&mut self, front: &[u8]) -> Result<Next, &'static Violation> {
+        let Some(&first) = front.first() else {
+            return Ok(Next::Need(2));
+        };
+        // RFC 6455, 5.2: "MUST be 0 unless an extension is negotiated".
+        if first & RSV != 0 {
+            return Err(&RESERVED_BITS);
+        }
+        // RFC 6455, 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the
+        // WebSocket Connection_."
+        let opcode = Opcode::from_first_byte(first).ok_or(&RESERVED_OPCODE)?;
+        let fin = first & FIN != 0;
+        match opcode {
+            // RFC 6455, 5.4: a fragment continues a message, and "the fragments of one message
+            // MUST NOT be interleaved between the fragments of another message".
+            Opcode::Continuation if !self.open => return Err(&NOTHING_TO_CONTINUE),
+            Opcode::Text | Opcode::Binary if self.open => return Err(&MESSAGE_IN_MESSAGE),
+            // RFC 6455, 5.5: control frames "MUST NOT be fragmented".
+            Opcode::Close | Opcode::Ping | Opcode::Pong if !fin => {
+                return Err(&CONTROL_FRAGMENTED);
+            }
+            _ => {}
+        }
+
+        let Some(&second) = front.get(1) else {
+            return Ok(Next::Need(2));
+        };
+        // RFC 6455, 5.1: a server closes the connection on an unmasked frame, and a client on a
+        // masked one.
+        let (masked, key_len) = match self.role {
+            Role::Server => (true, 4),
+            Role::Client => (false, 0),
+        };
+        if (second & MASK != 0) != masked {
+            return Err(match self.role {
+                Role::Server => &UNMASKED,
+                Role::Client => &MASKED,
+            });
+        }
+        let length = second & LENGTH;
+        if opcode.is_control() {
+            return self.control(opcode, usize::from(length), key_len, front);
+        }
+
+        // RFC 6455, 5.2: a sender must use the shortest form of the length. A longer one is
+        // tolerated here, as is customary: its meaning is plain.
+        let (left, key_at) = match length {
+            LENGTH_16 => match front[2..].first_chunk() {
+                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 4),
+                None => return Ok(Next::Need(4 + key_len)),
+            },
+            LENGTH_64 => {
+                // RFC 6455, 5.2: "the most significant bit MUST be 0".
+                if front.get(2).is_some_and(|top| top & 0x80 != 0) {
+                    return Err(&LENGTH_TOP_BIT);
+                }
+                match front[2..].first_chunk() {
+                    Some(bytes) => (u64::from_be_bytes(*bytes), 10),
+                    None => return Ok(Next::Need(10 + key_len)),
+                }
+            }
+            short => (u64::from(short), 2),
+        };
+        if masked {
+            match front[key_at..].first_chunk() {
+                Some(key) => self.key = *key,
+                None => return Ok(Next::Need(key_at + key_len)),
+            }
+        }
+        self.left = left;
+        self.position = 0;
+        self.fin = fin;
+        self.open = true;
+        if opcode != Opcode::Continuation {
+            self.text = opcode == Opcode::Text;
+        }
+        Ok(Next::Data {
+            consumed: key_at + key_len,
+        })
+    }
+
+    /// A control frame, whose length fits in the second byte or breaks the rule.
+    fn control(
+        &mut self,
+        opcode: Opcode,
+        length: usize,
+        key_len: usize,
+        front: &[u8],
+    ) -> Result<Next, &'static Violation> {
+        // RFC 6455, 5.5.
+        if length > MAX_CONTROL_PAYLOAD {
+            return Err(&CONTROL_TOO_LONG);
+        }
+        let consumed = 2 + key_len + length;
+        let Some(frame) = front.get(..consumed) else {
+            return Ok(Next::Need(consumed));
+        };
+        if opcode == Opcode::Pong {
+            return Ok(Next::Pong { consumed });
+        }
+        let (header, payload) = frame.split_at(2 + key_len);
+        let mut payload = ControlPayload::concat(&[payload]).ok_or(&CONTROL_TOO_LONG)?;
+        if let Some(key) = header[2..].first_chunk() {
+            mask::mask_in_place(payload.as_mut_bytes(), *key, 0);
+        }
+        if opcode == Opcode::Ping {
+            return Ok(Next::Ping { consumed, payload });
+        }
+        let CloseReason { code, reason } = close::parse_payload(payload.as_bytes())?;
+        let reason = ControlPayload::concat(&[reason]).ok_or(&CONTROL_TOO_LONG)?;
+        // RFC 6455, 5.5.1: no more frames come after it.
+        self.finished = Some(&AFTER_CLOSE);
+        Ok(Next::Close {
+            consumed,
+            code,
+            reason,
+        })
+    }
+
+    #[inline]
+    fn advance(&mut self, taken: usize) {
+        debug_assert!(taken as u64 <= self.left, "more than the frame's payload");
+        self.left = self.left.saturating_sub(taken as u64);
+        self.position = self.position.wrapping_add(taken as u8);
+    }
+
+    /// RFC 6455, 8.1, for a piece of unmasked payload.
+    #[inline]
+    fn validate(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        if let Some(violation) = self.finished {
+            return Err(*violation);
+        }
+        if self.text && self.utf8.push(piece).is_err() {
+            return Err(self.fail(&TEXT_NOT_UTF8));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn fail(&mut self, violation: &'static Violation) -> Violation {
+        self.finished = Some(violation);
+        *violation
+    }
+}
+
+static RESERVED_BITS: Violation = Violation::protocol("RFC 6455, 5.2: reserved bits set");
+static RESERVED_OPCODE: Violation = Violation::protocol("RFC 6455, 5.2: reserved opcode");
+static LENGTH_TOP_BIT: Violation = Violation::protocol("RFC 6455, 5.2: length of 2^63 or more");
+static UNMASKED: Violation = Violation::protocol("RFC 6455, 5.1: unmasked frame from a client");
+static MASKED: Violation = Violation::protocol("RFC 6455, 5.1: masked frame from a server");
+static NOTHING_TO_CONTINUE: Violation =
+    Violation::protocol("RFC 6455, 5.4: continuation frame with nothing to continue");
+static MESSAGE_IN_MESSAGE: Violation =
+    Violation::protocol("RFC 6455, 5.4: new message inside a fragmented one");
+static CONTROL_FRAGMENTED: Violation =
+    Violation::protocol("RFC 6455, 5.5: fragmented control frame");
+static CONTROL_TOO_LONG: Violation =
+    Violation::protocol("RFC 6455, 5.5: control frame longer than 125 bytes");
+static AFTER_CLOSE: Violation = Violation::protocol("RFC 6455, 5.5.1: frame after the close frame");
+static TEXT_NOT_UTF8: Violation =
+    Violation::payload("RFC 6455, 8.1: text message that is not UTF-8");
+static TEXT_CUT_SHORT: Violation =
+    Violation::payload("RFC 6455, 8.1: text message that ends inside a UTF-8 sequence");
