@@ -77,7 +77,8 @@ impl Opcode {
 /// An encoded frame header of 2 to [`MAX_HEADER`] bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameHeader {
-    bytes: [u8; MAX_HEADER],
+    /// [`MAX_HEADER`] bytes and two that are never used.
+    bytes: [u8; 16],
     len: u8,
 }
 
@@ -91,32 +92,32 @@ impl FrameHeader {
         payload_len: u64,
         mask: Option<[u8; 4]>,
     ) -> FrameHeader {
-        let mut bytes = [0; MAX_HEADER];
-        bytes[0] = opcode as u8 | if fin { FIN } else { 0 };
-        let mask_bit = if mask.is_some() { MASK } else { 0 };
+        // Gathered in a register and stored at once: the header is about to be copied, and a load
+        // that spans several fresh stores stalls. The first byte is the least significant one.
+        let mut header = u128::from(opcode as u8 | if fin { FIN } else { 0 });
         let mut len = match payload_len {
             0..=125 => {
-                bytes[1] = mask_bit | payload_len as u8;
+                header |= u128::from(payload_len) << 8;
                 2
             }
             126..=0xffff => {
-                bytes[1] = mask_bit | LENGTH_16;
-                bytes[2..4].copy_from_slice(&(payload_len as u16).to_be_bytes());
+                let network_order = u16::from_le_bytes((payload_len as u16).to_be_bytes());
+                header |= u128::from(LENGTH_16) << 8 | u128::from(network_order) << 16;
                 4
             }
             _ => {
-                bytes[1] = mask_bit | LENGTH_64;
-                bytes[2..10].copy_from_slice(&payload_len.to_be_bytes());
+                let network_order = u64::from_le_bytes(payload_len.to_be_bytes());
+                header |= u128::from(LENGTH_64) << 8 | u128::from(network_order) << 16;
                 10
             }
         };
         if let Some(key) = mask {
-            bytes[len..len + 4].copy_from_slice(&key);
+            header |= u128::from(MASK) << 8 | u128::from(u32::from_le_bytes(key)) << (8 * len);
             len += 4;
         }
         FrameHeader {
-            bytes,
-            len: len as u8,
+            bytes: header.to_le_bytes(),
+            len,
         }
     }
 

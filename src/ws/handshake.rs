@@ -258,8 +258,8 @@ pub fn parse_request(head: &[u8]) -> Result<Request<'_>, Refusal> {
         } else if field.is("Transfer-Encoding")
             || (field.is("Content-Length") && field.value != b"0")
         {
-            // RFC 9110, 7.8: a request is received whole before the protocol changes. Else its
-            // body, which a script in a browser may choose, would be taken for frames.
+            // RFC 9110, 7.8: a request is received whole before the protocol changes. Here its
+            // body would be taken for frames.
             return Err(Malformed("RFC 9110, 7.8: request with a body").into());
         } else {
             upgrade.look_at(&field);

@@ -1,9 +1,13 @@
 //! Masking (RFC 6455, 5.3): byte `i` of the payload is XORed with byte `i` mod 4 of the key.
 //!
 //! A piece may begin anywhere in a payload and anywhere in memory. The key is turned to the
-//! piece's position once; then whole blocks go through unaligned loads and stores, and the last
-//! block overlaps the one before it, so that there is neither a prologue nor a loop over odd
-//! bytes.
+//! piece's position once. Then blocks go through unaligned loads and stores, and the last block
+//! overlaps the one before it, so that there is neither a prologue nor a loop over odd bytes.
+//!
+//! The compiler makes vector code of this. Wider vectors, chosen at run time, would save 4 ns a
+//! kilobyte: less than the kernel's copying of the same kilobyte varies by.
+
+#![forbid(unsafe_code)]
 
 /// Masks or unmasks a piece of a payload where it lies. `offset` is the position of its first
 /// byte within the payload; only its value modulo 4 matters.
@@ -17,7 +21,8 @@ pub fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
             }
         }
         4..8 => blocks_in_place::<4>(buf, key),
-        8..32 => blocks_in_place::<8>(buf, key),
+        8..16 => blocks_in_place::<8>(buf, key),
+        16..32 => blocks_in_place::<16>(buf, key),
         _ => blocks_in_place::<32>(buf, key),
     }
 }
@@ -35,7 +40,8 @@ pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
             }
         }
         4..8 => blocks_copy::<4>(dst, src, key),
-        8..32 => blocks_copy::<8>(dst, src, key),
+        8..16 => blocks_copy::<8>(dst, src, key),
+        16..32 => blocks_copy::<16>(dst, src, key),
         _ => blocks_copy::<32>(dst, src, key),
     }
 }
@@ -50,38 +56,39 @@ fn turn(key: [u8; 4], offset: usize) -> [u8; 4] {
 
 #[inline(always)]
 fn xor<const N: usize>(block: &[u8; N], key: [u8; 4]) -> [u8; N] {
-    std::array::from_fn(|i| block[i] ^ key[i % 4])
+    let mut block = *block;
+    for word in block.as_chunks_mut::<4>().0 {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    }
+    block
 }
 
-/// Masks a piece of at least `N` bytes.
+/// Masks a piece of at least `N` bytes, `N` being a multiple of 4.
 #[inline(always)]
 fn blocks_in_place<const N: usize>(buf: &mut [u8], key: [u8; 4]) {
     let start = buf.len() - N;
-    // The last block is read before the others are written: it overlaps them.
-    let Some(last) = buf
+    // Read before the others are written: it overlaps them.
+    let last = buf
         .last_chunk::<N>()
-        .map(|last| xor(last, turn(key, start)))
-    else {
-        return;
-    };
-    let (blocks, _) = buf[..start.next_multiple_of(N)].as_chunks_mut::<N>();
-    for block in blocks {
+        .map(|last| xor(last, turn(key, start)));
+    for block in buf[..start.next_multiple_of(N)].as_chunks_mut::<N>().0 {
         *block = xor(block, key);
     }
-    buf[start..].copy_from_slice(&last);
+    if let (Some(block), Some(last)) = (buf.last_chunk_mut::<N>(), last) {
+        *block = last;
+    }
 }
 
-/// Masks a piece of at least `N` bytes.
+/// Masks a piece of at least `N` bytes, `N` being a multiple of 4.
 #[inline(always)]
 fn blocks_copy<const N: usize>(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
     let start = src.len() - N;
     let end = start.next_multiple_of(N);
-    let (to, _) = dst[..end].as_chunks_mut::<N>();
-    let (from, _) = src[..end].as_chunks::<N>();
-    for (to, from) in to.iter_mut().zip(from) {
+    let to = dst[..end].as_chunks_mut::<N>().0;
+    for (to, from) in to.iter_mut().zip(src[..end].as_chunks::<N>().0) {
         *to = xor(from, key);
     }
-    if let Some(last) = src.last_chunk::<N>() {
-        dst[start..].copy_from_slice(&xor(last, turn(key, start)));
+    if let (Some(to), Some(from)) = (dst.last_chunk_mut::<N>(), src.last_chunk::<N>()) {
+        *to = xor(from, turn(key, start));
     }
 }

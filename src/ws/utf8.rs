@@ -15,7 +15,7 @@ pub struct Invalid {
 }
 
 /// Up to this length a plain test for ASCII costs less than the call of the vector code.
-const SHORT: usize = 64;
+const SHORT: usize = 256;
 
 /// A validator between two pieces: what it remembers is the beginning of a sequence of which the
 /// rest is still to come.
@@ -31,7 +31,7 @@ impl Utf8 {
     /// place, even if its sequence is not complete: `ED A0`, `F4 90`, `E0 80` or `F5`.
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Invalid> {
-        if self.carried == 0 && piece.len() <= SHORT && piece.is_ascii() {
+        if self.carried == 0 && piece.len() <= SHORT && is_ascii(piece) {
             return Ok(());
         }
         self.push_any(piece)
@@ -92,4 +92,18 @@ impl Utf8 {
         }
         Ok(piece.len())
     }
+}
+
+/// Whether all bytes are ASCII, for short input: by whole words of which the last may overlap the
+/// one before it, since a loop over the odd bytes would cost more than all the rest.
+#[inline]
+fn is_ascii(piece: &[u8]) -> bool {
+    let (words, _) = piece.as_chunks::<8>();
+    let Some(last) = piece.last_chunk::<8>() else {
+        return piece.is_ascii();
+    };
+    let bits = words.iter().fold(u64::from_ne_bytes(*last), |bits, word| {
+        bits | u64::from_ne_bytes(*word)
+    });
+    bits & 0x8080_8080_8080_8080 == 0
 }
