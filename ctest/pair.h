@@ -1,0 +1,122 @@
+/* Connected sockets: both ends ours, or ours against a plain descriptor that stands for a foreign peer. */
+
+#ifndef PAIR_H
+#define PAIR_H
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <libdill.h>
+
+#include "test.h"
+
+/* A listener on a port of 127.0.0.1 that the kernel chose; its address goes to *addr. */
+static inline int listen_somewhere(struct ipaddr *addr) {
+    int s;
+    CHECK_INT(ipaddr_local(addr, "127.0.0.1", 0, 0), 0);
+    s = tcp_listen(addr, 10);
+    CHECK(s >= 0);
+    return s;
+}
+
+static inline void make_tcp_pair(int s[2]) {
+    struct ipaddr addr;
+    int listener = listen_somewhere(&addr);
+    s[0] = tcp_connect(&addr, now() + 5000);
+    CHECK(s[0] >= 0);
+    s[1] = tcp_accept(listener, NULL, now() + 5000);
+    CHECK(s[1] >= 0);
+    CHECK_INT(hclose(listener), 0);
+}
+
+static inline void make_ipc_pair(int s[2]) { CHECK_INT(ipc_pair(s), 0); }
+
+/* For tests that hold for every kind of stream. */
+static void (*const make_stream_pair[])(int s[2]) = {make_tcp_pair, make_ipc_pair};
+#define EACH_STREAM(S) \
+    for (size_t each_ = 0; each_ != 2 && (make_stream_pair[each_](S), 1); ++each_)
+
+static inline void set_receive_limit(int fd) {
+    struct timeval limit = {5, 0};
+    CHECK_INT(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+}
+
+/* A plain, blocking TCP descriptor connected to the address. */
+static inline int raw_connect(const struct ipaddr *addr) {
+    int fd = socket(ipaddr_family(addr), SOCK_STREAM, 0);
+    int on = 1;
+    CHECK(fd >= 0);
+    CHECK_INT(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+    CHECK_INT(connect(fd, ipaddr_sockaddr(addr), (socklen_t)ipaddr_len(addr)), 0);
+    set_receive_limit(fd);
+    return fd;
+}
+
+static inline void make_tcp_and_raw(int *s, int *fd) {
+    struct ipaddr addr;
+    int listener = listen_somewhere(&addr);
+    *fd = raw_connect(&addr);
+    *s = tcp_accept(listener, NULL, now() + 5000);
+    CHECK(*s >= 0);
+    CHECK_INT(hclose(listener), 0);
+}
+
+static inline void make_ipc_and_raw(int *s, int *fd) {
+    int fds[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    set_receive_limit(fds[1]);
+    *s = ipc_fromfd(fds[0]);
+    CHECK(*s >= 0);
+    *fd = fds[1];
+}
+
+static inline void raw_send(int fd, const void *buf, size_t len) {
+    CHECK_INT(send(fd, buf, len, MSG_NOSIGNAL), len);
+}
+
+/* Receives exactly len bytes. The yield lets the library send what it may have gathered. */
+static inline void raw_recv(int fd, void *buf, size_t len) {
+    CHECK_INT(yield(), 0);
+    if (len) CHECK_INT(recv(fd, buf, len, MSG_WAITALL), len);
+}
+
+/* The bytes that have arrived by now, without waiting; -1 if the connection was reset, 0 at its end. */
+static inline ssize_t raw_peek(int fd, void *buf, size_t len) {
+    CHECK_INT(yield(), 0);
+    return recv(fd, buf, len, MSG_DONTWAIT | MSG_PEEK);
+}
+
+/* Nothing has been sent to the plain peer, and the connection is still open. */
+#define CHECK_RAW_SILENT(FD) \
+    do { \
+        char silent_[64]; \
+        CHECK_ERR(raw_peek(FD, silent_, sizeof(silent_)), -1, EAGAIN); \
+    } while (0)
+
+/* The plain peer sees an orderly end of the stream, with nothing in front of it. */
+#define CHECK_RAW_END(FD) \
+    do { \
+        char end_[64]; \
+        CHECK_INT(yield(), 0); \
+        CHECK_INT(recv(FD, end_, sizeof(end_), 0), 0); \
+    } while (0)
+
+/* Fills the send buffer of a handle until nothing more goes out; poisons its sending half. */
+static inline void fill_stream(int s) {
+    static char block[65536];
+    while (bsend(s, block, sizeof(block), now() + 20) == 0) continue;
+    CHECK_INT(errno, ETIMEDOUT);
+}
+
+/* Descriptors of this process that are open. */
+static inline int open_descriptors(void) {
+    int count = 0, fd;
+    for (fd = 0; fd != 1024; ++fd)
+        if (fcntl(fd, F_GETFD) >= 0) ++count;
+    return count;
+}
+
+#endif
