@@ -1,0 +1,102 @@
+//! Masking against the loop of RFC 6455, 5.3.
+
+use super::{KEY, Random};
+use crate::ws::mask::{mask_copy, mask_in_place};
+
+/// "Octet i of the transformed data is the XOR of octet i of the original data with octet at index
+/// i modulo 4 of the masking key."
+fn naive(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
+    let masked = payload.iter().enumerate();
+    masked
+        .map(|(i, byte)| byte ^ key[(i + offset) % 4])
+        .collect()
+}
+
+#[test]
+fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
+    let mut random = Random::new(1);
+    let source: Vec<u8> = (0..512).map(|_| random.next() as u8).collect();
+    for len in 0..=300 {
+        for offset in 0..4 {
+            let expected = naive(&source[64..64 + len], KEY, offset);
+            for alignment in 0..64 {
+                let place = alignment..alignment + len;
+                let mut buffer = [0xaa; 400];
+
+                buffer[place.clone()].copy_from_slice(&source[64..64 + len]);
+                mask_in_place(&mut buffer[place.clone()], KEY, offset);
+                assert_eq!(
+                    buffer[place.clone()],
+                    expected,
+                    "{len} {offset} {alignment}"
+                );
+                buffer[place.clone()].fill(0xaa);
+                assert_eq!(
+                    buffer, [0xaa; 400],
+                    "wrote outside: {len} {offset} {alignment}"
+                );
+
+                // The source at another alignment than the destination.
+                let from = &source[64..64 + len];
+                mask_copy(&mut buffer[place.clone()], from, KEY, offset);
+                assert_eq!(
+                    buffer[place.clone()],
+                    expected,
+                    "{len} {offset} {alignment}"
+                );
+                buffer[place].fill(0xaa);
+                assert_eq!(
+                    buffer, [0xaa; 400],
+                    "wrote outside: {len} {offset} {alignment}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_reads_from_every_alignment() {
+    let source: Vec<u8> = (0..=255).cycle().take(512).collect();
+    for alignment in 0..64 {
+        for len in [0, 1, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 300] {
+            let from = &source[alignment..alignment + len];
+            let mut to = vec![0; len];
+            mask_copy(&mut to, from, KEY, 3);
+            assert_eq!(to, naive(from, KEY, 3), "{alignment} {len}");
+        }
+    }
+}
+
+#[test]
+fn only_the_offset_modulo_four_matters() {
+    for offset in [4, 5, 255, 256, 65537, usize::MAX - 1, usize::MAX] {
+        let mut far = *b"a payload of 26 characters";
+        let mut near = far;
+        mask_in_place(&mut far, KEY, offset);
+        mask_in_place(&mut near, KEY, offset % 4);
+        assert_eq!(far, near, "{offset}");
+    }
+}
+
+#[test]
+fn pieces_are_masked_like_the_whole() {
+    let mut random = Random::new(2);
+    let payload: Vec<u8> = (0..5000).map(|_| random.next() as u8).collect();
+    let whole = naive(&payload, KEY, 0);
+    for _ in 0..300 {
+        let mut pieces = payload.clone();
+        let mut start = 0;
+        while start < pieces.len() {
+            let end = (start + random.below(200)).min(pieces.len());
+            mask_in_place(&mut pieces[start..end], KEY, start);
+            start = end;
+        }
+        assert_eq!(pieces, whole);
+    }
+}
+
+#[test]
+#[should_panic]
+fn a_copy_between_different_lengths_is_a_bug_of_the_caller() {
+    mask_copy(&mut [0; 5], &[0; 6], KEY, 0);
+}
