@@ -5,4 +5,5 @@ pub mod frame;
 pub mod handshake;
 pub mod mask;
 pub mod protocol;
+pub mod sock;
 pub mod utf8;

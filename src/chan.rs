@@ -1,0 +1,334 @@
+//! Channels: two ends, two directions, no buffer. Bytes go from the sender's memory to the
+//! receiver's at the moment the second of the two arrives.
+
+use crate::error::{Errno, Result};
+use crate::memory::try_box;
+use crate::object::{self, Kind, Ref};
+use crate::rt::context::Context;
+use crate::rt::handle;
+use crate::rt::list::List;
+use crate::rt::wait::{Clause, Source};
+use core::cell::Cell;
+use core::ffi::{c_int, c_void};
+use core::ptr::{self, NonNull};
+
+/// `op` of a clause that sends.
+pub const CHSEND: c_int = 1;
+/// `op` of a clause that receives.
+pub const CHRECV: c_int = 2;
+
+/// A clause of `choose`, as C passes it.
+#[repr(C)]
+pub struct ChClause {
+    /// `CHSEND` or `CHRECV`.
+    pub op: c_int,
+    /// An end of a channel.
+    pub ch: c_int,
+    /// The message: read when sending, written when receiving.
+    pub val: *mut c_void,
+    /// Its size in bytes.
+    pub len: usize,
+}
+
+/// One direction of a channel. Both lists are in order of arrival; both are in use at once only
+/// when a single `choose` stands in both.
+struct Direction {
+    receivers: List,
+    senders: List,
+    done: Cell<bool>,
+}
+
+impl Direction {
+    const fn new() -> Direction {
+        Direction { receivers: List::new(), senders: List::new(), done: Cell::new(false) }
+    }
+
+    fn list(&self, role: Role) -> &List {
+        match role {
+            Role::Send => &self.senders,
+            Role::Receive => &self.receivers,
+        }
+    }
+
+    /// Resumes everybody with EPIPE, receivers first.
+    fn release(&self, context: &Context) {
+        for list in [&self.receivers, &self.senders] {
+            while !list.is_empty() {
+                // SAFETY: a linked waiter is alive; firing it unlinks it.
+                context.fire(unsafe { Clause::from_link(list.front()) }, Some(Errno::EPIPE));
+            }
+        }
+    }
+}
+
+struct Channel {
+    /// `directions[i]` carries what end `i` sends.
+    directions: [Direction; 2],
+    open_handles: Cell<u8>,
+    ends: Cell<u8>,
+}
+
+/// The body of a handle: one end of a channel.
+pub struct End {
+    channel: NonNull<Channel>,
+    index: usize,
+}
+
+static TYPE: u8 = 0;
+
+impl Kind for End {
+    type Vfs = ();
+    const VFS: () = ();
+
+    fn type_id() -> *const c_void {
+        (&raw const TYPE).cast()
+    }
+
+    /// Closing one end is silent; closing the second one releases all who wait.
+    fn close(this: &Ref<End>) {
+        let Ok(context) = Context::get() else { return };
+        let channel = this.channel();
+        channel.open_handles.set(channel.open_handles.get() - 1);
+        if channel.open_handles.get() == 0 {
+            // What end 0 receives comes first, and that is what end 1 sends.
+            channel.directions[1].release(context);
+            channel.directions[0].release(context);
+        }
+    }
+}
+
+impl End {
+    fn channel(&self) -> &Channel {
+        // SAFETY: the channel lives as long as one of its ends.
+        unsafe { self.channel.as_ref() }
+    }
+
+    fn direction(&self, role: Role) -> &Direction {
+        let from = match role {
+            Role::Send => self.index,
+            Role::Receive => 1 - self.index,
+        };
+        &self.channel().directions[from]
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let left = self.channel().ends.get() - 1;
+        self.channel().ends.set(left);
+        if left == 0 {
+            // SAFETY: made by `try_box`, and this was the last end.
+            drop(unsafe { Box::from_raw(self.channel.as_ptr()) });
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Send,
+    Receive,
+}
+
+impl Role {
+    fn other(self) -> Role {
+        match self {
+            Role::Send => Role::Receive,
+            Role::Receive => Role::Send,
+        }
+    }
+}
+
+/// Someone with a message, or with room for one. Lives on the waiter's stack.
+#[repr(C)]
+struct Party {
+    clause: Clause,
+    value: *mut u8,
+    len: usize,
+}
+
+/// Makes a channel. ECANCELED, ENOMEM.
+pub fn make() -> Result<[c_int; 2]> {
+    let channel = try_box(Channel {
+        directions: [Direction::new(), Direction::new()],
+        open_handles: Cell::new(2),
+        ends: Cell::new(2),
+    })?;
+    let channel = NonNull::from(Box::leak(channel));
+    let second = End { channel, index: 1 };
+    let first = object::make(End { channel, index: 0 })?;
+    match object::make(second) {
+        Ok(second) => Ok([first, second]),
+        Err(error) => {
+            handle::close(first)?;
+            Err(error)
+        }
+    }
+}
+
+/// Ends what an end sends: it fails with EPIPE from now on, for both sides and all who wait.
+pub fn done(handle: c_int) -> Result<()> {
+    let context = Context::get()?;
+    let end = object::find::<End>(handle)?;
+    let direction = end.direction(Role::Send);
+    if direction.done.replace(true) {
+        return Err(Errno::EPIPE);
+    }
+    direction.release(context);
+    Ok(())
+}
+
+/// Sends one message.
+///
+/// # Safety
+/// `value` is readable for `len` bytes.
+pub unsafe fn send(handle: c_int, value: *const c_void, len: usize, deadline: i64) -> Result<()> {
+    // SAFETY: by contract; a sender's value is only read.
+    unsafe { exchange(handle, Role::Send, value.cast_mut(), len, deadline) }
+}
+
+/// Receives one message.
+///
+/// # Safety
+/// `value` is writable for `len` bytes.
+pub unsafe fn recv(handle: c_int, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
+    // SAFETY: by contract.
+    unsafe { exchange(handle, Role::Receive, value, len, deadline) }
+}
+
+unsafe fn exchange(handle: c_int, role: Role, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    let end = object::find::<End>(handle)?;
+    if value.is_null() && len > 0 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: by contract.
+    if let Some(outcome) = unsafe { meet(context, &end, role, value.cast(), len) } {
+        return outcome;
+    }
+    if deadline == 0 {
+        return Err(Errno::ETIMEDOUT);
+    }
+    let party = Party { clause: Clause::new(0, Source::List), value: value.cast(), len };
+    // SAFETY: the party stays on this stack until the wait has ended, which unlinks it; the
+    // reference keeps the list in place.
+    unsafe { end.direction(role).list(role).push_back(party.clause.link()) };
+    // SAFETY: as above.
+    unsafe { context.wait_for(&party.clause, deadline) }
+}
+
+/// Exchanges the message with whoever has waited longest for it, if anybody has.
+///
+/// # Safety
+/// `value` is readable for `len` bytes by a sender, or writable by a receiver.
+unsafe fn meet(context: &Context, end: &End, role: Role, value: *mut u8, len: usize) -> Option<Result<()>> {
+    let direction = end.direction(role);
+    if direction.done.get() {
+        return Some(Err(Errno::EPIPE));
+    }
+    let link = direction.list(role.other()).front();
+    if link.is_null() {
+        return None;
+    }
+    // SAFETY: every link in these lists is the first field of a living party.
+    let partner = unsafe { &*link.cast::<Party>() };
+    if partner.len != len {
+        context.fire(&partner.clause, Some(Errno::EMSGSIZE));
+        return Some(Err(Errno::EMSGSIZE));
+    }
+    let (from, to) = match role {
+        Role::Send => (value, partner.value),
+        Role::Receive => (partner.value, value),
+    };
+    if len > 0 {
+        // SAFETY: both sides gave `len` bytes; they may overlap.
+        unsafe { ptr::copy(from, to, len) };
+    }
+    context.fire(&partner.clause, None);
+    Some(Ok(()))
+}
+
+/// How `choose` ended: the clause that decided, and its error if it failed.
+pub type Choice = (usize, Option<Errno>);
+
+/// Does the first thing of several that becomes possible.
+///
+/// # Safety
+/// The values of the clauses are readable or writable as their operations need.
+pub unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choice> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    for (index, clause) in clauses.iter().enumerate() {
+        let (end, role) = match examine(clause) {
+            Ok(known) => known,
+            Err(error) => return Ok((index, Some(error))),
+        };
+        // SAFETY: by contract.
+        if let Some(outcome) = unsafe { meet(context, &end, role, clause.val.cast(), clause.len) } {
+            return Ok((index, outcome.err()));
+        }
+    }
+    if deadline == 0 {
+        return Err(Errno::ETIMEDOUT);
+    }
+    wait_for_any(context, clauses, deadline)
+}
+
+fn examine(clause: &ChClause) -> Result<(Ref<End>, Role)> {
+    let end = object::find::<End>(clause.ch)?;
+    if clause.val.is_null() && clause.len > 0 {
+        return Err(Errno::EINVAL);
+    }
+    match clause.op {
+        CHSEND => Ok((end, Role::Send)),
+        CHRECV => Ok((end, Role::Receive)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Clauses that fit on the stack.
+const FEW: usize = 4;
+
+fn wait_for_any(context: &Context, clauses: &[ChClause], deadline: i64) -> Result<Choice> {
+    if clauses.len() <= FEW {
+        let mut parties: [Option<(Party, Ref<End>)>; FEW] = [const { None }; FEW];
+        for (index, clause) in clauses.iter().enumerate() {
+            parties[index] = Some(party_of(index, clause)?);
+        }
+        return wait_listed(context, clauses, parties.iter().flatten(), deadline);
+    }
+    let mut parties: Vec<(Party, Ref<End>)> = Vec::new();
+    parties.try_reserve_exact(clauses.len()).map_err(|_| Errno::ENOMEM)?;
+    for (index, clause) in clauses.iter().enumerate() {
+        parties.push(party_of(index, clause)?);
+    }
+    wait_listed(context, clauses, parties.iter(), deadline)
+}
+
+fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<End>)> {
+    let id = c_int::try_from(index).map_err(|_| Errno::EINVAL)?;
+    let (end, _) = examine(clause)?;
+    let party = Party { clause: Clause::new(id, Source::List), value: clause.val.cast(), len: clause.len };
+    Ok((party, end))
+}
+
+fn wait_listed<'a>(
+    context: &Context,
+    clauses: &[ChClause],
+    parties: impl Iterator<Item = &'a (Party, Ref<End>)>,
+    deadline: i64,
+) -> Result<Choice> {
+    for ((party, end), clause) in parties.zip(clauses) {
+        let role = if clause.op == CHSEND { Role::Send } else { Role::Receive };
+        // SAFETY: the parties belong to the caller and stay in place until the wait has ended,
+        // which unlinks all of them; the references keep the lists in place.
+        unsafe { end.direction(role).list(role).push_back(party.clause.link()) };
+        context.arm(&party.clause);
+    }
+    // SAFETY: as above.
+    let wake = unsafe { context.wait_armed(deadline) };
+    match usize::try_from(wake.id) {
+        Ok(index) => Ok((index, wake.error)),
+        Err(_) => Err(wake.error.unwrap_or(Errno::ETIMEDOUT)),
+    }
+}

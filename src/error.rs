@@ -1,0 +1,110 @@
+//! What can go wrong, in the terms a C programmer looks up: one variant for each `errno` value
+//! that the library returns on its own account, and one for what the kernel says beyond them.
+
+/// The result of everything below the C boundary.
+pub type Result<T> = core::result::Result<T, Errno>;
+
+macro_rules! errnos {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// Why a call failed. The names are those of `errno.h`.
+        #[expect(clippy::upper_case_acronyms, reason = "errno.h spells them so")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Errno {
+            $($(#[doc = $doc])+ $name,)*
+            /// Any other error of a system call, passed on as the kernel gave it.
+            System(i32),
+        }
+
+        impl Errno {
+            /// The value to store in `errno`.
+            pub fn code(self) -> i32 {
+                match self {
+                    $(Errno::$name => libc::$name,)*
+                    Errno::System(code) => code,
+                }
+            }
+
+            /// The variant for a value of `errno`.
+            pub fn from_code(code: i32) -> Errno {
+                match code {
+                    $(libc::$name => Errno::$name,)*
+                    other => Errno::System(other),
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    /// The handle or the descriptor is not open.
+    EBADF,
+    /// An argument has no meaning: NULL where data is needed, a malformed I/O list, unknown flags.
+    EINVAL,
+    /// The handle is of another kind, or the descriptor cannot be waited for.
+    ENOTSUP,
+    /// The deadline passed.
+    ETIMEDOUT,
+    /// The coroutine is being shut down, or the call was made while a handle is being closed.
+    ECANCELED,
+    /// Memory, or the room for another stack, is used up.
+    ENOMEM,
+    /// Another coroutine is already doing this on the same object.
+    EBUSY,
+    /// The peer, or this side, ended this direction in an orderly way.
+    EPIPE,
+    /// The connection is broken.
+    ECONNRESET,
+    /// The peer violated the protocol.
+    EPROTO,
+    /// The message does not fit in the buffer.
+    EMSGSIZE,
+    /// The operation would have to wait; seen by callers only where documented.
+    EAGAIN,
+    /// The descriptor is not a socket.
+    ENOTSOCK,
+    /// There is no such interface, and the name is no literal address.
+    ENODEV,
+    /// The name has no address of the wanted family, or the address is not one of this machine.
+    EADDRNOTAVAIL,
+    /// The path of the socket is too long.
+    ENAMETOOLONG,
+    /// There is no such file.
+    ENOENT,
+    /// Too many descriptors are open in this process.
+    EMFILE,
+    /// Too many files are open in the system.
+    ENFILE,
+    /// A system call was interrupted; retried inside the library, never reported.
+    EINTR,
+    /// A non-blocking connect is under way; waited for inside the library.
+    EINPROGRESS,
+    /// The connection was gone before it could be accepted; retried inside the library.
+    ECONNABORTED,
+    /// Nothing listens at the address.
+    ECONNREFUSED,
+    /// The descriptor cannot be polled (regular files).
+    EPERM,
+    /// The descriptor cannot be polled (a cycle of epoll sets).
+    ELOOP,
+    /// The descriptor is already registered.
+    EEXIST,
+    /// The socket is not connected.
+    ENOTCONN,
+    /// The kernel is out of buffers.
+    ENOBUFS,
+}
+
+/// The error of the system call that has just failed.
+pub fn last() -> Errno {
+    Errno::from_code(errno::errno().0)
+}
+
+/// Turns the -1 of a system call into the error it left behind.
+pub fn check(result: libc::c_int) -> Result<libc::c_int> {
+    if result < 0 { Err(last()) } else { Ok(result) }
+}
+
+/// The same for calls that return a size.
+pub fn check_size(result: libc::ssize_t) -> Result<usize> {
+    usize::try_from(result).map_err(|_| last())
+}

@@ -1,0 +1,32 @@
+//! Allocation that can fail: a C caller gets ENOMEM where Rust would abort.
+
+use crate::error::{Errno, Result};
+use core::alloc::Layout;
+
+/// `Box::new`, but ENOMEM when memory has run out.
+pub fn try_box<T>(value: T) -> Result<Box<T>> {
+    const { assert!(size_of::<T>() > 0) };
+    // SAFETY: the size is not zero.
+    let place = unsafe { std::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
+    if place.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: freshly allocated with the layout of a T.
+    unsafe { place.write(value) };
+    // SAFETY: allocated by the global allocator, and initialised.
+    Ok(unsafe { Box::from_raw(place) })
+}
+
+/// A copy on the heap, or ENOMEM.
+pub fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    try_extend(&mut copy, bytes)?;
+    Ok(copy)
+}
+
+/// Appends, or ENOMEM and nothing changed.
+pub fn try_extend(to: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
+    to.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+    to.extend_from_slice(bytes);
+    Ok(())
+}

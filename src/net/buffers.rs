@@ -1,0 +1,196 @@
+//! The buffers of a thread, lent to whichever stream is moving bytes.
+//!
+//! One large receive buffer serves all connections of a thread: it is hot in the cache, it takes
+//! many small messages in one system call, and an idle connection owns no memory. Only when
+//! another stream wants it are the bytes of a partial message copied to the stream they belong to.
+//! The send buffer gathers what leaves together, in the same way.
+
+use super::stream::Stream;
+use crate::error::{Errno, Result};
+use crate::rt::clock;
+use core::cell::Cell;
+use core::ptr;
+
+/// The receive buffer, in bytes.
+pub const RECEIVE_SIZE: usize = 256 * 1024;
+/// The send buffer, in bytes.
+pub const SEND_SIZE: usize = 256 * 1024;
+/// How much may be gathered before it leaves, in bytes.
+pub const GATHER_LIMIT: usize = 64 * 1024;
+/// How long gathered bytes may stay while their socket is in use, in ticks of the processor's
+/// clock: a millisecond or less, since no such clock is slower than 1 GHz.
+const GATHER_TICKS: u64 = 1_000_000;
+
+/// The shared buffers. Mapped on first use.
+pub struct Buffers {
+    receive: Cell<*mut u8>,
+    receiver: Cell<*const Stream>,
+    start: Cell<usize>,
+    end: Cell<usize>,
+
+    send: Cell<*mut u8>,
+    sender: Cell<*const Stream>,
+    gathered: Cell<usize>,
+    since: Cell<u64>,
+}
+
+impl Buffers {
+    /// Without memory so far.
+    pub const fn new() -> Buffers {
+        Buffers {
+            receive: Cell::new(ptr::null_mut()),
+            receiver: Cell::new(ptr::null()),
+            start: Cell::new(0),
+            end: Cell::new(0),
+            send: Cell::new(ptr::null_mut()),
+            sender: Cell::new(ptr::null()),
+            gathered: Cell::new(0),
+            since: Cell::new(0),
+        }
+    }
+
+    /// What was received for a stream and not consumed, if the buffer is lent to it.
+    #[inline]
+    pub fn received(&self, stream: &Stream) -> Option<&[u8]> {
+        if !ptr::eq(self.receiver.get(), stream) {
+            return None;
+        }
+        let start = self.receive.get().wrapping_add(self.start.get());
+        // SAFETY: the range lies in the buffer and was written by a receive; it stays as it is
+        // until the stream consumes it or waits, which ends the caller's use.
+        Some(unsafe { core::slice::from_raw_parts(start, self.end.get() - self.start.get()) })
+    }
+
+    /// Drops bytes from the front.
+    #[inline]
+    pub fn consume(&self, len: usize) {
+        self.start.set(self.start.get() + len);
+        if self.start.get() == self.end.get() {
+            self.start.set(0);
+            self.end.set(0);
+        }
+    }
+
+    /// Lends the receive buffer to a stream and brings what it has saved to the front.
+    /// ENOMEM: nothing has changed.
+    pub fn lend_receive(&self, stream: &Stream) -> Result<()> {
+        if !ptr::eq(self.receiver.get(), stream) {
+            map(&self.receive, RECEIVE_SIZE)?;
+            // SAFETY: a stream leaves the buffers before it goes away.
+            if let Some(owner) = unsafe { self.receiver.get().as_ref() } {
+                owner.save(self.received(owner).unwrap_or_default())?;
+            }
+            // SAFETY: the buffer is RECEIVE_SIZE long and lent to nobody now.
+            let buffer = unsafe { core::slice::from_raw_parts_mut(self.receive.get(), RECEIVE_SIZE) };
+            self.start.set(0);
+            self.end.set(stream.restore(buffer));
+            self.receiver.set(stream);
+        } else if self.end.get() > RECEIVE_SIZE / 2 {
+            let len = self.end.get() - self.start.get();
+            let from = self.receive.get().wrapping_add(self.start.get());
+            // SAFETY: both ranges lie in the buffer; they may overlap.
+            unsafe { ptr::copy(from, self.receive.get(), len) };
+            self.start.set(0);
+            self.end.set(len);
+        }
+        Ok(())
+    }
+
+    /// The free end of the receive buffer, which is lent to the caller.
+    pub fn room(&self) -> (*mut u8, usize) {
+        (self.receive.get().wrapping_add(self.end.get()), RECEIVE_SIZE - self.end.get())
+    }
+
+    /// Counts bytes that were received into `room`.
+    pub fn received_more(&self, len: usize) {
+        self.end.set(self.end.get() + len);
+    }
+
+    /// Takes a stream that goes away out of the buffers.
+    pub fn forget(&self, stream: &Stream) {
+        if ptr::eq(self.receiver.get(), stream) {
+            self.receiver.set(ptr::null());
+            self.start.set(0);
+            self.end.set(0);
+        }
+        if ptr::eq(self.sender.get(), stream) {
+            self.sender.set(ptr::null());
+            self.gathered.set(0);
+        }
+    }
+
+    /// Whether gathered bytes wait to be sent.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        self.gathered.get() > 0
+    }
+
+    /// How many bytes a stream has gathered.
+    #[inline]
+    pub fn gathered(&self, stream: &Stream) -> usize {
+        if ptr::eq(self.sender.get(), stream) { self.gathered.get() } else { 0 }
+    }
+
+    /// Whether a stream's gathered bytes have waited long enough.
+    pub fn is_overdue(&self, stream: &Stream) -> bool {
+        self.gathered(stream) > 0 && clock::ticks().wrapping_sub(self.since.get()) > GATHER_TICKS
+    }
+
+    /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
+    pub fn flush(&self) {
+        let len = self.gathered.replace(0);
+        // SAFETY: a stream leaves the buffers before it goes away.
+        if let Some(owner) = unsafe { self.sender.get().as_ref() } {
+            // SAFETY: the first bytes of the buffer were written when they were gathered.
+            owner.push_out(unsafe { core::slice::from_raw_parts(self.send.get(), len) });
+        }
+    }
+
+    /// Lends the send buffer to a stream: what another one gathered leaves first. The stream's own
+    /// gathered bytes are at its front.
+    pub fn lend_send(&self, stream: &Stream) -> Result<&mut [u8]> {
+        if !ptr::eq(self.sender.get(), stream) {
+            map(&self.send, SEND_SIZE)?;
+            if self.has_output() {
+                self.flush();
+            }
+            self.sender.set(stream);
+        }
+        // SAFETY: the buffer is SEND_SIZE long; the slice is used by the caller before anything
+        // else of this thread runs.
+        Ok(unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) })
+    }
+
+    /// Notes how much of the send buffer now holds gathered bytes.
+    pub fn set_gathered(&self, len: usize) {
+        if self.gathered.get() == 0 && len > 0 {
+            self.since.set(clock::ticks());
+        }
+        self.gathered.set(len);
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        for (place, size) in [(self.receive.get(), RECEIVE_SIZE), (self.send.get(), SEND_SIZE)] {
+            if !place.is_null() {
+                // SAFETY: mapped with this size by `map`.
+                unsafe { libc::munmap(place.cast(), size) };
+            }
+        }
+    }
+}
+
+fn map(place: &Cell<*mut u8>, size: usize) -> Result<()> {
+    if !place.get().is_null() {
+        return Ok(());
+    }
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh anonymous mapping touches nothing that exists.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        return Err(Errno::ENOMEM);
+    }
+    place.set(memory.cast());
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Listening sockets, TCP and AF_UNIX, and what both kinds of stream share beyond `Stream`.
+
+use super::socket::{self, Fd};
+use super::stream::{Family, Stream};
+use crate::error::{self, Errno, Result};
+use crate::object::{self, Kind, Ref};
+use crate::rt::context::Context;
+use crate::rt::handle;
+use crate::rt::poller::Direction;
+use crate::rt::wait::{Clause, Source};
+use core::cell::Cell;
+use core::ffi::{c_int, c_void};
+
+/// The body of a listener's handle.
+pub struct Listener {
+    fd: Cell<c_int>,
+    family: Family,
+    busy: Cell<bool>,
+}
+
+static TYPE: u8 = 0;
+
+impl Kind for Listener {
+    type Vfs = ();
+    const VFS: () = ();
+
+    fn type_id() -> *const c_void {
+        (&raw const TYPE).cast()
+    }
+
+    fn close(this: &Ref<Listener>) {
+        this.shut();
+    }
+}
+
+impl Listener {
+    fn shut(&self) {
+        let Ok(context) = Context::get() else { return };
+        let fd = self.fd.replace(-1);
+        if fd < 0 {
+            return;
+        }
+        if let Some(clause) = context.poller.waiting(fd, Direction::In) {
+            // SAFETY: a registered clause is alive; firing it unregisters it.
+            context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
+        }
+        context.poller.forget_own(fd);
+        socket::close(fd);
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// Makes the handle of a listening socket.
+pub fn make(fd: Fd, family: Family) -> Result<c_int> {
+    let handle = object::make(Listener { fd: Cell::new(-1), family, busy: Cell::new(false) })?;
+    object::find::<Listener>(handle)?.fd.set(fd.into_raw());
+    Ok(handle)
+}
+
+/// Makes the handle of a connection. Closes the descriptor if it cannot, and does nothing else
+/// to the socket.
+pub fn make_stream(fd: Fd, family: Family) -> Result<c_int> {
+    let handle = object::make(Stream::new(family))?;
+    object::find::<Stream>(handle)?.open(fd);
+    Ok(handle)
+}
+
+/// The connection behind a handle. EBADF; ENOTSUP for any other kind, the other family included.
+pub fn find_stream(handle: c_int, family: Family) -> Result<Ref<Stream>> {
+    let stream = object::find::<Stream>(handle)?;
+    if stream.family() == family { Ok(stream) } else { Err(Errno::ENOTSUP) }
+}
+
+/// Accepts a connection. `address` is writable for `len` bytes, or null. EBUSY if somebody else
+/// is accepting.
+///
+/// # Safety
+/// `address` is null or writable for `*len` bytes.
+pub unsafe fn accept(
+    handle: c_int,
+    family: Family,
+    address: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+    deadline: i64,
+) -> Result<Fd> {
+    let context = Context::get()?;
+    let listener = object::find::<Listener>(handle)?;
+    if listener.family != family {
+        return Err(Errno::ENOTSUP);
+    }
+    if listener.busy.replace(true) {
+        return Err(Errno::EBUSY);
+    }
+    let accepted = loop {
+        let fd = listener.fd.get();
+        // SAFETY: by contract.
+        match error::check(unsafe { libc::accept4(fd, address, len, libc::SOCK_NONBLOCK) }) {
+            Ok(fd) => break Ok(Fd::new(fd)),
+            Err(Errno::EINTR | Errno::ECONNABORTED) => {}
+            Err(Errno::EAGAIN) => {
+                if let Err(error) = wait(context, fd, Direction::In, deadline) {
+                    break Err(error);
+                }
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    listener.busy.set(false);
+    accepted
+}
+
+fn wait(context: &Context, fd: c_int, direction: Direction, deadline: i64) -> Result<()> {
+    context.check_cancelled()?;
+    let clause = Clause::new(0, Source::Descriptor(fd, direction));
+    // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.
+    unsafe { context.poller.wait_own(fd, direction, &clause) }?;
+    // SAFETY: as above.
+    unsafe { context.wait_for(&clause, deadline) }
+}
+
+/// Connects, waiting for the outcome.
+///
+/// # Safety
+/// `address` is readable for `len` bytes.
+pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadline: i64) -> Result<Fd> {
+    // SAFETY: by contract.
+    match unsafe { socket::connect(fd.get(), address, len) } {
+        Ok(()) => return Ok(fd),
+        // A connect that was interrupted goes on by itself, as one that is in progress.
+        Err(Errno::EINPROGRESS | Errno::EINTR) => {}
+        Err(error) => return Err(error),
+    }
+    let context = Context::get()?;
+    let waited = wait(context, fd.get(), Direction::Out, deadline);
+    if let Err(error) = waited {
+        context.poller.forget_own(fd.get());
+        return Err(error);
+    }
+    match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => Ok(fd),
+        code => {
+            context.poller.forget_own(fd.get());
+            Err(Errno::from_code(code))
+        }
+    }
+}
+
+/// Ends our half of a connection.
+pub fn done(handle: c_int, family: Family) -> Result<()> {
+    find_stream(handle, family)?.done()
+}
+
+/// Closes a listener, or a connection in an orderly way: see `Stream::finish`.
+pub fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
+    if let Ok(listener) = object::find::<Listener>(handle) {
+        if listener.family != family {
+            return Err(Errno::ENOTSUP);
+        }
+        return handle::close(handle);
+    }
+    let stream = find_stream(handle, family)?;
+    let finished = stream.finish(deadline);
+    stream.shut();
+    drop(stream);
+    handle::close(handle)?;
+    finished
+}
+
+/// Adopts a descriptor: a connection, or a listening socket. Fails with the descriptor untouched.
+pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
+    if fd < 0 {
+        return Err(Errno::EINVAL);
+    }
+    if socket::option(fd, libc::SOL_SOCKET, libc::SO_TYPE)? != libc::SOCK_STREAM
+        || socket::option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != c_int::from(listening)
+        || family_of(fd)? != Some(family)
+    {
+        return Err(Errno::EINVAL);
+    }
+    let context = Context::get()?;
+    // The old number is closed, as in libdill: a program that closes it once more does no harm.
+    // SAFETY: the call takes no pointer.
+    let own = Fd::new(error::check(unsafe { libc::dup(fd) })?);
+    let number = own.get();
+    let handle = if listening { make(own, family)? } else { make_stream(own, family)? };
+    socket::set_nonblocking(number)?;
+    socket::set_option(number, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    // If somebody still waits for it, that is between him and the closed descriptor.
+    let _ = context.poller.forget_foreign(fd);
+    socket::close(fd);
+    Ok(handle)
+}
+
+fn family_of(fd: c_int) -> Result<Option<Family>> {
+    // SAFETY: all zeros is a valid address to be filled.
+    let mut address: libc::sockaddr_storage = unsafe { core::mem::zeroed() };
+    let mut len = size_of_val(&address) as libc::socklen_t;
+    let place = (&raw mut address).cast();
+    // SAFETY: the address is writable for its size.
+    error::check(unsafe { libc::getsockname(fd, place, &raw mut len) })?;
+    Ok(match c_int::from(address.ss_family) {
+        libc::AF_INET | libc::AF_INET6 => Some(Family::Tcp),
+        libc::AF_UNIX => Some(Family::Unix),
+        _ => None,
+    })
+}

@@ -1,0 +1,201 @@
+//! The system calls on sockets, with errors as `Errno`.
+
+use crate::error::{self, Errno, Result};
+use core::ffi::{c_int, c_void};
+use core::mem;
+
+/// A descriptor that is closed when dropped.
+pub struct Fd(c_int);
+
+impl Fd {
+    /// Takes a descriptor over.
+    pub fn new(fd: c_int) -> Fd {
+        Fd(fd)
+    }
+
+    /// The number.
+    pub fn get(&self) -> c_int {
+        self.0
+    }
+
+    /// Gives the descriptor away.
+    pub fn into_raw(self) -> c_int {
+        let fd = self.0;
+        mem::forget(self);
+        fd
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        close(self.0);
+    }
+}
+
+/// A new non-blocking socket with SO_REUSEADDR.
+pub fn open(family: c_int, kind: c_int) -> Result<Fd> {
+    // SAFETY: the call takes no pointer.
+    let fd = error::check(unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK, 0) })?;
+    let fd = Fd::new(fd);
+    set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    Ok(fd)
+}
+
+/// A connected pair of non-blocking AF_UNIX streams.
+pub fn pair() -> Result<[Fd; 2]> {
+    let mut fds = [0; 2];
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
+    // SAFETY: there is room for two descriptors.
+    error::check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    let fds = fds.map(Fd::new);
+    for fd in &fds {
+        set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    }
+    Ok(fds)
+}
+
+/// Sets an option that is an int.
+pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
+    let size = size_of::<c_int>() as libc::socklen_t;
+    let value: *const c_int = &value;
+    // SAFETY: the value is readable for its size.
+    error::check(unsafe { libc::setsockopt(fd, level, name, value.cast(), size) }).map(|_| ())
+}
+
+/// Reads an option that is an int.
+pub fn option(fd: c_int, level: c_int, name: c_int) -> Result<c_int> {
+    let mut value: c_int = 0;
+    let mut size = size_of::<c_int>() as libc::socklen_t;
+    let place = (&raw mut value).cast();
+    // SAFETY: the value is writable for its size.
+    error::check(unsafe { libc::getsockopt(fd, level, name, place, &raw mut size) })?;
+    Ok(value)
+}
+
+/// Binds to a native address.
+///
+/// # Safety
+/// `address` is readable for `len` bytes.
+pub unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
+    // SAFETY: by contract.
+    error::check(unsafe { libc::bind(fd, address, len as libc::socklen_t) }).map(|_| ())
+}
+
+/// Begins to connect; EINPROGRESS if that takes a while.
+///
+/// # Safety
+/// `address` is readable for `len` bytes.
+pub unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
+    // SAFETY: by contract.
+    error::check(unsafe { libc::connect(fd, address, len as libc::socklen_t) }).map(|_| ())
+}
+
+/// Begins to listen.
+pub fn listen(fd: c_int, backlog: c_int) -> Result<()> {
+    // SAFETY: the call takes no pointer.
+    error::check(unsafe { libc::listen(fd, backlog) }).map(|_| ())
+}
+
+/// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
+pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
+    loop {
+        let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+        // SAFETY: the bytes are readable.
+        match error::check_size(unsafe { libc::send(fd, data, bytes.len(), flags) }) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
+            other => return other,
+        }
+    }
+}
+
+/// The same for scattered bytes and ancillary data.
+///
+/// # Safety
+/// What the message points to is readable.
+pub unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
+    loop {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: by contract.
+        match error::check_size(unsafe { libc::sendmsg(fd, message, flags) }) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
+            other => return other,
+        }
+    }
+}
+
+/// Receives without waiting; 0: end of the stream. EAGAIN: nothing is there.
+///
+/// # Safety
+/// `place` is writable for `len` bytes.
+pub unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
+    loop {
+        // SAFETY: by contract.
+        let got = unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) };
+        match error::check_size(got) {
+            Err(Errno::EINTR) => {}
+            // A connection that the kernel gave up must not look like a deadline.
+            Err(Errno::EPIPE | Errno::ETIMEDOUT) => return Err(Errno::ECONNRESET),
+            other => return other,
+        }
+    }
+}
+
+/// The same for scattered memory and ancillary data.
+///
+/// # Safety
+/// What the message points to is writable.
+pub unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
+    loop {
+        // SAFETY: by contract.
+        let got = unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) };
+        match error::check_size(got) {
+            Err(Errno::EINTR) => {}
+            // A connection that the kernel gave up must not look like a deadline.
+            Err(Errno::EPIPE | Errno::ETIMEDOUT) => return Err(Errno::ECONNRESET),
+            other => return other,
+        }
+    }
+}
+
+/// A message header for scattered bytes.
+pub fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
+    // SAFETY: all zeros is a valid message header: no name, no ancillary data.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = iov;
+    message.msg_iovlen = count;
+    message
+}
+
+/// Ends the outbound half.
+pub fn shutdown_write(fd: c_int) -> Result<()> {
+    // SAFETY: the call takes no pointer.
+    error::check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(|_| ())
+}
+
+/// Makes `close` drop the connection at once: TCP sends a reset.
+pub fn make_close_abortive(fd: c_int) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (value, size): (*const c_void, _) = ((&raw const linger).cast(), size_of::<libc::linger>());
+    // An error leaves an orderly close, which is no worse.
+    // SAFETY: the value is readable for its size.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, size as libc::socklen_t) };
+}
+
+/// Makes the descriptor non-blocking.
+pub fn set_nonblocking(fd: c_int) -> Result<()> {
+    // SAFETY: the call takes no pointer.
+    let flags = error::check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    if flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: as above.
+        error::check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    }
+    Ok(())
+}
+
+/// Closes a descriptor.
+pub fn close(fd: c_int) {
+    // SAFETY: the descriptor is the library's; Linux frees the number whatever the result.
+    unsafe { libc::close(fd) };
+}

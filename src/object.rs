@@ -1,0 +1,161 @@
+//! The library's own handle types: a counted object behind the C function table.
+//!
+//! A coroutine that waits inside an object holds a reference to it. When somebody else closes the
+//! handle meanwhile, the object lives on until the last waiter has left it.
+
+use crate::error::{Errno, Result};
+use crate::memory::try_box;
+use crate::rt::handle::{self, Hvfs};
+use core::cell::Cell;
+use core::ffi::{c_int, c_void};
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+
+/// A type of handle.
+pub trait Kind: Sized + 'static {
+    /// The function table of the socket interface it offers besides, or `()`.
+    type Vfs: 'static;
+    /// The functions in it.
+    const VFS: Self::Vfs;
+
+    /// The identity of the type, for `hquery`.
+    fn type_id() -> *const c_void;
+
+    /// The identity of the socket interface, if there is one.
+    fn interface_id() -> Option<*const c_void> {
+        None
+    }
+
+    /// Called once, when the handle is closed. Others may still be inside.
+    fn close(this: &Ref<Self>);
+}
+
+#[repr(C)]
+struct Object<T: Kind> {
+    hvfs: Hvfs,
+    vfs: T::Vfs,
+    references: Cell<usize>,
+    body: T,
+}
+
+/// A reference to an object.
+pub struct Ref<T: Kind>(NonNull<Object<T>>);
+
+impl<T: Kind> Ref<T> {
+    fn object(&self) -> &Object<T> {
+        // SAFETY: a reference keeps the object alive, and it is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// A reference by the address of the object's function table, which is its own address.
+    ///
+    /// # Safety
+    /// The table belongs to a living object of this type.
+    unsafe fn from_hvfs(hvfs: *mut Hvfs) -> Ref<T> {
+        // SAFETY: by contract; the table of an object is never null.
+        let reference = Ref(unsafe { NonNull::new_unchecked(hvfs.cast::<Object<T>>()) });
+        reference.retain();
+        reference
+    }
+
+    /// A reference by the address of the socket function table inside the object.
+    ///
+    /// # Safety
+    /// The table belongs to a living object of this type.
+    pub unsafe fn from_vfs(vfs: *mut T::Vfs) -> Ref<T> {
+        // SAFETY: by contract the table is this field of an object.
+        let object = unsafe { vfs.byte_sub(core::mem::offset_of!(Object<T>, vfs)) };
+        // SAFETY: as above.
+        unsafe { Ref::from_hvfs(object.cast()) }
+    }
+
+    fn retain(&self) {
+        let references = &self.object().references;
+        references.set(references.get() + 1);
+    }
+}
+
+impl<T: Kind> Clone for Ref<T> {
+    fn clone(&self) -> Ref<T> {
+        self.retain();
+        Ref(self.0)
+    }
+}
+
+impl<T: Kind> Deref for Ref<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.object().body
+    }
+}
+
+impl<T: Kind> Drop for Ref<T> {
+    fn drop(&mut self) {
+        let left = self.object().references.get() - 1;
+        self.object().references.set(left);
+        if left == 0 {
+            // SAFETY: made by `try_box`, and this was the last reference.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mut c_void {
+    if ptr::eq(kind, T::type_id()) {
+        return hvfs.cast();
+    }
+    if T::interface_id().is_some_and(|id| ptr::eq(kind, id)) {
+        return hvfs.wrapping_byte_add(core::mem::offset_of!(Object<T>, vfs)).cast();
+    }
+    errno::set_errno(errno::Errno(libc::ENOTSUP));
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn close<T: Kind>(hvfs: *mut Hvfs) {
+    // SAFETY: called by `hclose` with an object of this type.
+    let this: Ref<T> = unsafe { Ref::from_hvfs(hvfs) };
+    T::close(&this);
+    // SAFETY: as above; this is the handle's own reference.
+    let of_handle: Ref<T> = Ref(this.0);
+    drop(of_handle);
+}
+
+/// Makes an object and its handle. ECANCELED, ENOMEM; then the body is dropped.
+pub fn make<T: Kind>(body: T) -> Result<c_int> {
+    let object = try_box(Object {
+        hvfs: Hvfs { query: Some(query::<T>), close: Some(close::<T>) },
+        vfs: T::VFS,
+        references: Cell::new(1),
+        body,
+    })?;
+    let object = Box::into_raw(object);
+    // SAFETY: the object lives until the handle is closed.
+    let made = unsafe { handle::make(object.cast()) };
+    if made.is_err() {
+        // SAFETY: made above, and nobody has seen it.
+        drop(unsafe { Box::from_raw(object) });
+    }
+    made
+}
+
+/// The object of a handle. EBADF; ENOTSUP if it is of another kind.
+#[inline]
+pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
+    let object = handle::query(handle, T::type_id())?;
+    // SAFETY: only objects of this type answer its identity, with their own address.
+    Ok(unsafe { Ref::from_hvfs(object.cast()) })
+}
+
+/// Frees the number of an object that is being handed on, and the handle's reference with it.
+/// `close` is not called.
+pub fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
+    let object = handle::query(handle, T::type_id())?;
+    if !ptr::eq(object, this.0.as_ptr().cast()) {
+        return Err(Errno::EBADF);
+    }
+    crate::rt::context::Context::get()?.handles.release(handle);
+    let of_handle: Ref<T> = Ref(this.0);
+    drop(of_handle);
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Bundles: a handle that owns coroutines.
+
+use super::context::Context;
+use super::coroutine::{self, Coroutine};
+use super::list::List;
+use super::wait::{Clause, Source};
+use crate::error::{Errno, Result};
+use crate::object::{self, Kind, Ref};
+use core::cell::Cell;
+use core::ffi::c_void;
+
+/// The body of a bundle's handle.
+pub struct Bundle {
+    /// The coroutines that have not ended, in the order of their launch.
+    pub(super) members: List,
+    /// The coroutines in `bundle_wait`.
+    waiters: List,
+    closed: Cell<bool>,
+}
+
+static TYPE: u8 = 0;
+
+impl Kind for Bundle {
+    type Vfs = ();
+    const VFS: () = ();
+
+    fn type_id() -> *const c_void {
+        (&raw const TYPE).cast()
+    }
+
+    fn close(this: &Ref<Bundle>) {
+        let Ok(context) = Context::get() else { return };
+        this.closed.set(true);
+        this.wake_waiters(context, Some(Errno::EBADF));
+        while !this.members.is_empty() {
+            // SAFETY: the members of a bundle are alive.
+            let first = unsafe { Coroutine::from_link(this.members.front()) };
+            coroutine::cancel(context, first);
+        }
+    }
+}
+
+impl Bundle {
+    fn wake_waiters(&self, context: &Context, error: Option<Errno>) {
+        while !self.waiters.is_empty() {
+            // SAFETY: a linked waiter is alive; firing it unlinks it.
+            context.fire(unsafe { Clause::from_link(self.waiters.front()) }, error);
+        }
+    }
+
+    /// Called after a member has ended by itself.
+    pub(super) fn member_finished(&self, context: &Context) {
+        if self.members.is_empty() {
+            self.wake_waiters(context, None);
+        }
+    }
+}
+
+/// Makes an empty bundle. ECANCELED, ENOMEM.
+pub fn make() -> Result<i32> {
+    object::make(Bundle { members: List::new(), waiters: List::new(), closed: Cell::new(false) })
+}
+
+/// The bundle behind a handle. EBADF, ENOTSUP.
+pub fn find(handle: i32) -> Result<Ref<Bundle>> {
+    object::find::<Bundle>(handle)
+}
+
+/// Waits until the last coroutine of a bundle has ended.
+pub fn wait(handle: i32, deadline: i64) -> Result<()> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    let bundle = find(handle)?;
+    if bundle.closed.get() {
+        return Err(Errno::EBADF);
+    }
+    if bundle.members.is_empty() {
+        return Ok(());
+    }
+    let clause = Clause::new(0, Source::List);
+    // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it; the
+    // reference keeps the list in place.
+    unsafe { bundle.waiters.push_back(clause.link()) };
+    // SAFETY: as above.
+    unsafe { context.wait_for(&clause, deadline) }
+}

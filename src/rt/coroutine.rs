@@ -1,0 +1,251 @@
+//! Coroutines: started by the `go` macro, cancelled by closing their bundle.
+//!
+//! ```text
+//!   high  |  page-aligned top, or the end of the caller's buffer   |
+//!         |  Coroutine: the control block                           |
+//!         +---------------------------------------------------------+ <- first stack pointer
+//!   low   |  frames of the coroutine                                |
+//! ```
+
+use super::bundle::{self, Bundle};
+use super::context::Context;
+use super::handle;
+use super::list::Link;
+use super::stack::Stack;
+use super::switch_x86_64::Registers;
+use super::valgrind;
+use super::wait::Clause;
+use crate::error::{Errno, Result};
+use crate::object::Ref;
+use core::cell::Cell;
+use core::ffi::c_int;
+use core::ptr;
+
+/// The least room below the control block in a caller's buffer: a function that does nothing.
+const SMALLEST_FRAME: usize = 256;
+
+/// The address that a stack pointer must be a multiple of.
+const STACK_ALIGNMENT: usize = 16;
+
+/// The control block of a coroutine.
+#[repr(C, align(16))]
+pub struct Coroutine {
+    pub(super) registers: Registers,
+    /// In the bundle's list of running coroutines. See `from_link`.
+    link: Link,
+    pub(super) next_ready: Cell<*const Coroutine>,
+    /// What it waits for; null when it runs, is ready, or waits for another one to end.
+    pub(super) clauses: Cell<*const Clause>,
+    /// The one that waits for this one to end.
+    closer: Cell<*const Coroutine>,
+    /// The one whose end this one waits for.
+    closing: Cell<*const Coroutine>,
+    bundle: Cell<*const Bundle>,
+    pub(super) wake_error: Cell<Option<Errno>>,
+    pub(super) wake_id: Cell<i32>,
+    pub(super) ready: Cell<bool>,
+    /// Being shut down: set once and for all.
+    cancelled: Cell<bool>,
+    /// Inside `hclose`.
+    pub(super) in_close: Cell<bool>,
+    storage: Storage,
+}
+
+enum Storage {
+    /// The thread's own stack.
+    Thread,
+    Pooled(Stack),
+    Caller { valgrind_id: Option<usize> },
+}
+
+const _: () = assert!(size_of::<Coroutine>() <= 272, "libdill's control block has 272 bytes");
+
+impl Coroutine {
+    /// The thread's own flow of control.
+    pub(super) fn main() -> Coroutine {
+        Coroutine::new(ptr::null(), Storage::Thread)
+    }
+
+    fn new(bundle: *const Bundle, storage: Storage) -> Coroutine {
+        Coroutine {
+            registers: Registers::new(),
+            link: Link::new(),
+            next_ready: Cell::new(ptr::null()),
+            clauses: Cell::new(ptr::null()),
+            closer: Cell::new(ptr::null()),
+            closing: Cell::new(ptr::null()),
+            bundle: Cell::new(bundle),
+            wake_error: Cell::new(None),
+            wake_id: Cell::new(0),
+            ready: Cell::new(false),
+            cancelled: Cell::new(false),
+            in_close: Cell::new(false),
+            storage,
+        }
+    }
+
+    /// Whether calls that might block must fail with ECANCELED.
+    pub fn may_not_block(&self) -> bool {
+        self.cancelled.get() || self.in_close.get()
+    }
+
+    /// The coroutine that a bundle's link belongs to.
+    ///
+    /// # Safety
+    /// The link is that of a living coroutine.
+    pub(super) unsafe fn from_link<'a>(link: *const Link) -> &'a Coroutine {
+        // SAFETY: by contract the link is this field of a coroutine.
+        unsafe { &*link.byte_sub(core::mem::offset_of!(Coroutine, link)).cast::<Coroutine>() }
+    }
+}
+
+/// What the `go` macro goes on with.
+pub struct Started {
+    /// The value of the macro: the new bundle's handle, or 0.
+    pub handle: c_int,
+    /// To be filled by the macro with the parent's eight registers.
+    pub registers: *mut [usize; 8],
+    /// The child's first stack pointer.
+    pub stack: *mut u8,
+}
+
+/// In place of a bundle's handle: make a new bundle.
+const NEW_BUNDLE: c_int = -1;
+/// What libdill takes from the front of a `go_mem` buffer for the bundle. Ours lies elsewhere, but
+/// the room that is left for the stack stays the same.
+const BUNDLE_SIZE: usize = 64;
+
+/// Makes a coroutine, current, with the parent behind everybody who is ready. The caller must go
+/// on as the child at once. ECANCELED, EBADF, ENOTSUP, ENOMEM.
+///
+/// # Safety
+/// If `buffer` is not null, its `len` bytes belong to the coroutine until it has ended.
+pub unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize) -> Result<Started> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    if bundle != NEW_BUNDLE {
+        // SAFETY: by contract.
+        let launched = unsafe { launch(context, &bundle::find(bundle)?, buffer, len) };
+        return launched.map(|(registers, stack)| Started { handle: 0, registers, stack });
+    }
+    let (buffer, len) = match len.checked_sub(BUNDLE_SIZE) {
+        _ if buffer.is_null() => (buffer, len),
+        Some(rest) => (buffer.wrapping_add(BUNDLE_SIZE), rest),
+        None => return Err(Errno::ENOMEM),
+    };
+    let handle = bundle::make()?;
+    // SAFETY: by contract.
+    match bundle::find(handle).and_then(|bundle| unsafe { launch(context, &bundle, buffer, len) }) {
+        Ok((registers, stack)) => Ok(Started { handle, registers, stack }),
+        Err(error) => {
+            handle::close(handle)?;
+            Err(error)
+        }
+    }
+}
+
+/// # Safety
+/// As `start`.
+unsafe fn launch(
+    context: &Context,
+    bundle: &Ref<Bundle>,
+    buffer: *mut u8,
+    len: usize,
+) -> Result<(*mut [usize; 8], *mut u8)> {
+    let (top, storage) = if buffer.is_null() {
+        let stack = context.stacks.take()?;
+        (stack.top(), Storage::Pooled(stack))
+    } else {
+        caller_stack(buffer, len)?
+    };
+    let place = top.wrapping_sub(size_of::<Coroutine>()).cast::<Coroutine>();
+    // SAFETY: the place is aligned, inside the stack, and nobody else's.
+    unsafe { place.write(Coroutine::new(&raw const **bundle, storage)) };
+    // SAFETY: just written; it lives until it has ended.
+    let child = unsafe { &*place };
+    // SAFETY: the coroutine leaves the list when it ends.
+    unsafe { bundle.members.push_back(&child.link) };
+    let parent = context.current();
+    context.make_ready(parent, 0, None);
+    context.set_current(child);
+    context.next_run();
+    Ok((parent.registers.as_ptr(), place.cast()))
+}
+
+/// The top of a caller's buffer as a stack, if a coroutine fits in it.
+fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, Storage)> {
+    let low = buffer as usize;
+    let high = low.checked_add(len).ok_or(Errno::ENOMEM)? & !(STACK_ALIGNMENT - 1);
+    let room = high.checked_sub(low).ok_or(Errno::ENOMEM)?;
+    if room < size_of::<Coroutine>() + SMALLEST_FRAME {
+        return Err(Errno::ENOMEM);
+    }
+    let valgrind_id = valgrind::is_running().then(|| valgrind::register_stack(low, high));
+    Ok((buffer.wrapping_add(room), Storage::Caller { valgrind_id }))
+}
+
+/// Ends the current coroutine. Never returns.
+///
+/// # Safety
+/// Called by the `go` macro on the stack of a coroutine that it launched.
+pub unsafe fn finish() -> ! {
+    let Ok(context) = Context::get() else { fatal("a coroutine ended in a thread that has none") };
+    let current = context.current();
+    current.link.unlink();
+    // SAFETY: whoever waits for this coroutine's end is suspended in `cancel`.
+    if let Some(closer) = unsafe { current.closer.get().as_ref() } {
+        context.make_ready(closer, 0, None);
+    } else {
+        // SAFETY: a bundle outlives its members: closing it waits for all of them.
+        unsafe { &*current.bundle.get() }.member_finished(context);
+    }
+    match current.storage {
+        // Still in use until the switch below, which the pool knows.
+        Storage::Pooled(stack) => context.stacks.give_back(stack),
+        Storage::Caller { valgrind_id: Some(id) } => valgrind::deregister_stack(id),
+        Storage::Caller { valgrind_id: None } => {}
+        Storage::Thread => fatal("the thread's own flow of control is no coroutine"),
+    }
+    context.flush_output();
+    context.switch_away();
+    fatal("a finished coroutine was resumed")
+}
+
+/// Shuts a member of a bundle down and waits until it has ended. No deadline, no cancellation.
+pub(super) fn cancel(context: &Context, victim: &Coroutine) {
+    let current = context.current();
+    refuse_deadlock(current, victim);
+    victim.cancelled.set(true);
+    // One that is ready keeps its result; one that is closing something itself finishes that.
+    if !victim.ready.get() && victim.closing.get().is_null() {
+        context.cancel_wait(victim);
+    }
+    victim.closer.set(current);
+    current.closing.set(victim);
+    // Cannot fail: this wait has no clauses and is never cancelled.
+    let _ = context.wait();
+    current.closing.set(ptr::null());
+}
+
+/// A coroutine whose end waits for the caller can never end.
+fn refuse_deadlock(current: &Coroutine, victim: &Coroutine) {
+    let mut next: *const Coroutine = victim;
+    // SAFETY: whoever is being waited for is alive.
+    while let Some(coroutine) = unsafe { next.as_ref() } {
+        if ptr::eq(coroutine, current) {
+            fatal("a coroutine closed the bundle that it runs in");
+        }
+        next = coroutine.closing.get();
+    }
+}
+
+/// Ends the process: the program has done what no errno can express.
+pub(super) fn fatal(why: &str) -> ! {
+    let parts: [&[u8]; 3] = [b"libdill: fatal: ", why.as_bytes(), b"\n"];
+    for part in parts {
+        // SAFETY: the bytes are readable; if they cannot be written, there is nobody to tell.
+        unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+    }
+    // SAFETY: does not return.
+    unsafe { libc::abort() }
+}

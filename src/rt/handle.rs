@@ -1,0 +1,224 @@
+//! Handles: small numbers, per thread, that stand for objects.
+
+use super::context::Context;
+use crate::error::{Errno, Result};
+use core::cell::{Cell, UnsafeCell};
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+/// The functions of an object, its first field. Part of the ABI of handle types written in C.
+#[repr(C)]
+pub struct Hvfs {
+    /// Returns the interface of the object that the type stands for, or NULL with errno set.
+    pub query: Option<unsafe extern "C" fn(vfs: *mut Hvfs, kind: *const c_void) -> *mut c_void>,
+    /// Frees the object. Must not block.
+    pub close: Option<unsafe extern "C" fn(vfs: *mut Hvfs)>,
+}
+
+/// How many numbers there are at first.
+const FIRST_SIZE: usize = 256;
+/// The table grows when no more than so many numbers are free: a number that was just freed
+/// is not given out again for a while, which catches stale handles.
+const KEPT_FREE: usize = 8;
+
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Null: free.
+    vfs: *mut Hvfs,
+    /// The last successful query.
+    kind: *const c_void,
+    interface: *mut c_void,
+    /// The next free number.
+    next_free: u32,
+    closing: bool,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The handles of a thread. Free numbers form a queue.
+pub struct Table {
+    slots: UnsafeCell<Vec<Slot>>,
+    first_free: Cell<u32>,
+    last_free: Cell<u32>,
+    free: Cell<usize>,
+}
+
+impl Table {
+    /// A table without any number.
+    pub const fn new() -> Table {
+        Table {
+            slots: UnsafeCell::new(Vec::new()),
+            first_free: Cell::new(NONE),
+            last_free: Cell::new(NONE),
+            free: Cell::new(0),
+        }
+    }
+
+    /// Runs `change` on the slots. It must not call anything that could come back here.
+    fn with<R>(&self, change: impl FnOnce(&mut Vec<Slot>) -> R) -> R {
+        // SAFETY: the table belongs to one thread, and no closure in this file calls out.
+        change(unsafe { &mut *self.slots.get() })
+    }
+
+    fn read(&self, handle: c_int) -> Result<Slot> {
+        let index = usize::try_from(handle).map_err(|_| Errno::EBADF)?;
+        // SAFETY: a shared look that ends before anything else runs.
+        let slots = unsafe { &*self.slots.get() };
+        match slots.get(index) {
+            Some(slot) if !slot.vfs.is_null() => Ok(*slot),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    fn update(&self, handle: c_int, change: impl FnOnce(&mut Slot)) {
+        self.with(|slots| change(&mut slots[handle as usize]));
+    }
+
+    fn grow(&self) -> Result<()> {
+        let (old, new) = self.with(|slots| {
+            let old = slots.len();
+            let new = if old == 0 { FIRST_SIZE } else { old * 2 };
+            if new > c_int::MAX as usize {
+                return Err(Errno::ENOMEM);
+            }
+            slots.try_reserve_exact(new - old).map_err(|_| Errno::ENOMEM)?;
+            let empty = Slot {
+                vfs: ptr::null_mut(),
+                kind: ptr::null(),
+                interface: ptr::null_mut(),
+                next_free: NONE,
+                closing: false,
+            };
+            slots.resize(new, empty);
+            Ok((old, new))
+        })?;
+        for index in old..new {
+            self.push_free(index as u32);
+        }
+        Ok(())
+    }
+
+    fn push_free(&self, index: u32) {
+        self.with(|slots| {
+            slots[index as usize].next_free = NONE;
+            match self.last_free.get() {
+                NONE => self.first_free.set(index),
+                last => slots[last as usize].next_free = index,
+            }
+        });
+        self.last_free.set(index);
+        self.free.set(self.free.get() + 1);
+    }
+
+    fn insert(&self, vfs: *mut Hvfs) -> Result<c_int> {
+        if self.free.get() <= KEPT_FREE {
+            self.grow()?;
+        }
+        let index = self.first_free.get();
+        self.with(|slots| {
+            let slot = &mut slots[index as usize];
+            self.first_free.set(slot.next_free);
+            slot.vfs = vfs;
+            slot.kind = ptr::null();
+            slot.interface = ptr::null_mut();
+            slot.closing = false;
+        });
+        if self.first_free.get() == NONE {
+            self.last_free.set(NONE);
+        }
+        self.free.set(self.free.get() - 1);
+        Ok(index as c_int)
+    }
+
+    /// Frees a number without closing its object: for `detach`, which hands the object on.
+    pub fn release(&self, handle: c_int) {
+        self.update(handle, |slot| slot.vfs = ptr::null_mut());
+        self.push_free(handle as u32);
+    }
+}
+
+/// Registers an object. EINVAL, ECANCELED, ENOMEM.
+///
+/// # Safety
+/// `vfs` is null, or points to functions that may be called until the handle is closed.
+pub unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
+    // SAFETY: by contract.
+    let functions = unsafe { vfs.as_ref() }.ok_or(Errno::EINVAL)?;
+    if functions.query.is_none() || functions.close.is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    context.handles.insert(vfs)
+}
+
+/// The interface of an object. EBADF, or whatever the object's own `query` says.
+#[inline]
+pub fn query(handle: c_int, kind: *const c_void) -> Result<*mut c_void> {
+    let table = &Context::get()?.handles;
+    let slot = table.read(handle)?;
+    if !slot.interface.is_null() && ptr::eq(slot.kind, kind) {
+        return Ok(slot.interface);
+    }
+    query_object(table, handle, slot.vfs, kind)
+}
+
+#[cold]
+fn query_object(table: &Table, handle: c_int, vfs: *mut Hvfs, kind: *const c_void) -> Result<*mut c_void> {
+    // SAFETY: the object of an open handle is alive.
+    let query = unsafe { (*vfs).query }.ok_or(Errno::ENOTSUP)?;
+    // SAFETY: its functions are called with itself.
+    let interface = unsafe { query(vfs, kind) };
+    if interface.is_null() {
+        return Err(crate::error::last());
+    }
+    // The callback may have closed the handle, or made the table grow.
+    if table.read(handle).is_ok_and(|slot| ptr::eq(slot.vfs, vfs)) {
+        table.update(handle, |slot| {
+            slot.kind = kind;
+            slot.interface = interface;
+        });
+    }
+    Ok(interface)
+}
+
+/// Moves an object to a new number. If none can be had, the object is closed.
+pub fn own(handle: c_int) -> Result<c_int> {
+    let context = Context::get()?;
+    let slot = context.handles.read(handle)?;
+    if slot.closing {
+        return Err(Errno::EBADF);
+    }
+    match context.check_cancelled().and_then(|()| context.handles.insert(slot.vfs)) {
+        Ok(new) => {
+            context.handles.release(handle);
+            Ok(new)
+        }
+        Err(error) => {
+            close(handle)?;
+            Err(error)
+        }
+    }
+}
+
+/// Closes an object. May switch: closing a bundle waits for its coroutines.
+pub fn close(handle: c_int) -> Result<()> {
+    let context = Context::get()?;
+    let slot = context.handles.read(handle)?;
+    // A handle that is already being closed is no longer anybody's.
+    if slot.closing {
+        return Err(Errno::EBADF);
+    }
+    context.handles.update(handle, |slot| slot.closing = true);
+    let current = context.current();
+    let before = current.in_close.replace(true);
+    // SAFETY: the object of an open handle is alive.
+    let function = unsafe { (*slot.vfs).close };
+    if let Some(function) = function {
+        // SAFETY: its functions are called with itself, `close` once.
+        unsafe { function(slot.vfs) };
+    }
+    current.in_close.set(before);
+    context.handles.release(handle);
+    Ok(())
+}

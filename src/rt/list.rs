@@ -1,0 +1,95 @@
+//! Intrusive, circular, doubly linked lists: a waiter lives on its own stack and costs no
+//! allocation, and it can leave a list without knowing which one it is in.
+
+use core::cell::Cell;
+use core::ptr;
+
+/// A place in a list. The first field of whatever is listed.
+pub struct Link {
+    prev: Cell<*const Link>,
+    next: Cell<*const Link>,
+}
+
+impl Link {
+    /// A link in no list.
+    pub const fn new() -> Link {
+        Link { prev: Cell::new(ptr::null()), next: Cell::new(ptr::null()) }
+    }
+
+    /// Leaves the list, if in one.
+    pub fn unlink(&self) {
+        let (prev, next) = (self.prev.get(), self.next.get());
+        if next.is_null() {
+            return;
+        }
+        // SAFETY: a linked link's neighbours are alive: whoever goes away unlinks itself first.
+        unsafe { &*prev }.next.set(next);
+        // SAFETY: as above.
+        unsafe { &*next }.prev.set(prev);
+        self.prev.set(ptr::null());
+        self.next.set(ptr::null());
+    }
+}
+
+/// The head of a list. It must not move while anything is linked.
+pub struct List {
+    head: Link,
+}
+
+impl List {
+    /// An empty list.
+    pub const fn new() -> List {
+        List { head: Link::new() }
+    }
+
+    /// Appends a link.
+    ///
+    /// # Safety
+    /// `link` is in no list, and is unlinked before it goes away or moves.
+    pub unsafe fn push_back(&self, link: &Link) {
+        let head: *const Link = &self.head;
+        if self.head.next.get().is_null() {
+            self.head.next.set(head);
+            self.head.prev.set(head);
+        }
+        let last = self.head.prev.get();
+        link.prev.set(last);
+        link.next.set(head);
+        // SAFETY: the last link of a list is alive (or it is the head itself).
+        unsafe { &*last }.next.set(link);
+        self.head.prev.set(link);
+    }
+
+    /// The first link, or null.
+    pub fn front(&self) -> *const Link {
+        let first = self.head.next.get();
+        if ptr::eq(first, &self.head) { ptr::null() } else { first }
+    }
+
+    /// Whether nothing is linked.
+    pub fn is_empty(&self) -> bool {
+        self.front().is_null()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_lets_any_link_leave() {
+        let list = List::new();
+        let links = [Link::new(), Link::new(), Link::new()];
+        for link in &links {
+            // SAFETY: the links outlive the list's use below and do not move.
+            unsafe { list.push_back(link) };
+        }
+        links[1].unlink();
+        links[1].unlink();
+        assert!(ptr::eq(list.front(), &links[0]));
+        links[0].unlink();
+        assert!(ptr::eq(list.front(), &links[2]));
+        links[2].unlink();
+        assert!(list.is_empty());
+    }
+}

@@ -1,0 +1,14 @@
+//! The runtime: coroutines, and what they wait for.
+
+pub mod bundle;
+pub mod clock;
+pub mod context;
+pub mod coroutine;
+pub mod handle;
+pub mod list;
+pub mod poller;
+mod stack;
+mod switch_x86_64;
+mod timer;
+mod valgrind;
+pub mod wait;

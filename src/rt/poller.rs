@@ -1,0 +1,416 @@
+//! Waiting for descriptors: one epoll set a thread, made when something first waits.
+//!
+//! Two kinds of descriptor share it:
+//!
+//! - *Foreign* ones, waited for by `fdin` and `fdout`: level-triggered. Interest changes are
+//!   collected and applied just before the next poll.
+//! - *Own* ones, the library's sockets: registered once, edge-triggered, for both directions. A
+//!   socket tries first and waits only after the kernel refused, so no edge can be missed.
+
+use super::context::Context;
+use super::wait::{Clause, Source};
+use crate::error::{self, Errno, Result};
+use core::cell::{Cell, RefCell};
+use core::ptr;
+
+/// Events consumed by one poll.
+const BATCH: usize = 128;
+
+/// Which readiness is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// Readable, or in an error or hang-up state.
+    In,
+    /// Writable, or in an error or hang-up state.
+    Out,
+}
+
+/// What an own socket wants to be told without a coroutine waiting.
+pub trait Watcher {
+    /// The socket may be writable again.
+    fn writable(&self);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    #[default]
+    Unknown,
+    Foreign,
+    Own,
+}
+
+#[derive(Default)]
+struct Entry {
+    kind: Cell<Kind>,
+    /// What epoll was last told; 0: not in the set.
+    registered: Cell<u32>,
+    /// On the list of entries whose interest may have changed.
+    changed: Cell<bool>,
+    /// The peer has closed its half, or the socket is dead.
+    hung_up: Cell<bool>,
+    /// Events of an older life of this descriptor number are told by it.
+    generation: Cell<u32>,
+    reader: Cell<Option<ptr::NonNull<Clause>>>,
+    writer: Cell<Option<ptr::NonNull<Clause>>>,
+    watcher: Cell<Option<ptr::NonNull<dyn Watcher>>>,
+}
+
+impl Entry {
+    fn waiter(&self, direction: Direction) -> &Cell<Option<ptr::NonNull<Clause>>> {
+        match direction {
+            Direction::In => &self.reader,
+            Direction::Out => &self.writer,
+        }
+    }
+
+    fn wanted(&self) -> u32 {
+        let read = if self.reader.get().is_some() { libc::EPOLLIN } else { 0 };
+        let write = if self.writer.get().is_some() { libc::EPOLLOUT } else { 0 };
+        (read | write) as u32
+    }
+
+    fn clear(&self) {
+        self.kind.set(Kind::Unknown);
+        self.registered.set(0);
+        self.hung_up.set(false);
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.watcher.set(None);
+    }
+}
+
+/// The poll set of a thread.
+pub struct Poller {
+    epoll: Cell<libc::c_int>,
+    /// By descriptor; boxed so that growing the table moves no entry.
+    entries: RefCell<Vec<Option<Box<Entry>>>>,
+    changes: RefCell<Vec<libc::c_int>>,
+    events: RefCell<Vec<libc::epoll_event>>,
+}
+
+const OWN_INTEREST: u32 =
+    (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+const IN_EVENTS: u32 = (libc::EPOLLIN | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+const OUT_EVENTS: u32 = (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+const HANG_UP: u32 = (libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+
+impl Poller {
+    /// A poll set that holds no descriptor yet.
+    pub const fn new() -> Poller {
+        Poller {
+            epoll: Cell::new(-1),
+            entries: RefCell::new(Vec::new()),
+            changes: RefCell::new(Vec::new()),
+            events: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The entry of a descriptor if there is one. Entries are never freed while the thread lives.
+    fn entry(&self, fd: libc::c_int) -> Option<&Entry> {
+        let index = usize::try_from(fd).ok()?;
+        let entries = self.entries.borrow();
+        let entry: *const Entry = &**entries.get(index)?.as_ref()?;
+        // SAFETY: entries are boxed and live as long as the poller.
+        Some(unsafe { &*entry })
+    }
+
+    /// The entry of a descriptor, made if need be. EBADF: not open. ENOMEM.
+    fn make_entry(&self, fd: libc::c_int) -> Result<&Entry> {
+        if let Some(entry) = self.entry(fd) {
+            return Ok(entry);
+        }
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        // The table is indexed by descriptor: a number that is not open must not make it grow.
+        // SAFETY: the call only looks at the descriptor.
+        error::check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).map_err(|_| Errno::EBADF)?;
+        let entry = crate::memory::try_box(Entry::default())?;
+        let mut entries = self.entries.borrow_mut();
+        if index >= entries.len() {
+            let more = index + 1 - entries.len();
+            entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            entries.resize_with(index + 1, || None);
+        }
+        // An entry can be put on the list of changes at any time, so there is room for all.
+        let mut changes = self.changes.borrow_mut();
+        let room = entries.len() - changes.len();
+        changes.try_reserve(room).map_err(|_| Errno::ENOMEM)?;
+        entries[index] = Some(entry);
+        drop((entries, changes));
+        self.entry(fd).ok_or(Errno::EBADF)
+    }
+
+    /// The epoll descriptor, made if need be. EMFILE, ENFILE, ENOMEM.
+    fn epoll(&self) -> Result<libc::c_int> {
+        if self.epoll.get() < 0 {
+            let mut events = self.events.borrow_mut();
+            events.try_reserve_exact(BATCH).map_err(|_| Errno::ENOMEM)?;
+            events.resize(BATCH, libc::epoll_event { events: 0, u64: 0 });
+            // SAFETY: the call takes no pointer.
+            let fd = error::check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+            self.epoll.set(fd);
+        }
+        Ok(self.epoll.get())
+    }
+
+    fn control(&self, operation: libc::c_int, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
+        let epoll = self.epoll()?;
+        let tag = (u64::from(entry.generation.get()) << 32) | u64::from(fd as u32);
+        let mut event = libc::epoll_event { events: interest, u64: tag };
+        // SAFETY: the event is read during the call only.
+        error::check(unsafe { libc::epoll_ctl(epoll, operation, fd, &raw mut event) })?;
+        entry.registered.set(interest);
+        Ok(())
+    }
+
+    /// Puts a foreign descriptor into the set, whatever was there under its number before.
+    fn add(&self, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
+        match self.control(libc::EPOLL_CTL_ADD, fd, entry, interest) {
+            Err(Errno::EEXIST) => self.control(libc::EPOLL_CTL_MOD, fd, entry, interest),
+            Err(Errno::EPERM | Errno::ELOOP) => Err(Errno::ENOTSUP),
+            other => other,
+        }
+    }
+
+    /// Lets a clause wait for a foreign descriptor. EBADF, ENOTSUP, EBUSY, ENOMEM, EMFILE.
+    ///
+    /// # Safety
+    /// The clause stays where it is until it fired or was withdrawn.
+    pub unsafe fn wait_foreign(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
+        let entry = self.make_entry(fd)?;
+        if entry.waiter(direction).get().is_some() {
+            return Err(Errno::EBUSY);
+        }
+        let this = Some(ptr::NonNull::from(clause));
+        if entry.kind.get() == Kind::Unknown {
+            entry.waiter(direction).set(this);
+            let added = self.add(fd, entry, entry.wanted());
+            entry.waiter(direction).set(None);
+            added?;
+            entry.kind.set(Kind::Foreign);
+        }
+        entry.waiter(direction).set(this);
+        self.note_change(fd, entry);
+        Ok(())
+    }
+
+    /// Lets a clause wait for an edge on an own socket, which has just refused to go on.
+    ///
+    /// # Safety
+    /// The clause stays where it is until it fired or was withdrawn.
+    pub unsafe fn wait_own(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
+        let entry = self.own(fd)?;
+        if entry.waiter(direction).get().is_some() {
+            return Err(Errno::EBUSY);
+        }
+        entry.waiter(direction).set(Some(ptr::NonNull::from(clause)));
+        Ok(())
+    }
+
+    /// The entry of an own socket, registered if it is not yet.
+    fn own(&self, fd: libc::c_int) -> Result<&Entry> {
+        let entry = self.make_entry(fd)?;
+        if entry.registered.get() == 0 {
+            self.add(fd, entry, OWN_INTEREST)?;
+            entry.kind.set(Kind::Own);
+        }
+        Ok(entry)
+    }
+
+    /// Tells an own socket about writability even while no coroutine waits for it.
+    ///
+    /// # Safety
+    /// The watcher lives until it is unset or the descriptor is forgotten.
+    pub unsafe fn watch(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
+        self.own(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
+        Ok(())
+    }
+
+    /// Ends what `watch` began.
+    pub fn unwatch(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            entry.watcher.set(None);
+        }
+    }
+
+    /// Whether the peer of an own socket is known to have closed its half, or the socket to be dead.
+    pub fn hung_up(&self, fd: libc::c_int) -> bool {
+        self.entry(fd).is_some_and(|entry| entry.hung_up.get())
+    }
+
+    /// Withdraws a clause.
+    pub fn withdraw(&self, fd: libc::c_int, direction: Direction) {
+        if let Some(entry) = self.entry(fd) {
+            entry.waiter(direction).set(None);
+            if entry.kind.get() == Kind::Foreign {
+                self.note_change(fd, entry);
+            }
+        }
+    }
+
+    /// Forgets a foreign descriptor. EBUSY: somebody waits for it.
+    pub fn forget_foreign(&self, fd: libc::c_int) -> Result<()> {
+        let Some(entry) = self.entry(fd) else { return Ok(()) };
+        if entry.reader.get().is_some() || entry.writer.get().is_some() {
+            return Err(Errno::EBUSY);
+        }
+        if entry.registered.get() != 0 {
+            // The descriptor may be closed already; then epoll has forgotten it by itself.
+            let _ = self.control(libc::EPOLL_CTL_DEL, fd, entry, 0);
+        }
+        entry.clear();
+        Ok(())
+    }
+
+    /// Forgets an own socket that is about to be closed; closing takes it out of the set.
+    pub fn forget_own(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            entry.clear();
+        }
+    }
+
+    /// The clause that waits for an own socket.
+    pub fn waiting(&self, fd: libc::c_int, direction: Direction) -> Option<ptr::NonNull<Clause>> {
+        self.entry(fd)?.waiter(direction).get()
+    }
+
+    fn note_change(&self, fd: libc::c_int, entry: &Entry) {
+        if !entry.changed.replace(true) {
+            self.changes.borrow_mut().push(fd);
+        }
+    }
+
+    /// Tells epoll what has changed since the last poll.
+    fn apply_changes(&self, context: &Context) {
+        loop {
+            let Some(fd) = self.changes.borrow_mut().pop() else { return };
+            let Some(entry) = self.entry(fd) else { continue };
+            entry.changed.set(false);
+            let (wanted, registered) = (entry.wanted(), entry.registered.get());
+            if entry.kind.get() != Kind::Foreign || (wanted == 0 && registered == 0) {
+                continue;
+            }
+            let result = if wanted == 0 {
+                let _ = self.control(libc::EPOLL_CTL_DEL, fd, entry, 0);
+                entry.registered.set(0);
+                Ok(())
+            } else if registered == 0 {
+                self.add(fd, entry, wanted)
+            } else {
+                // Said again even if nothing changed: the number may have been closed and opened anew
+                // without `fdclean`, and then the new descriptor would be waited for in vain.
+                match self.control(libc::EPOLL_CTL_MOD, fd, entry, wanted) {
+                    Err(Errno::ENOENT) => self.add(fd, entry, wanted),
+                    other => other,
+                }
+            };
+            if let Err(error) = result {
+                entry.registered.set(0);
+                entry.kind.set(Kind::Unknown);
+                for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
+                    // SAFETY: a registered clause is alive; firing it unregisters it.
+                    context.fire(unsafe { waiter.as_ref() }, Some(error));
+                }
+            }
+        }
+    }
+
+    /// Waits at most `timeout` milliseconds (-1: without end) and readies whoever waited for what
+    /// happened: in the kernel's order, and the reader of a descriptor before its writer.
+    pub fn poll(&self, context: &Context, timeout: libc::c_int) {
+        self.apply_changes(context);
+        let timeout = if context.has_ready() { 0 } else { timeout };
+        let epoll = self.epoll.get();
+        if epoll < 0 {
+            if timeout != 0 {
+                // SAFETY: no descriptors, so no pointer is followed.
+                unsafe { libc::poll(ptr::null_mut(), 0, timeout) };
+            }
+            return;
+        }
+        let count = {
+            let mut events = self.events.borrow_mut();
+            // SAFETY: the buffer holds BATCH events.
+            let result =
+                unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), BATCH as libc::c_int, timeout) };
+            // EINTR: the caller looks at the clock and comes back.
+            usize::try_from(result).unwrap_or(0)
+        };
+        for index in 0..count {
+            let event = self.events.borrow()[index];
+            self.dispatch(context, event);
+        }
+    }
+
+    fn dispatch(&self, context: &Context, event: libc::epoll_event) {
+        let (fd, happened) = (event.u64 as u32 as libc::c_int, event.events);
+        let Some(entry) = self.entry(fd) else { return };
+        if entry.generation.get() != (event.u64 >> 32) as u32 {
+            return;
+        }
+        if happened & HANG_UP != 0 {
+            entry.hung_up.set(true);
+        }
+        if happened & (IN_EVENTS | HANG_UP) != 0 {
+            if let Some(reader) = entry.reader.get() {
+                // SAFETY: a registered clause is alive; firing it unregisters it.
+                context.fire(unsafe { reader.as_ref() }, None);
+            }
+        }
+        if happened & OUT_EVENTS != 0 {
+            if let Some(watcher) = entry.watcher.get() {
+                // SAFETY: by the contract of `watch`.
+                unsafe { watcher.as_ref() }.writable();
+            }
+            if let Some(writer) = entry.writer.get() {
+                // SAFETY: a registered clause is alive; firing it unregisters it.
+                context.fire(unsafe { writer.as_ref() }, None);
+            }
+        }
+    }
+
+    /// In the child of a fork: the set is shared with the parent, so it is given up and built anew
+    /// from whoever waits.
+    pub fn after_fork(&self) {
+        let epoll = self.epoll.replace(-1);
+        if epoll < 0 {
+            return;
+        }
+        // SAFETY: the descriptor is this process's copy and nobody else uses it.
+        unsafe { libc::close(epoll) };
+        for fd in 0..self.entries.borrow().len() {
+            let fd = fd as libc::c_int;
+            let Some(entry) = self.entry(fd) else { continue };
+            entry.registered.set(0);
+            match entry.kind.get() {
+                Kind::Foreign => self.note_change(fd, entry),
+                // If it cannot be added, its waiter sleeps until its deadline or cancellation.
+                Kind::Own => _ = self.add(fd, entry, OWN_INTEREST),
+                Kind::Unknown => {}
+            }
+        }
+    }
+
+    /// Frees the epoll descriptor.
+    pub fn release(&self) {
+        let epoll = self.epoll.replace(-1);
+        if epoll >= 0 {
+            // SAFETY: the descriptor is ours.
+            unsafe { libc::close(epoll) };
+        }
+    }
+}
+
+/// Waits until a foreign descriptor is ready.
+pub fn wait_foreign(fd: libc::c_int, direction: Direction, deadline: i64) -> Result<()> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    let clause = Clause::new(0, Source::Descriptor(fd, direction));
+    // SAFETY: the clause stays on this stack until `wait` returns.
+    unsafe { context.poller.wait_foreign(fd, direction, &clause) }?;
+    // SAFETY: as above.
+    unsafe { context.wait_for(&clause, deadline) }
+}
+
+/// Forgets a foreign descriptor. EBUSY: somebody waits for it.
+pub fn forget(fd: libc::c_int) -> Result<()> {
+    Context::get()?.poller.forget_foreign(fd)
+}

@@ -1,0 +1,189 @@
+//! Coroutine stacks: 256 KiB above an inaccessible guard, carved from large reservations.
+//!
+//! ```text
+//!   arena   | guard | stack 0 ........ top | guard | stack 1 ........ top | ...
+//! ```
+//!
+//! Guards are markers in the page table (`MADV_GUARD_INSTALL`, Linux 6.13), so an arena stays one
+//! mapping however many stacks it holds; older kernels get `mprotect`, which takes two mappings a
+//! stack. Only touched pages take memory.
+
+use super::valgrind;
+use crate::error::{self, Errno, Result};
+use core::cell::RefCell;
+use core::ptr::{self, NonNull};
+
+/// The usable size of a pooled stack, in bytes.
+pub const STACK_SIZE: usize = 256 * 1024;
+
+/// Larger than a page, so that a frame of a few KiB cannot step over it.
+const GUARD_SIZE: usize = 16 * 1024;
+const SLOT_SIZE: usize = GUARD_SIZE + STACK_SIZE;
+
+/// The first arena is small, since most programs run few coroutines; each further one doubles.
+const FIRST_ARENA: usize = 16;
+const LARGEST_ARENA: usize = 4096;
+
+/// Idle stacks that keep their pages, for the next coroutine to find them in the cache.
+const WARM: usize = 64;
+
+/// From `linux/mman.h`; the libc crate does not have it yet.
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// The high end of a pooled stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Stack(NonNull<u8>);
+
+impl Stack {
+    /// One past its highest byte; page aligned.
+    pub fn top(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    fn low(self) -> *mut u8 {
+        self.top().wrapping_sub(STACK_SIZE)
+    }
+}
+
+struct Arena {
+    base: *mut u8,
+    size: usize,
+}
+
+struct State {
+    arenas: Vec<Arena>,
+    /// The part of the newest arena that has never been used.
+    fresh: *mut u8,
+    fresh_left: usize,
+    total: usize,
+    warm: Vec<Stack>,
+    cold: Vec<Stack>,
+    /// The stack of the coroutine that ended last: until the switch away from it, it is in use.
+    ending: Option<Stack>,
+    valgrind_ids: Vec<usize>,
+}
+
+/// The stacks of a thread.
+pub struct Pool(RefCell<State>);
+
+impl Pool {
+    /// A pool without any reservation.
+    pub const fn new() -> Pool {
+        Pool(RefCell::new(State {
+            arenas: Vec::new(),
+            fresh: ptr::null_mut(),
+            fresh_left: 0,
+            total: 0,
+            warm: Vec::new(),
+            cold: Vec::new(),
+            ending: None,
+            valgrind_ids: Vec::new(),
+        }))
+    }
+
+    /// A stack, the most recently used one if there is any. ENOMEM if none can be had.
+    pub fn take(&self) -> Result<Stack> {
+        let mut state = self.0.borrow_mut();
+        let idle = state.ending.take();
+        if let Some(stack) = idle.or_else(|| state.warm.pop()).or_else(|| state.cold.pop()) {
+            return Ok(stack);
+        }
+        state.take_fresh()
+    }
+
+    /// Takes a stack back. The caller may still be running on it until it switches away.
+    pub fn give_back(&self, stack: Stack) {
+        let mut state = self.0.borrow_mut();
+        let Some(previous) = state.ending.replace(stack) else { return };
+        if state.warm.len() < WARM {
+            state.warm.push(previous);
+            return;
+        }
+        // SAFETY: nobody uses the stack, and its pages belong to an arena of ours.
+        unsafe { libc::madvise(previous.low().cast(), STACK_SIZE, libc::MADV_DONTNEED) };
+        state.cold.push(previous);
+    }
+
+    /// Unmaps everything. No stack of the pool may be in use, the caller's included.
+    pub fn release(&self) {
+        let mut state = self.0.borrow_mut();
+        for id in state.valgrind_ids.drain(..) {
+            valgrind::deregister_stack(id);
+        }
+        for arena in state.arenas.drain(..) {
+            // SAFETY: the arena was mapped with this size, and no stack in it is in use.
+            unsafe { libc::munmap(arena.base.cast(), arena.size) };
+        }
+        state.fresh_left = 0;
+        state.ending = None;
+        state.warm.clear();
+        state.cold.clear();
+    }
+}
+
+impl State {
+    fn take_fresh(&mut self) -> Result<Stack> {
+        if self.fresh_left == 0 {
+            self.reserve_arena()?;
+        }
+        guard(self.fresh)?;
+        let top = self.fresh.wrapping_add(SLOT_SIZE);
+        let stack = Stack(NonNull::new(top).ok_or(Errno::ENOMEM)?);
+        if valgrind::is_running() && self.valgrind_ids.try_reserve(1).is_ok() {
+            let id = valgrind::register_stack(stack.low() as usize, stack.top() as usize);
+            self.valgrind_ids.push(id);
+        }
+        self.fresh = top;
+        self.fresh_left -= 1;
+        Ok(stack)
+    }
+
+    fn reserve_arena(&mut self) -> Result<()> {
+        self.arenas.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let mut slots = self.total.clamp(FIRST_ARENA, LARGEST_ARENA);
+        loop {
+            // Giving a stack back must not fail, so there is room for all of them from the start.
+            let room = self.total + slots;
+            self.cold.try_reserve(room - self.cold.len()).map_err(|_| Errno::ENOMEM)?;
+            self.warm.try_reserve(WARM - self.warm.len()).map_err(|_| Errno::ENOMEM)?;
+            let size = slots * SLOT_SIZE;
+            if let Some(base) = map(size) {
+                self.arenas.push(Arena { base, size });
+                self.fresh = base;
+                self.fresh_left = slots;
+                self.total = room;
+                return Ok(());
+            }
+            if slots == 1 {
+                return Err(Errno::ENOMEM);
+            }
+            slots /= 2;
+        }
+    }
+}
+
+fn map(size: usize) -> Option<*mut u8> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh anonymous mapping touches nothing that exists.
+    let base = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return None;
+    }
+    // One touched page of a stack must not become two megabytes. An error changes nothing but that.
+    // SAFETY: the range is the mapping just made.
+    unsafe { libc::madvise(base, size, libc::MADV_NOHUGEPAGE) };
+    Some(base.cast())
+}
+
+fn guard(low: *mut u8) -> Result<()> {
+    // SAFETY: the range is the unused low end of a slot.
+    if unsafe { libc::madvise(low.cast(), GUARD_SIZE, MADV_GUARD_INSTALL) } == 0 {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    match error::check(unsafe { libc::mprotect(low.cast(), GUARD_SIZE, libc::PROT_NONE) }) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Errno::ENOMEM),
+    }
+}

@@ -1,0 +1,71 @@
+//! The switch from one coroutine to another, x86-64 System V.
+//!
+//! A suspended coroutine is eight words. Compiled programs contain the code that fills them (the
+//! `go` macro of the header), so the layout is part of the ABI:
+//!
+//! ```text
+//!   offset   0    8    16   24   32   40   48   56
+//!           rbx  rbp  r12  r13  r14  r15  rsp  resume address
+//! ```
+//!
+//! On resumption `eax` is 1 and `rdx` is the address of the eight words: the macro's inline
+//! assembly has `rdx` as an input that the compiler takes to be unchanged.
+//!
+//! ```text
+//!   stack of the one that leaves          stack of the one that goes on
+//!   |  its frames            |            |  its frames            |
+//!   |  return address        | <- rsp     |                        | <- rsp slot
+//!   +------------------------+            |  resume address        |    pushed, then returned to:
+//!                                         +------------------------+    keeps call/ret predictors paired
+//! ```
+//!
+//! Neither MXCSR nor the x87 control word is switched, as in libdill.
+
+use core::cell::UnsafeCell;
+
+/// The callee-saved registers of a suspended coroutine.
+#[repr(C)]
+pub struct Registers(UnsafeCell<[usize; 8]>);
+
+impl Registers {
+    /// Not suspended yet.
+    pub const fn new() -> Registers {
+        Registers(UnsafeCell::new([0; 8]))
+    }
+
+    /// The address that the `go` macro writes to.
+    pub fn as_ptr(&self) -> *mut [usize; 8] {
+        self.0.get()
+    }
+}
+
+/// Suspends into `save` and resumes `load`. Returns when somebody resumes `save`.
+///
+/// # Safety
+/// `load` was filled by this function or by the `go` macro, its stack is intact, and it is resumed
+/// once for each time it was filled.
+#[unsafe(naked)]
+pub unsafe extern "C" fn switch(save: *mut [usize; 8], load: *const [usize; 8]) {
+    core::arch::naked_asm!(
+        "mov [rdi], rbx",
+        "mov [rdi + 8], rbp",
+        "mov [rdi + 16], r12",
+        "mov [rdi + 24], r13",
+        "mov [rdi + 32], r14",
+        "mov [rdi + 40], r15",
+        "pop rax",
+        "mov [rdi + 48], rsp",
+        "mov [rdi + 56], rax",
+        "mov rdx, rsi",
+        "mov rbx, [rdx]",
+        "mov rbp, [rdx + 8]",
+        "mov r12, [rdx + 16]",
+        "mov r13, [rdx + 24]",
+        "mov r14, [rdx + 32]",
+        "mov r15, [rdx + 40]",
+        "mov rsp, [rdx + 48]",
+        "mov eax, 1",
+        "push qword ptr [rdx + 56]",
+        "ret",
+    )
+}

@@ -1,0 +1,278 @@
+//! The wait step: how a coroutine blocks, and what wakes it.
+//!
+//! A blocking call registers *clauses* — each in a wait list, with the timers or with the poller —
+//! and then waits. Whatever happens first withdraws all of them and puts the coroutine at the tail
+//! of the ready queue; nobody is ever switched to directly.
+
+use super::clock;
+use super::context::Context;
+use super::coroutine::Coroutine;
+use super::list::Link;
+use super::poller::Direction;
+use super::switch_x86_64::switch;
+use super::timer;
+use crate::error::{Errno, Result};
+use core::cell::Cell;
+use core::ptr;
+
+/// The id that a wait ends with when it was cancelled.
+const CANCELLED: i32 = -1;
+/// The id of the deadline's clause.
+const DEADLINE: i32 = -2;
+
+/// While somebody is always ready, descriptors and timers are looked at this often, in ms.
+const POLL_INTERVAL: i64 = 10;
+/// How many waits may pass between two looks at the clock.
+const WAITS_PER_LOOK: u32 = 16;
+
+/// What a clause is registered with.
+pub enum Source {
+    /// A wait list, by the clause's link.
+    List,
+    /// The timers of the thread.
+    Timer(*const timer::Node),
+    /// The poller.
+    Descriptor(libc::c_int, Direction),
+}
+
+/// One of the things a coroutine waits for. It lives on the waiter's stack.
+#[repr(C)]
+pub struct Clause {
+    /// First, so that a wait list finds the clause by its link.
+    link: Link,
+    owner: Cell<*const Coroutine>,
+    /// The next clause of the same wait.
+    next: Cell<*const Clause>,
+    id: i32,
+    source: Source,
+}
+
+impl Clause {
+    /// A clause that will end a wait with `id`, which is not negative.
+    pub fn new(id: i32, source: Source) -> Clause {
+        Clause {
+            link: Link::new(),
+            owner: Cell::new(ptr::null()),
+            next: Cell::new(ptr::null()),
+            id,
+            source,
+        }
+    }
+
+    /// The link, for wait lists.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The clause that a link belongs to.
+    ///
+    /// # Safety
+    /// The link is that of a living clause.
+    pub unsafe fn from_link<'a>(link: *const Link) -> &'a Clause {
+        // SAFETY: `link` is the first field of a `repr(C)` struct.
+        unsafe { &*link.cast::<Clause>() }
+    }
+
+    /// The place of this clause in its wait.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Who waits.
+    pub fn owner(&self) -> *const Coroutine {
+        self.owner.get()
+    }
+
+    fn withdraw(&self, context: &Context) {
+        match &self.source {
+            Source::List => self.link.unlink(),
+            Source::Timer(node) => {
+                // SAFETY: the node lives beside its clause.
+                let node = unsafe { &**node };
+                // SAFETY: an armed timer is in the thread's heap until it is withdrawn here.
+                unsafe { context.timers.remove(node) };
+            }
+            Source::Descriptor(fd, direction) => context.poller.withdraw(*fd, *direction),
+        }
+    }
+}
+
+/// How a wait ended.
+pub struct Wake {
+    /// The clause that fired; negative for the deadline and for cancellation.
+    pub id: i32,
+    /// What went wrong, if anything.
+    pub error: Option<Errno>,
+}
+
+impl Wake {
+    /// For waits in which only one thing can go right.
+    pub fn result(self) -> Result<()> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
+impl Context {
+    /// Waits for one clause, which is registered already, and for the deadline if it is not
+    /// negative.
+    ///
+    /// # Safety
+    /// The clause is registered with its source and stays in place until this returns.
+    pub unsafe fn wait_for(&self, clause: &Clause, deadline: i64) -> Result<()> {
+        self.arm(clause);
+        // SAFETY: by contract.
+        unsafe { self.wait_armed(deadline) }.result()
+    }
+
+    /// Makes a registered clause part of the current coroutine's next wait.
+    pub fn arm(&self, clause: &Clause) {
+        let current = self.current();
+        clause.owner.set(current);
+        clause.next.set(current.clauses.replace(clause));
+    }
+
+    /// Waits for the clauses armed before, and for the deadline if it is not negative.
+    ///
+    /// # Safety
+    /// The armed clauses stay in place until this returns.
+    pub unsafe fn wait_armed(&self, deadline: i64) -> Wake {
+        if deadline < 0 {
+            return self.wait();
+        }
+        let node = timer::Node::new(deadline);
+        let clause = Clause::new(DEADLINE, Source::Timer(&node));
+        node.belongs_to(&clause);
+        // SAFETY: the node stays on this stack until `wait` returns, and firing or cancelling
+        // takes it out of the heap before that.
+        unsafe { self.timers.insert(&node) };
+        self.arm(&clause);
+        self.wait()
+    }
+
+    /// The wait step: runs others until the current coroutine is made ready.
+    pub fn wait(&self) -> Wake {
+        self.flush_output();
+        self.switch_away();
+        let current = self.current();
+        // The calls that block leave errno at 0 when they succeed, as they do in libdill.
+        errno::set_errno(errno::Errno(0));
+        Wake { id: current.wake_id.get(), error: current.wake_error.get() }
+    }
+
+    /// Makes the current coroutine ready again and lets the others run.
+    pub fn yield_now(&self) -> Result<()> {
+        self.make_ready(self.current(), 0, None);
+        self.wait().result()
+    }
+
+    /// Runs whoever is ready next; returns when the current coroutine is resumed.
+    pub fn switch_away(&self) {
+        let budget = self.waits_until_look.get();
+        if self.has_ready() && budget > 0 {
+            self.waits_until_look.set(budget - 1);
+        } else {
+            self.look();
+        }
+        let from = self.current_ptr();
+        let to = self.pop_ready();
+        self.run_id.set(self.run_id.get() + 1);
+        if ptr::eq(from, to) {
+            return;
+        }
+        self.set_current(to);
+        // SAFETY: whoever is in the ready queue was suspended by this function or by the `go`
+        // macro, and is resumed once for each time it was queued. `from` is the coroutine whose
+        // stack this is.
+        unsafe { switch((*from).registers.as_ptr(), (*to).registers.as_ptr()) };
+    }
+
+    /// Looks at the clock and, when it is time or nobody is ready, at descriptors and timers.
+    #[cold]
+    fn look(&self) {
+        let mut now = clock::now();
+        let blocking = !self.has_ready();
+        // Slow coroutines are looked after at each of their waits.
+        let slow = now - self.last_look.replace(now) > 0;
+        self.waits_until_look.set(if slow { 0 } else { WAITS_PER_LOOK });
+        if !blocking && now - self.last_poll.get() < POLL_INTERVAL {
+            return;
+        }
+        loop {
+            let timeout = if blocking { self.timeout(now) } else { 0 };
+            self.poller.poll(self, timeout);
+            if timeout != 0 {
+                now = clock::now();
+            }
+            self.fire_timers(now);
+            if !blocking || self.has_ready() {
+                break;
+            }
+        }
+        self.last_poll.set(now);
+        self.last_look.set(now);
+    }
+
+    /// Milliseconds until the first timer, as the poller takes them.
+    fn timeout(&self, now: i64) -> libc::c_int {
+        // SAFETY: the first timer, if any, is alive.
+        match unsafe { self.timers.first().as_ref() } {
+            None => -1,
+            Some(first) => {
+                let left = first.deadline().saturating_sub(now).max(0);
+                libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
+            }
+        }
+    }
+
+    fn fire_timers(&self, now: i64) {
+        // SAFETY: the first timer, if any, is alive.
+        while let Some(first) = unsafe { self.timers.first().as_ref() } {
+            if first.deadline() > now {
+                return;
+            }
+            // SAFETY: every timer of a thread is part of a clause.
+            self.fire(unsafe { &*first.clause() }, Some(Errno::ETIMEDOUT));
+        }
+    }
+
+    /// Ends the wait that a clause belongs to.
+    pub fn fire(&self, clause: &Clause, error: Option<Errno>) {
+        // SAFETY: the owner of an armed clause is alive: it is suspended in its wait.
+        let owner = unsafe { &*clause.owner.get() };
+        self.unblock(owner, clause.id, error);
+    }
+
+    /// Withdraws all clauses of a blocked coroutine and makes it ready.
+    pub fn unblock(&self, coroutine: &Coroutine, id: i32, error: Option<Errno>) {
+        let mut next = coroutine.clauses.replace(ptr::null());
+        // SAFETY: the clauses of a suspended coroutine are alive on its stack.
+        while let Some(clause) = unsafe { next.as_ref() } {
+            next = clause.next.get();
+            clause.withdraw(self);
+        }
+        self.make_ready(coroutine, id, error);
+    }
+
+    /// Ends a wait with ECANCELED.
+    pub fn cancel_wait(&self, coroutine: &Coroutine) {
+        self.unblock(coroutine, CANCELLED, Some(Errno::ECANCELED));
+    }
+}
+
+/// Waits for the deadline; for ever if it is negative. ECANCELED.
+pub fn sleep(deadline: i64) -> Result<()> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    // SAFETY: no clause is armed but the deadline's own.
+    match unsafe { context.wait_armed(deadline) }.result() {
+        Err(Errno::ETIMEDOUT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Lets the others run. ECANCELED.
+pub fn yield_now() -> Result<()> {
+    let context = Context::get()?;
+    context.check_cancelled()?;
+    context.yield_now()
+}

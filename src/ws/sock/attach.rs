@@ -1,0 +1,190 @@
+//! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
+
+use super::transport::Transport;
+use super::{Inbound, NOGATHER, NOHTTP, Outbound, TEXT, Ws};
+use crate::error::{Errno, Result};
+use crate::net::socket;
+use crate::object;
+use crate::rt::context::Context;
+use crate::rt::handle;
+use crate::rt::list::List;
+use crate::sock::BSOCK_TYPE;
+use crate::ws::frame::Role;
+use crate::ws::handshake::{self, HeadScan, Refusal, Scan};
+use crate::ws::protocol::Decoder;
+use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
+
+const NO_ROOM_FOR_RESOURCE: Refusal =
+    Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
+const NO_ROOM_FOR_HOST: Refusal =
+    Refusal { rule: "the host does not fit in the caller's buffer", status: Some(431) };
+
+/// Makes a client's WebSocket of a bytestream, which is closed on failure. EBADF, ENOTSUP, EINVAL,
+/// EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
+pub fn attach_client(
+    s: c_int,
+    flags: c_int,
+    resource: Option<&[u8]>,
+    host: Option<&[u8]>,
+    deadline: i64,
+) -> Result<c_int> {
+    attach(s, flags, Role::Client, |context, transport| {
+        let key = request_key_from(context)?;
+        let resource = resource.ok_or(Errno::EINVAL)?;
+        let request = handshake::request(resource, host.ok_or(Errno::EINVAL)?, &key);
+        let request = request.map_err(|_| Errno::EINVAL)?;
+        transport.send_all(context, &request, deadline)?;
+        with_head(context, transport, deadline, |head| handshake::check_response(head, &key))?
+            .map_err(|_| Errno::EPROTO)
+    })
+}
+
+/// Makes a server's WebSocket of a bytestream, which is closed on failure. The strings that the
+/// client asked for are written with a NUL. As `attach_client`, and EMSGSIZE if one does not fit.
+pub fn attach_server(
+    s: c_int,
+    flags: c_int,
+    mut resource: Option<&mut [u8]>,
+    mut host: Option<&mut [u8]>,
+    deadline: i64,
+) -> Result<c_int> {
+    attach(s, flags, Role::Server, |context, transport| {
+        let answer = with_head(context, transport, deadline, |head| {
+            let request = handshake::parse_request(head)?;
+            if !copy_string(request.resource, resource.as_deref_mut()) {
+                return Err(NO_ROOM_FOR_RESOURCE);
+            }
+            if !copy_string(request.host, host.as_deref_mut()) {
+                return Err(NO_ROOM_FOR_HOST);
+            }
+            Ok(handshake::response(request.key))
+        })?;
+        match answer {
+            Ok(response) => transport.send_all(context, &response, deadline),
+            Err(refusal) => Err(turn_away(context, transport, &refusal, deadline)),
+        }
+    })
+}
+
+/// Answers a request that cannot be accepted.
+fn turn_away(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
+    let status = refusal.status.unwrap_or(400);
+    if let Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) =
+        transport.send_all(context, handshake::refusal_response(status), deadline)
+    {
+        return error;
+    }
+    // The reset that otherwise ends a TCP connection could overtake the answer.
+    if let Some(stream) = transport.own_tcp() {
+        stream.close_in_order(true);
+    }
+    match status {
+        414 | 431 => Errno::EMSGSIZE,
+        _ => Errno::EPROTO,
+    }
+}
+
+/// Copies a string and its NUL. False: it does not fit.
+fn copy_string(string: &[u8], place: Option<&mut [u8]>) -> bool {
+    let Some(place) = place else { return true };
+    let Some(end) = place.get_mut(string.len()) else { return false };
+    *end = 0;
+    place[..string.len()].copy_from_slice(string);
+    true
+}
+
+/// Receives a head and nothing behind it, and has it judged.
+fn with_head<R>(
+    context: &Context,
+    transport: &Transport,
+    deadline: i64,
+    judge: impl FnOnce(&[u8]) -> core::result::Result<R, Refusal>,
+) -> Result<core::result::Result<R, Refusal>> {
+    let mut scan = HeadScan::new();
+    loop {
+        let (seen, have) = transport.peek(context, |bytes| (scan.scan(bytes), bytes.len()));
+        match seen {
+            Ok(Scan::Complete(len)) => {
+                let judged = transport.peek(context, |bytes| judge(&bytes[..len]));
+                transport.consume(context, len);
+                return Ok(judged);
+            }
+            Ok(Scan::Incomplete { at_least }) => transport.fill(context, have + at_least, deadline)?,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+}
+
+fn attach(
+    s: c_int,
+    flags: c_int,
+    role: Role,
+    shake_hands: impl FnOnce(&Context, &Transport) -> Result<()>,
+) -> Result<c_int> {
+    let context = Context::get()?;
+    if let Err(error) = check(s, flags) {
+        return Err(refuse(s, error));
+    }
+    // From here on the bytestream is ours: the number that the caller knows is dead.
+    let lower = handle::own(s)?;
+    let made = Transport::new(lower).and_then(|transport| {
+        if flags & NOHTTP == 0 {
+            shake_hands(context, &transport)?;
+        }
+        if let Some(stream) = transport.own_tcp() {
+            socket::set_option(stream.fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        }
+        object::make(Ws {
+            lower,
+            transport,
+            role,
+            text: flags & TEXT != 0,
+            may_gather: flags & NOGATHER == 0,
+            inbound: Cell::new(Inbound::Open),
+            receiving: Cell::new(false),
+            decoder: RefCell::new(Decoder::new(role)),
+            partial: RefCell::new(Vec::new()),
+            dropping: Cell::new(false),
+            peer_close: RefCell::new(None),
+            outbound: Cell::new(Outbound::Open),
+            sending: Cell::new(false),
+            senders: List::new(),
+            unanswered: RefCell::new(None),
+        })
+    });
+    made.inspect_err(|_| {
+        let _ = handle::close(lower);
+    })
+}
+
+fn check(s: c_int, flags: c_int) -> Result<()> {
+    handle::query(s, BSOCK_TYPE.get())?;
+    if flags & !(TEXT | NOHTTP | NOGATHER) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// What an attaching call fails with whose arguments are no good: the bytestream is closed, as on
+/// every other failure. EBADF if there is none.
+pub fn refuse(s: c_int, error: Errno) -> Errno {
+    match handle::close(s) {
+        Ok(()) => error,
+        Err(bad_handle) => bad_handle,
+    }
+}
+
+fn request_key_from(context: &Context) -> Result<[u8; handshake::KEY_LEN]> {
+    Ok(handshake::encode_key(context.random.take()?))
+}
+
+/// A fresh key for a client's request.
+pub fn request_key() -> Result<[u8; handshake::KEY_LEN]> {
+    request_key_from(Context::get()?)
+}
+
+/// The server's answer to a key. EPROTO if that is not the base64 of 16 bytes.
+pub fn response_key(key: &[u8]) -> Result<[u8; handshake::ACCEPT_LEN]> {
+    if handshake::is_valid_key(key) { Ok(handshake::accept_key(key)) } else { Err(Errno::EPROTO) }
+}

@@ -1,0 +1,90 @@
+//! The end of a connection: close frames, their codes, and what comes after them.
+
+use super::outbound::element_of;
+use super::{Inbound, Outbound, Ws};
+use crate::error::{Errno, Result};
+use crate::iol::Pieces;
+use crate::object;
+use crate::rt::context::Context;
+use crate::rt::handle;
+use crate::ws::close;
+use crate::ws::frame::{ControlPayload, Opcode};
+use core::ffi::c_int;
+
+/// Sends the close frame and ends our half. `reason` None: NULL with a length. EINVAL, EPIPE if
+/// it was ended already, ECONNRESET, ETIMEDOUT, ECANCELED.
+pub fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+    object::find::<Ws>(s)?.send_close(status, reason, deadline)
+}
+
+/// Closes in order and returns the handle of the bytestream. A handle that is no WebSocket is left
+/// alone; on every other failure everything is closed.
+pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
+    let ws = object::find::<Ws>(s)?;
+    if let Err(error) = ws.finish(status, reason, deadline) {
+        drop(ws);
+        // Somebody else may have closed it while this one waited.
+        let _ = handle::close(s);
+        return Err(error);
+    }
+    let lower = ws.lower;
+    if let Some(stream) = ws.transport.own() {
+        stream.close_in_order(false);
+    }
+    object::release(s, ws)?;
+    Ok(lower)
+}
+
+/// The code and the reason of the peer's close frame: copies the reason and returns the code, 0 if
+/// there is none, and the reason's length. EAGAIN before it came, EMSGSIZE if the reason does not
+/// fit.
+pub fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
+    let ws = object::find::<Ws>(s)?;
+    let peer = ws.peer_close.borrow();
+    let peer = peer.as_ref().ok_or(Errno::EAGAIN)?;
+    let reason = peer.reason.as_bytes();
+    if let Some(buf) = buf {
+        buf.get_mut(..reason.len()).ok_or(Errno::EMSGSIZE)?.copy_from_slice(reason);
+    }
+    Ok((c_int::from(peer.code), reason.len()))
+}
+
+/// The payload of a close frame, if its parts are allowed.
+fn payload(status: c_int, reason: Option<&[u8]>) -> Result<ControlPayload> {
+    let code = u16::try_from(status).map_err(|_| Errno::EINVAL)?;
+    close::close_payload(code, reason.ok_or(Errno::EINVAL)?).map_err(|_| Errno::EINVAL)
+}
+
+impl Ws {
+    fn send_close(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+        let context = Context::get()?;
+        let payload = payload(status, reason)?;
+        self.as_sender(context, deadline, || {
+            let element = element_of(payload.as_bytes());
+            self.send_frame(context, Opcode::Close, Pieces::one(&element), false, deadline)?;
+            self.outbound.set(Outbound::Done);
+            Ok(())
+        })?;
+        if let Some(stream) = self.transport.own_tcp() {
+            stream.close_in_order(true);
+        }
+        Ok(())
+    }
+
+    /// Both close frames, and everything of ours in the kernel's hands.
+    fn finish(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+        if self.outbound.get() != Outbound::Done {
+            self.send_close(status, reason, deadline)?;
+        }
+        while self.inbound.get() != Inbound::Closed {
+            match self.recv_message(None, deadline) {
+                Ok(_) | Err(Errno::EPIPE) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.transport.own() {
+            Some(stream) => stream.wait_backlog(Context::get()?, deadline),
+            None => Ok(()),
+        }
+    }
+}

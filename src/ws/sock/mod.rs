@@ -1,0 +1,158 @@
+//! The WebSocket handle: the one part of `ws` that moves bytes.
+//!
+//! `attach` makes it, `inbound` and `outbound` are its two halves, `closing` ends it. Nothing of
+//! a half is borrowed while a coroutine waits: others may use the handle, or close it, meanwhile.
+
+mod attach;
+mod closing;
+mod inbound;
+mod outbound;
+mod transport;
+
+pub use attach::{attach_client, attach_server, refuse, request_key, response_key};
+pub use closing::{detach, done, status};
+
+use super::frame::{ControlPayload, Role};
+use super::protocol::Decoder;
+use crate::error::{Errno, Result};
+use crate::iol::Pieces;
+use crate::object::{self, Kind, Ref};
+use crate::rt::context::Context;
+use crate::rt::handle;
+use crate::rt::list::List;
+use crate::rt::wait::Clause;
+use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
+use core::cell::{Cell, RefCell};
+use core::ffi::{c_int, c_void};
+use transport::Transport;
+
+/// Flag: binary messages.
+pub const BINARY: c_int = 0;
+/// Flag: text messages.
+pub const TEXT: c_int = 1;
+/// Flag of the attaching calls: the handshake is the caller's.
+pub const NOHTTP: c_int = 2;
+/// Flag of the attaching calls: every message leaves before its send returns.
+pub const NOGATHER: c_int = 4;
+/// Flag of the sending calls: more follows, so this one may wait to leave together with it.
+pub const GATHER: c_int = 8;
+
+/// What became of the inbound half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inbound {
+    Open,
+    /// The peer's close frame has come.
+    Closed,
+    /// The peer broke the protocol, or the stream broke.
+    Failed,
+}
+
+/// What became of the outbound half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outbound {
+    Open,
+    /// Our close frame has gone out, or the connection was failed.
+    Done,
+    /// It stopped in the middle of a frame.
+    Broken,
+}
+
+/// The peer's close frame.
+struct PeerClose {
+    code: u16,
+    reason: ControlPayload,
+}
+
+/// The body of a WebSocket's handle.
+pub struct Ws {
+    /// The bytestream's handle, which is ours alone.
+    lower: c_int,
+    transport: Transport,
+    role: Role,
+    /// The type of messages for the generic calls.
+    text: bool,
+    may_gather: bool,
+
+    inbound: Cell<Inbound>,
+    receiving: Cell<bool>,
+    decoder: RefCell<Decoder>,
+    /// The front of the current message, from receives that a deadline struck.
+    partial: RefCell<Vec<u8>>,
+    /// The rest of the current message is not wanted.
+    dropping: Cell<bool>,
+    peer_close: RefCell<Option<PeerClose>>,
+
+    outbound: Cell<Outbound>,
+    /// Somebody is sending; the others wait in line.
+    sending: Cell<bool>,
+    senders: List,
+    /// The newest ping that could not be answered because somebody is sending.
+    unanswered: RefCell<Option<ControlPayload>>,
+}
+
+static TYPE: u8 = 0;
+
+impl Kind for Ws {
+    type Vfs = MsockVfs;
+    const VFS: MsockVfs = msock_vfs::<Ws>();
+
+    fn type_id() -> *const c_void {
+        (&raw const TYPE).cast()
+    }
+
+    fn interface_id() -> Option<*const c_void> {
+        Some(MSOCK_TYPE.get())
+    }
+
+    /// Drops the connection. Whoever is inside fails with EBADF.
+    fn close(this: &Ref<Ws>) {
+        let Ok(context) = Context::get() else { return };
+        this.inbound.set(Inbound::Failed);
+        this.outbound.set(Outbound::Broken);
+        while !this.senders.is_empty() {
+            // SAFETY: a linked waiter is alive; firing it unlinks it.
+            context.fire(unsafe { Clause::from_link(this.senders.front()) }, Some(Errno::EBADF));
+        }
+        // The handle is ours and open; there is nothing to be done about it otherwise.
+        let _ = handle::close(this.lower);
+    }
+}
+
+impl MessageSocket for Ws {
+    fn send(this: &Ref<Ws>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+        this.send_message(this.text, false, pieces, deadline)
+    }
+
+    fn recv(this: &Ref<Ws>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
+        let (text, size) = this.recv_message(pieces, deadline)?;
+        // The message is gone, the connection lives on.
+        if text == this.text { Ok(size) } else { Err(Errno::EPROTO) }
+    }
+}
+
+/// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
+pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+    let ws = object::find::<Ws>(s)?;
+    if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    ws.send_message(flags & TEXT != 0, flags & GATHER != 0, pieces, deadline)
+}
+
+/// Receives one message; returns its type and size. None: drops it.
+pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_int, usize)> {
+    let ws = object::find::<Ws>(s)?;
+    let (text, size) = ws.recv_message(pieces, deadline)?;
+    Ok((if text { TEXT } else { BINARY }, size))
+}
+
+impl Ws {
+    /// Sends what was gathered if it has waited long enough.
+    fn flush_overdue(&self, context: &Context) {
+        if let Some(stream) = self.transport.own() {
+            if context.buffers.is_overdue(stream) {
+                context.buffers.flush();
+            }
+        }
+    }
+}

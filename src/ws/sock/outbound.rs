@@ -1,0 +1,383 @@
+//! Sending: one frame at a time, whole and in the order of the calls.
+//!
+//! A small frame is copied behind its header into the thread's send buffer and leaves in one
+//! system call, together with whatever was gathered there before. A large one leaves from the
+//! caller's memory, or in large masked pieces.
+
+use super::transport::{Foreign, Transport};
+use super::{Outbound, Ws};
+use crate::error::{Errno, Result};
+use crate::iol::{IoList, Pieces};
+use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
+use crate::net::stream::Stream;
+use crate::rt::context::Context;
+use crate::rt::wait::{Clause, Source};
+use crate::sock::call;
+use crate::ws::close;
+use crate::ws::frame::{ControlPayload, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
+use crate::ws::mask;
+
+/// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
+/// it lies.
+const COPY_LIMIT: usize = 32 * 1024;
+/// How much of a masked frame is prepared for a foreign bytestream at a time, in bytes.
+const FOREIGN_PIECE: usize = 64 * 1024;
+
+/// A frame that is being sent.
+struct Frame<'a> {
+    header: FrameHeader,
+    key: Option<[u8; 4]>,
+    payload: Pieces<'a>,
+}
+
+impl Frame<'_> {
+    /// None if it does not fit in memory.
+    fn len(&self) -> Option<usize> {
+        self.payload.total().checked_add(self.header.as_bytes().len())
+    }
+
+    /// Writes the bytes of the frame from `from` on, masked if need be; returns how many fit.
+    fn write(&self, from: usize, place: &mut [u8]) -> usize {
+        let header = self.header.as_bytes();
+        let mut filled = 0;
+        if from < header.len() {
+            filled = (header.len() - from).min(place.len());
+            place[..filled].copy_from_slice(&header[from..from + filled]);
+        }
+        let mut offset = from.saturating_sub(header.len());
+        let mut cursor = self.payload.cursor();
+        cursor.jump(offset);
+        while let Some(piece) = cursor.piece() {
+            let len = piece.len.min(place.len() - filled);
+            if len == 0 {
+                break;
+            }
+            // SAFETY: the pieces of a list to send are readable.
+            let bytes = unsafe { core::slice::from_raw_parts(piece.base, len) };
+            let place = &mut place[filled..filled + len];
+            match self.key {
+                Some(key) => mask::mask_copy(place, bytes, key, offset),
+                None => place.copy_from_slice(bytes),
+            }
+            cursor.advance(len);
+            offset = offset.wrapping_add(len);
+            filled += len;
+        }
+        filled
+    }
+}
+
+impl Ws {
+    /// Sends one message.
+    pub(super) fn send_message(
+        &self,
+        text: bool,
+        more_follows: bool,
+        payload: Pieces<'_>,
+        deadline: i64,
+    ) -> Result<()> {
+        let context = Context::get()?;
+        if payload.has_null() {
+            return Err(Errno::EINVAL);
+        }
+        self.flush_overdue(context);
+        let opcode = if text { Opcode::Text } else { Opcode::Binary };
+        self.as_sender(context, deadline, || {
+            let gather = self.may_gather && (more_follows || self.next_message_is_here(context));
+            self.send_frame(context, opcode, payload, gather, deadline)
+        })
+    }
+
+    /// Whether the caller can go on without waiting, so that this message can wait for the next.
+    #[inline]
+    fn next_message_is_here(&self, context: &Context) -> bool {
+        self.transport.peek(context, |front| whole_message_at(front, self.role))
+    }
+
+    /// Runs a sending operation when its turn has come, and answers a ping that came meanwhile.
+    pub(super) fn as_sender(
+        &self,
+        context: &Context,
+        deadline: i64,
+        send: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.check_outbound()?;
+        if self.sending.get() {
+            context.check_cancelled()?;
+            let clause = Clause::new(0, Source::List);
+            // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it.
+            unsafe { self.senders.push_back(clause.link()) };
+            // SAFETY: as above. Whoever ends this wait well hands the turn over.
+            unsafe { context.wait_for(&clause, deadline) }?;
+        }
+        self.sending.set(true);
+        let sent = self.check_outbound().and_then(|()| send());
+        self.answer_ping(context, deadline);
+        if self.senders.is_empty() {
+            self.sending.set(false);
+        } else {
+            // SAFETY: a linked waiter is alive; firing it unlinks it.
+            context.fire(unsafe { Clause::from_link(self.senders.front()) }, None);
+        }
+        sent
+    }
+
+    fn check_outbound(&self) -> Result<()> {
+        match self.outbound.get() {
+            Outbound::Open => Ok(()),
+            Outbound::Done => Err(Errno::EPIPE),
+            Outbound::Broken => Err(Errno::ECONNRESET),
+        }
+    }
+
+    /// Sends one frame. The caller has the turn.
+    pub(super) fn send_frame(
+        &self,
+        context: &Context,
+        opcode: Opcode,
+        payload: Pieces<'_>,
+        gather: bool,
+        deadline: i64,
+    ) -> Result<()> {
+        let frame = self.frame(context, opcode, payload)?;
+        let len = frame.len().ok_or(Errno::EMSGSIZE)?;
+        match &self.transport {
+            Transport::Own(stream) if len <= COPY_LIMIT => {
+                self.send_copied(context, stream, &frame, len, gather, deadline)
+            }
+            Transport::Own(stream) => self.send_large(context, stream, &frame, len, deadline),
+            Transport::Foreign(foreign) => self.send_foreign(foreign, &frame, len, deadline),
+        }
+    }
+
+    fn frame<'a>(&self, context: &Context, opcode: Opcode, payload: Pieces<'a>) -> Result<Frame<'a>> {
+        // RFC 6455, 5.3: a fresh key for every frame.
+        let key = match self.role {
+            Role::Client => Some(context.random.take::<4>()?),
+            Role::Server => None,
+        };
+        let header = FrameHeader::encode(true, opcode, payload.total() as u64, key);
+        Ok(Frame { header, key, payload })
+    }
+
+    /// Waits until nothing stands before this frame.
+    fn wait_clear(&self, context: &Context, stream: &Stream, deadline: i64) -> Result<()> {
+        stream.wait_backlog(context, deadline).inspect_err(|_| {
+            if stream.failure().is_some() {
+                self.outbound.set(Outbound::Broken);
+            }
+        })
+    }
+
+    fn send_copied(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        frame: &Frame<'_>,
+        len: usize,
+        gather: bool,
+        deadline: i64,
+    ) -> Result<()> {
+        self.wait_clear(context, stream, deadline)?;
+        if context.buffers.gathered(stream) + len > GATHER_LIMIT {
+            context.buffers.flush();
+            self.wait_clear(context, stream, deadline)?;
+        }
+        let buffer = context.buffers.lend_send(stream)?;
+        let gathered = context.buffers.gathered(stream);
+        let end = gathered + frame.write(0, &mut buffer[gathered..]);
+        if gather {
+            context.buffers.set_gathered(end);
+            return Ok(());
+        }
+        context.buffers.set_gathered(0);
+        stream.push_out(&buffer[..end]);
+        self.wait_clear(context, stream, deadline).inspect_err(|_| {
+            // What has not begun to leave is taken back, and the call may be repeated.
+            if self.outbound.get() == Outbound::Open && !stream.take_back(len) {
+                self.break_outbound(stream);
+            }
+        })
+    }
+
+    fn send_large(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        frame: &Frame<'_>,
+        len: usize,
+        deadline: i64,
+    ) -> Result<()> {
+        if context.buffers.gathered(stream) > 0 {
+            context.buffers.flush();
+        }
+        self.wait_clear(context, stream, deadline)?;
+        let header = frame.header.as_bytes();
+        let mut cursor = frame.payload.cursor();
+        let mut done = 0;
+        while done < len {
+            let sent = if frame.key.is_some() {
+                let buffer = context.buffers.lend_send(stream)?;
+                let filled = frame.write(done, &mut buffer[..SEND_SIZE.min(len - done)]);
+                stream.send_some(context, &buffer[..filled])
+            } else {
+                stream.send_some_pieces(context, [&header[done.min(header.len())..], &[]], &cursor)
+            };
+            let waited = match sent {
+                Ok(sent) => {
+                    let of_header = header.len().saturating_sub(done).min(sent);
+                    cursor.jump(sent - of_header);
+                    done += sent;
+                    continue;
+                }
+                Err(Errno::EAGAIN) => stream.wait_out(context, deadline),
+                Err(error) => {
+                    stream.fail(error);
+                    Err(error)
+                }
+            };
+            waited.inspect_err(|_| {
+                if done > 0 || stream.failure().is_some() {
+                    self.break_outbound(stream);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn break_outbound(&self, stream: &Stream) {
+        self.outbound.set(Outbound::Broken);
+        if stream.failure().is_none() {
+            stream.fail(Errno::ECONNRESET);
+        }
+    }
+
+    /// A foreign bytestream takes all or nothing, and after a failure nothing more.
+    fn send_foreign(&self, foreign: &Foreign, frame: &Frame<'_>, len: usize, deadline: i64) -> Result<()> {
+        let sent = if frame.key.is_some() {
+            send_foreign_masked(foreign, frame, len, deadline)
+        } else {
+            send_foreign_plain(foreign, frame, deadline)
+        };
+        sent.inspect_err(|_| {
+            if self.outbound.get() == Outbound::Open {
+                self.outbound.set(Outbound::Broken);
+            }
+        })
+    }
+
+    // ---- control frames ----
+
+    /// RFC 6455, 5.5.2 and 5.5.3: answers a ping, from inside the receiving call.
+    pub(super) fn pong(&self, context: &Context, payload: ControlPayload, deadline: i64) -> Result<()> {
+        if self.outbound.get() != Outbound::Open {
+            return Ok(());
+        }
+        if self.sending.get() {
+            self.unanswered.replace(Some(payload));
+            return Ok(());
+        }
+        match &self.transport {
+            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, payload.as_bytes()),
+            // The transport may make us wait, and nobody may begin a frame meanwhile.
+            Transport::Foreign(_) => self.as_sender(context, deadline, || {
+                let element = element_of(payload.as_bytes());
+                self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
+            }),
+        }
+    }
+
+    /// Answers the newest ping that came while somebody was sending. The caller has the turn.
+    fn answer_ping(&self, context: &Context, deadline: i64) {
+        let Some(payload) = self.unanswered.take() else { return };
+        if self.outbound.get() != Outbound::Open {
+            return;
+        }
+        // What fails here is noted and will be reported by the next send.
+        let _ = match &self.transport {
+            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, payload.as_bytes()),
+            Transport::Foreign(_) => {
+                let element = element_of(payload.as_bytes());
+                self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
+            }
+        };
+    }
+
+    /// Sends a control frame without waiting: what the kernel does not take now leaves later.
+    fn post(&self, context: &Context, stream: &Stream, opcode: Opcode, payload: &[u8]) -> Result<()> {
+        let element = element_of(payload);
+        let frame = self.frame(context, opcode, Pieces::one(&element))?;
+        if !stream.has_backlog() {
+            let buffer = context.buffers.lend_send(stream)?;
+            let gathered = context.buffers.gathered(stream);
+            // Gathered bytes leave plenty of room for a control frame.
+            let end = gathered + frame.write(0, &mut buffer[gathered..]);
+            context.buffers.set_gathered(end);
+            if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context)) {
+                context.buffers.flush();
+            }
+            return Ok(());
+        }
+        let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
+        let len = frame.write(0, &mut bytes);
+        stream.push_last(&bytes[..len]);
+        Ok(())
+    }
+
+    /// Sends a close frame with a code if that is possible without waiting.
+    pub(super) fn close_at_once(&self, context: &Context, code: u16) {
+        let Ok(payload) = close::close_payload(code, &[]) else { return };
+        if self.sending.get() {
+            return;
+        }
+        // An error leaves the peer without the code, and the connection fails all the same.
+        match &self.transport {
+            Transport::Own(stream) => {
+                if !stream.has_backlog() {
+                    let _ = self.post(context, stream, Opcode::Close, payload.as_bytes());
+                    if context.buffers.gathered(stream) > 0 {
+                        context.buffers.flush();
+                    }
+                    stream.close_in_order(true);
+                }
+            }
+            Transport::Foreign(_) => {
+                let element = element_of(payload.as_bytes());
+                let _ = self.as_sender(context, 0, || {
+                    self.send_frame(context, Opcode::Close, Pieces::one(&element), false, 0)
+                });
+            }
+        }
+    }
+}
+
+/// A list of one element over bytes that are only read.
+pub(super) fn element_of(bytes: &[u8]) -> IoList {
+    call::one_element(bytes.as_ptr().cast_mut().cast(), bytes.len())
+}
+
+/// The header in front of the caller's own list.
+fn send_foreign_plain(foreign: &Foreign, frame: &Frame<'_>, deadline: i64) -> Result<()> {
+    let mut header = element_of(frame.header.as_bytes());
+    let (first, last) = frame.payload.ends();
+    header.iol_next = first.cast_mut();
+    // SAFETY: the header is on this stack, and the list behind it was checked.
+    unsafe { call::bsendl(foreign.handle(), &raw mut header, last.cast_mut(), deadline) }
+}
+
+/// Masked copies, since the caller's memory is never written to.
+fn send_foreign_masked(foreign: &Foreign, frame: &Frame<'_>, len: usize, deadline: i64) -> Result<()> {
+    let mut copy = Vec::new();
+    let mut done = 0;
+    while done < len {
+        let size = FOREIGN_PIECE.min(len - done);
+        if copy.len() < size {
+            copy.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
+            copy.resize(size, 0);
+        }
+        let filled = frame.write(done, &mut copy[..size]);
+        call::send_all(foreign.handle(), &copy[..filled], deadline)?;
+        done += filled;
+    }
+    Ok(())
+}

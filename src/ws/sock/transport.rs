@@ -1,0 +1,138 @@
+//! What a WebSocket runs on: one of our own streams, whose buffers it works in, or a bytestream of
+//! any other kind, which is asked for exactly what is needed.
+
+use crate::error::{Errno, Result};
+use crate::memory::try_extend;
+use crate::net::stream::{Family, Stream};
+use crate::object::{self, Ref};
+use crate::rt::context::Context;
+use crate::sock::call;
+use core::cell::RefCell;
+use core::ffi::c_int;
+
+/// How much text is taken from a foreign bytestream at a time: it gives all or nothing, and bytes
+/// that are not UTF-8 must be noticed before the end of a long message.
+const FOREIGN_PIECE: usize = 4096;
+
+/// The bytestream below a WebSocket.
+pub enum Transport {
+    /// Ours. Keeps what has arrived when a deadline strikes.
+    Own(Ref<Stream>),
+    /// Anything else that has the C function table.
+    Foreign(Foreign),
+}
+
+/// A bytestream behind a function table.
+pub struct Foreign {
+    handle: c_int,
+    /// The beginning of something that has to be seen whole: a head, a header, a control frame.
+    front: RefCell<Vec<u8>>,
+}
+
+impl Transport {
+    /// The transport behind a handle that is a bytestream.
+    pub fn new(handle: c_int) -> Result<Transport> {
+        match object::find::<Stream>(handle) {
+            Ok(stream) => {
+                stream.check_inbound()?;
+                stream.check_outbound()?;
+                Ok(Transport::Own(stream))
+            }
+            Err(Errno::EBADF) => Err(Errno::EBADF),
+            Err(_) => Ok(Transport::Foreign(Foreign { handle, front: RefCell::new(Vec::new()) })),
+        }
+    }
+
+    /// Our own stream, if it is one.
+    pub fn own(&self) -> Option<&Ref<Stream>> {
+        match self {
+            Transport::Own(stream) => Some(stream),
+            Transport::Foreign(_) => None,
+        }
+    }
+
+    /// Our own TCP stream, if it is one.
+    pub fn own_tcp(&self) -> Option<&Ref<Stream>> {
+        self.own().filter(|stream| stream.family() == Family::Tcp)
+    }
+
+    /// Shows what was received and not consumed.
+    #[inline]
+    pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Transport::Own(stream) => stream.peek(context, look),
+            Transport::Foreign(foreign) => look(&foreign.front.borrow()),
+        }
+    }
+
+    /// Drops bytes from the front.
+    #[inline]
+    pub fn consume(&self, context: &Context, len: usize) {
+        match self {
+            Transport::Own(stream) => stream.consume(context, len),
+            Transport::Foreign(foreign) => _ = foreign.front.borrow_mut().drain(..len),
+        }
+    }
+
+    /// Receives until `want` bytes can be seen. ECONNRESET when the stream ends.
+    pub fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
+        let filled = match self {
+            Transport::Own(stream) => stream.fill(context, want, deadline),
+            Transport::Foreign(foreign) => foreign.fill(want, deadline),
+        };
+        filled.map_err(abrupt)
+    }
+
+    /// Receives at least one byte into `place`. ECONNRESET when the stream ends.
+    pub fn read(&self, context: &Context, place: &mut [u8], text: bool, deadline: i64) -> Result<usize> {
+        let read = match self {
+            Transport::Own(stream) => stream.read(context, place, deadline),
+            Transport::Foreign(foreign) => {
+                let len = if text { place.len().min(FOREIGN_PIECE) } else { place.len() };
+                call::recv_all(foreign.handle, &mut place[..len], deadline).map(|()| len)
+            }
+        };
+        read.map_err(abrupt)
+    }
+
+    /// Sends bytes before there is a WebSocket: nothing else is being sent.
+    pub fn send_all(&self, context: &Context, bytes: &[u8], deadline: i64) -> Result<()> {
+        match self {
+            Transport::Own(stream) => {
+                stream.push_out(bytes);
+                stream.wait_backlog(context, deadline)
+            }
+            Transport::Foreign(foreign) => call::send_all(foreign.handle, bytes, deadline),
+        }
+    }
+}
+
+impl Foreign {
+    /// The handle.
+    pub fn handle(&self) -> c_int {
+        self.handle
+    }
+
+    fn fill(&self, want: usize, deadline: i64) -> Result<()> {
+        let mut front = self.front.take();
+        let have = front.len();
+        let mut piece = [0; 256];
+        while front.len() < want {
+            let len = (want - front.len()).min(piece.len());
+            let received = call::recv_all(self.handle, &mut piece[..len], deadline);
+            if let Err(error) = received.and_then(|()| try_extend(&mut front, &piece[..len])) {
+                self.front.replace(front);
+                return Err(error);
+            }
+        }
+        debug_assert!(front.len() >= have);
+        self.front.replace(front);
+        Ok(())
+    }
+}
+
+/// A stream that ends without a close frame was cut off (RFC 6455, 7.1.5), which must not look
+/// like a clean end.
+fn abrupt(error: Errno) -> Errno {
+    if error == Errno::EPIPE { Errno::ECONNRESET } else { error }
+}
