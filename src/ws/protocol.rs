@@ -68,9 +68,7 @@ pub struct Decoder {
     /// Position within the current data frame's payload, modulo 256 and therefore modulo 4.
     position: u8,
     role: Role,
-    /// The current data frame is the last one of its message.
-    fin: bool,
-    /// A message has begun and not ended.
+    /// The last data frame was not the last one of its message.
     open: bool,
     /// The current message, or the last one, is text.
     text: bool,
@@ -92,7 +90,6 @@ impl Decoder {
             key: [0; 4],
             position: 0,
             role,
-            fin: false,
             open: false,
             text: false,
             utf8: Utf8::default(),
@@ -171,14 +168,13 @@ impl Decoder {
         if let Some(violation) = self.finished {
             return Err(*violation);
         }
-        if !self.fin {
+        if self.open {
             return Ok(false);
         }
         // RFC 6455, 8.1; a fragment may end inside a character (5.6), a message may not.
         if self.utf8.finish().is_err() {
             return Err(self.fail(&TEXT_CUT_SHORT));
         }
-        self.open = false;
         Ok(true)
     }
 
@@ -254,8 +250,7 @@ impl Decoder {
         }
         self.left = left;
         self.position = 0;
-        self.fin = fin;
-        self.open = true;
+        self.open = !fin;
         if opcode != Opcode::Continuation {
             self.text = opcode == Opcode::Text;
         }

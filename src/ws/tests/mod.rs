@@ -10,6 +10,7 @@ mod requests;
 mod scan;
 mod sent;
 mod split;
+mod start_line;
 mod utf8;
 
 use crate::ws::frame::{Opcode, Role};
