@@ -1,0 +1,90 @@
+"""The Autobahn test suite against our echo server and against our client.
+
+autobahn.py FOLDER
+
+FOLDER holds our programs, echo_server and client. Every case has to end as expected.json says:
+there each case has two verdicts, one on the messages and one on the closing handshake. What
+differs is printed; the summary is the last line.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
+
+BIN = Path(sys.argv[1])
+LISTS = json.loads(Path(__file__).with_name("expected.json").read_text())
+EXPECTED = LISTS["expected"]
+CASES = sorted({case.split(".")[0] + ".*" for case in EXPECTED})
+TIME = 900  # seconds for each of the two runs
+
+
+async def verdicts(run):
+    """The verdicts of a run, whatever they are."""
+    try:
+        results = await asyncio.wait_for(run, TIME)
+    except FailureError as failure:
+        results = failure.results
+    return {r.case_id: ([r.behavior.value, r.behavior_close.value], r) for r in results}
+
+
+async def against_server():
+    server = await asyncio.create_subprocess_exec(
+        BIN / "echo_server", "0", "20000000", stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        line = await asyncio.wait_for(server.stdout.readline(), 10)
+        return await verdicts(run_fuzzingclient("ws://" + line.decode().split()[-1], CASES))
+    finally:
+        if server.returncode is None:
+            server.terminate()
+        if await asyncio.wait_for(server.wait(), 10) != 0:
+            print(f"the server ended with status {server.returncode}")
+
+
+async def against_client():
+    async with run_fuzzingserver(CASES, port=0) as suite:
+        client = await asyncio.create_subprocess_exec(BIN / "client", str(suite.port))
+        try:
+            if await asyncio.wait_for(client.wait(), TIME) != 0:
+                print(f"the client ended with status {client.returncode}")
+                return {}
+            return await verdicts(suite.get_result())
+        finally:
+            if client.returncode is None:
+                client.kill()
+
+
+def compare(side, results):
+    """Prints every difference; returns the numbers of cases that are and are not as expected."""
+    failed = 0
+    for case in sorted(EXPECTED.keys() | results.keys(), key=lambda c: [*map(int, c.split("."))]):
+        expected = EXPECTED.get(case, "nothing")
+        seen, result = results.get(case, ("nothing", None))
+        if seen == expected:
+            continue
+        failed += 1
+        print(f"{side} {case}: expected {expected}, seen {seen}")
+        if result:
+            print(f"    {' '.join(result.description.split())}")
+            print(f"    {result.result} {result.result_close}")
+    passed = len(EXPECTED.keys() | results.keys()) - failed
+    print(f"{side}: {passed} of {len(EXPECTED)} cases as expected", flush=True)
+    return passed, failed
+
+
+async def main():
+    server = compare("server", await against_server())
+    client = compare("client", await against_client())
+    print("not offered, hence not run:", ", ".join(LISTS["not offered"]))
+    print(f"{server[0] + client[0]} passed, {server[1] + client[1]} failed")
+    return 1 if server[1] + client[1] else 0
+
+
+status = asyncio.run(main())
+# The runner's own threads abort the process now and then when the interpreter ends: leave at once.
+sys.stdout.flush()
+os._exit(status)
