@@ -7,3 +7,6 @@ pub mod mask;
 pub mod protocol;
 pub mod sock;
 pub mod utf8;
+
+#[cfg(test)]
+mod tests;
