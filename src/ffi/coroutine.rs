@@ -1,0 +1,55 @@
+//! Coroutines. The macros that launch them are in `header/coroutine.h`.
+
+use super::call;
+use crate::rt::{coroutine, wait};
+use core::ffi::{c_char, c_int, c_void};
+
+/// The first half of the go macros; not to be called otherwise.
+///
+/// Makes a coroutine and lets it be the running one. Where the caller is to save its registers is
+/// stored in `ctx`, and the new coroutine's stack pointer in `ptr`, which holds the stack to use, or
+/// NULL, before. A negative `bndl` stands for a new bundle, whose handle is returned.
+///
+/// # Safety
+/// Called by the macros, which go on as the new coroutine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_prologue(
+    ctx: *mut *mut c_void,
+    ptr: *mut *mut c_void,
+    len: usize,
+    bndl: c_int,
+    file: *const c_char,
+    line: c_int,
+) -> c_int {
+    let _ = (file, line);
+    call(|| {
+        // SAFETY: the macros pass the address of a variable.
+        let buffer = unsafe { ptr.read() };
+        // SAFETY: by contract of the macros the buffer belongs to the coroutine.
+        let started = unsafe { coroutine::start(bndl, buffer.cast(), len) }?;
+        // SAFETY: the macros pass the address of a variable.
+        unsafe { ctx.write(started.registers.cast()) };
+        // SAFETY: as above.
+        unsafe { ptr.write(started.stack.cast()) };
+        Ok(started.handle)
+    })
+}
+
+/// The second half of the go macros; not to be called otherwise. Ends the coroutine: never returns,
+/// though no compiler must be told so, for then it would reuse what the parent still needs.
+///
+/// # Safety
+/// Called by the macros, on the stack of a coroutine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_epilogue() {
+    // SAFETY: by contract.
+    unsafe { coroutine::finish() }
+}
+
+/// Lets the other coroutines run that are ready.
+///
+/// Errors: ECANCELED.
+#[unsafe(no_mangle)]
+pub extern "C" fn dill_yield() -> c_int {
+    call(wait::yield_now)
+}

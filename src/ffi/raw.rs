@@ -1,0 +1,183 @@
+//! ELF symbols without the `dill_` prefix, for older binaries and other languages: in C the header's
+//! macros do this. The names are few on purpose: in a preloaded library, `yield` or `now` would capture
+//! the functions of others.
+//!
+//! Rust cannot give a function a second name. But the compiler merges functions with the same code and
+//! exports the other name as an alias, so these have the same addresses as what they call. Should it
+//! cease to do so, they still work, and `abi/check` will tell.
+
+use super::types::WsStorage;
+use super::{sock, ws};
+use crate::iol::IoList;
+use core::ffi::{c_char, c_int, c_void};
+
+/// `dill_msend`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { sock::dill_msend(s, buf, len, deadline) }
+}
+
+/// `dill_mrecv`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
+    // SAFETY: by contract.
+    unsafe { sock::dill_mrecv(s, buf, len, deadline) }
+}
+
+/// `dill_msendl`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { sock::dill_msendl(s, first, last, deadline) }
+}
+
+/// `dill_mrecvl`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> libc::ssize_t {
+    // SAFETY: by contract.
+    unsafe { sock::dill_mrecvl(s, first, last, deadline) }
+}
+
+/// `dill_ws_attach_client`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_attach_client(s: c_int, flags: c_int, resource: *const c_char, host: *const c_char, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_attach_client(s, flags, resource, host, deadline) }
+}
+
+/// `dill_ws_attach_client_mem`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_attach_client_mem(s: c_int, flags: c_int, resource: *const c_char, host: *const c_char, mem: *mut WsStorage, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
+}
+
+/// `dill_ws_attach_server`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_attach_server(s: c_int, flags: c_int, resource: *mut c_char, resourcelen: usize, host: *mut c_char, hostlen: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
+}
+
+/// `dill_ws_attach_server_mem`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
+pub unsafe extern "C" fn ws_attach_server_mem(s: c_int, flags: c_int, resource: *mut c_char, resourcelen: usize, host: *mut c_char, hostlen: usize, mem: *mut WsStorage, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
+}
+
+/// `dill_ws_send`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_send(s, flags, buf, len, deadline) }
+}
+
+/// `dill_ws_sendl`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_sendl(s: c_int, flags: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_sendl(s, flags, first, last, deadline) }
+}
+
+/// `dill_ws_recv`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_recv(s: c_int, flags: *mut c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_recv(s, flags, buf, len, deadline) }
+}
+
+/// `dill_ws_recvl`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_recvl(s: c_int, flags: *mut c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> libc::ssize_t {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_recvl(s, flags, first, last, deadline) }
+}
+
+/// `dill_ws_done`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_done(s: c_int, status: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_done(s, status, buf, len, deadline) }
+}
+
+/// `dill_ws_detach`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_detach(s: c_int, status: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_detach(s, status, buf, len, deadline) }
+}
+
+/// `dill_ws_status`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_status(s: c_int, status: *mut c_int, buf: *mut c_void, len: usize) -> libc::ssize_t {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_status(s, status, buf, len) }
+}
+
+/// `dill_ws_request_key`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_request_key(request_key) }
+}
+
+/// `dill_ws_response_key`.
+///
+/// # Safety
+/// As that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
+    // SAFETY: by contract.
+    unsafe { ws::dill_ws_response_key(request_key, response_key) }
+}

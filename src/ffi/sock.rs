@@ -1,0 +1,129 @@
+//! Bytestreams and message sockets of any kind.
+
+use super::socket_call;
+use crate::iol::IoList;
+use crate::sock::call::{self, one_element};
+use core::ffi::{c_int, c_void};
+
+/// Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
+/// sent on it.
+///
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+///
+/// # Safety
+/// The buffer has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_bsend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    socket_call(|| {
+        let mut element = one_element(buf.cast_mut(), len);
+        let element = &raw mut element;
+        // SAFETY: by contract; a sender only reads the bytes.
+        unsafe { call::bsendl(s, element, element, deadline) }
+    })
+}
+
+/// Receives exactly `len` bytes from a bytestream, or fails. NULL drops them. After a failure nothing
+/// more can be received from it.
+///
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
+///
+/// # Safety
+/// There is room for `len` bytes, or the pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_brecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> c_int {
+    socket_call(|| {
+        let mut element = one_element(buf, len);
+        let element = &raw mut element;
+        // SAFETY: by contract.
+        unsafe { call::brecvl(s, element, element, deadline) }
+    })
+}
+
+/// As `bsend`, from a list of buffers.
+///
+/// Errors: those of `bsend`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list and its buffers can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { call::bsendl(s, first, last, deadline) })
+}
+
+/// As `brecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+/// drops all until the end of the stream, which then is the error.
+///
+/// Errors: those of `brecv`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list can be read and its buffers written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { call::brecvl(s, first, last, deadline) })
+}
+
+/// Sends a message of `len` bytes.
+///
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (too long for this kind of socket), EPIPE
+/// (this side is done), ENOTSUP, ETIMEDOUT.
+///
+/// # Safety
+/// The buffer has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    socket_call(|| {
+        let mut element = one_element(buf.cast_mut(), len);
+        let element = &raw mut element;
+        // SAFETY: by contract; a sender only reads the bytes.
+        unsafe { call::msendl(s, element, element, deadline) }
+    })
+}
+
+/// Receives a message of at most `len` bytes and returns its size.
+///
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), EPIPE (the peer is
+/// done), EPROTO, ENOTSUP, ETIMEDOUT.
+///
+/// # Safety
+/// There is room for `len` bytes, or the pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
+    socket_call(|| {
+        let mut element = one_element(buf, len);
+        let element = &raw mut element;
+        // SAFETY: by contract.
+        unsafe { call::mrecvl(s, element, element, deadline) }
+    })
+}
+
+/// As `msend`, from a list of buffers.
+///
+/// Errors: those of `msend`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list and its buffers can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { call::msendl(s, first, last, deadline) })
+}
+
+/// As `mrecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+/// drops the message.
+///
+/// Errors: those of `mrecv`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list can be read and its buffers written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_mrecvl(
+    s: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> libc::ssize_t {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { call::mrecvl(s, first, last, deadline) })
+}

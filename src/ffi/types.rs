@@ -1,0 +1,37 @@
+//! What the C side only knows by name: the storage of objects in the caller's memory, and variables.
+//!
+//! Our objects live on the heap: C code may place its storage at any address, aligned or not, so it is
+//! no more than a promise. Its sizes are in `header/`.
+
+use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, TypeId};
+use core::ffi::c_void;
+use core::sync::atomic::AtomicPtr;
+
+/// `struct dill_bundle_storage`.
+pub enum BundleStorage {}
+/// `struct dill_chstorage`.
+pub enum ChStorage {}
+/// `struct dill_tcp_listener_storage`.
+pub enum TcpListenerStorage {}
+/// `struct dill_tcp_storage`.
+pub enum TcpStorage {}
+/// `struct dill_ipc_listener_storage`.
+pub enum IpcListenerStorage {}
+/// `struct dill_ipc_storage`.
+pub enum IpcStorage {}
+/// `struct dill_ipc_pair_storage`.
+pub enum IpcPairStorage {}
+/// `struct dill_ws_storage`.
+pub enum WsStorage {}
+
+/// Stands for the bytestream interface, in `hquery` and in the `query` functions of socket types.
+#[unsafe(no_mangle)]
+pub static dill_bsock_type: TypeId = BSOCK_TYPE;
+
+/// Stands for the message socket interface.
+#[unsafe(no_mangle)]
+pub static dill_msock_type: TypeId = MSOCK_TYPE;
+
+/// Written by programs that were compiled with the portable go macros of libdill; never read.
+#[unsafe(no_mangle)]
+pub static dill_unoptimisable: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());

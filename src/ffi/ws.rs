@@ -1,0 +1,400 @@
+//! WebSocket.
+
+use super::types::WsStorage;
+use super::{bytes, not_null, socket_call, store, string};
+use crate::error::{Errno, Result};
+use crate::iol::{IoList, Pieces};
+use crate::object;
+use crate::sock::call::one_element;
+use crate::sock::receive_list;
+use crate::ws::sock::{self, Ws};
+use core::ffi::{c_char, c_int, c_void};
+use core::{ptr, slice};
+
+/// Binary messages.
+pub const DILL_WS_BINARY: c_int = 0;
+/// Text messages: UTF-8, which is checked when receiving.
+pub const DILL_WS_TEXT: c_int = 1;
+/// When attaching: no HTTP handshake, it was done otherwise.
+pub const DILL_WS_NOHTTP: c_int = 2;
+/// When attaching: every message leaves before the call that sends it returns. Without it, answers to
+/// messages that came together leave together, at the latest when the thread waits or yields.
+pub const DILL_WS_NOGATHER: c_int = 4;
+/// When sending: more messages follow, this one may wait to leave together with them.
+pub const DILL_WS_GATHER: c_int = 8;
+/// The room that `ws_request_key` and `ws_response_key` need, in bytes.
+pub const DILL_WS_KEY_SIZE: usize = 32;
+
+const _: () = {
+    assert!(DILL_WS_BINARY == sock::BINARY && DILL_WS_TEXT == sock::TEXT);
+    assert!(DILL_WS_NOHTTP == sock::NOHTTP);
+    assert!(DILL_WS_NOGATHER == sock::NOGATHER && DILL_WS_GATHER == sock::GATHER);
+};
+
+/// Makes a WebSocket of a bytestream, as a client: asks the server for `resource` (such as "/") on
+/// `host` (such as "example.com:8080"). `flags` is WS_TEXT or WS_BINARY, the type of the messages of
+/// `msend` and `mrecv`, perhaps with WS_NOHTTP or WS_NOGATHER. Returns the handle of the WebSocket,
+/// which the bytestream belongs to from then on. If the call fails, the bytestream is closed.
+///
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, control characters, unknown flags), ENOMEM,
+/// ENOTSUP (no bytestream), EPIPE, EPROTO (the server refused, or does not speak WebSocket), ETIMEDOUT.
+///
+/// # Safety
+/// Both are strings, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_attach_client(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { attach_client(s, flags, resource, host, deadline) })
+}
+
+/// As `ws_attach_client`, with memory of the caller's, which must stay until the WebSocket is closed or
+/// detached.
+///
+/// Errors: those of `ws_attach_client`, and EINVAL (no memory given).
+///
+/// # Safety
+/// Both are strings, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_attach_client_mem(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    mem: *mut WsStorage,
+    deadline: i64,
+) -> c_int {
+    socket_call(|| {
+        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        // SAFETY: by contract.
+        unsafe { attach_client(s, flags, resource, host, deadline) }
+    })
+}
+
+unsafe fn attach_client(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    deadline: i64,
+) -> Result<c_int> {
+    // SAFETY: by contract.
+    let resource = unsafe { text(resource) };
+    // SAFETY: by contract.
+    let host = unsafe { text(host) };
+    sock::attach_client(s, flags, resource, host, deadline)
+}
+
+/// Makes a WebSocket of a bytestream, as a server: waits for a client's request and accepts it. What
+/// the client asked for is stored as strings in `resource` and `host`; NULL with length 0 if it is not
+/// wanted. `flags` and the result are as for `ws_attach_client`. A request that cannot be accepted is
+/// answered with an HTTP error. If the call fails, the bytestream is closed.
+///
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL with a length, unknown flags), EMSGSIZE (a string
+/// does not fit), ENOMEM, ENOTSUP (no bytestream), EPIPE, EPROTO (no proper request), ETIMEDOUT.
+///
+/// # Safety
+/// The buffers have those lengths, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_attach_server(
+    s: c_int,
+    flags: c_int,
+    resource: *mut c_char,
+    resourcelen: usize,
+    host: *mut c_char,
+    hostlen: usize,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) })
+}
+
+/// As `ws_attach_server`, with memory of the caller's, which must stay until the WebSocket is closed or
+/// detached.
+///
+/// Errors: those of `ws_attach_server`, and EINVAL (no memory given).
+///
+/// # Safety
+/// The buffers have those lengths, or are NULL.
+#[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
+pub unsafe extern "C" fn dill_ws_attach_server_mem(
+    s: c_int,
+    flags: c_int,
+    resource: *mut c_char,
+    resourcelen: usize,
+    host: *mut c_char,
+    hostlen: usize,
+    mem: *mut WsStorage,
+    deadline: i64,
+) -> c_int {
+    socket_call(|| {
+        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        // SAFETY: by contract.
+        unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) }
+    })
+}
+
+unsafe fn attach_server(
+    s: c_int,
+    flags: c_int,
+    resource: (*mut c_char, usize),
+    host: (*mut c_char, usize),
+    deadline: i64,
+) -> Result<c_int> {
+    if flags & DILL_WS_NOHTTP != 0 {
+        // Without a handshake there is nothing to store.
+        return sock::attach_server(s, flags, None, None, deadline);
+    }
+    // SAFETY: by contract.
+    let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::refuse(s, error))?;
+    // SAFETY: by contract.
+    let host = unsafe { place_for_text(host) }.map_err(|error| sock::refuse(s, error))?;
+    sock::attach_server(s, flags, resource, host, deadline)
+}
+
+/// The bytes of a string. None if NULL.
+///
+/// # Safety
+/// Null, or a string that stays as it is for `'a`.
+unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: by contract.
+    unsafe { string(pointer) }.ok().map(core::ffi::CStr::to_bytes)
+}
+
+/// A buffer for a string. None if it is not wanted. EINVAL if NULL with a length.
+///
+/// # Safety
+/// Null, or writable for its length for `'a`, by nobody else.
+unsafe fn place_for_text<'a>((pointer, len): (*mut c_char, usize)) -> Result<Option<&'a mut [u8]>> {
+    if pointer.is_null() {
+        return if len == 0 { Ok(None) } else { Err(Errno::EINVAL) };
+    }
+    // No buffer is larger than half of the address space.
+    let len = len.min(isize::MAX as usize);
+    // SAFETY: by contract, and not null.
+    Ok(Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) }))
+}
+
+/// Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
+/// WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
+/// it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
+/// in the order of the calls.
+///
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOTSUP, EPIPE (after
+/// `ws_done`), ETIMEDOUT. After ETIMEDOUT and ECANCELED the call may be repeated, unless a part of the
+/// message had left: then ECONNRESET follows.
+///
+/// # Safety
+/// The buffer has `len` bytes, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_send(
+    s: c_int,
+    flags: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
+    socket_call(|| {
+        let element = one_element(buf.cast_mut(), len);
+        sock::send(s, flags, Pieces::one(&element), deadline)
+    })
+}
+
+/// As `ws_send`, from a list of buffers.
+///
+/// Errors: those of `ws_send`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list and its buffers can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_sendl(
+    s: c_int,
+    flags: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> c_int {
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        sock::send(s, flags, unsafe { Pieces::to_send(first, last) }?, deadline)
+    })
+}
+
+/// Receives one message of at most `len` bytes and returns its size; NULL drops as many. `*flags`
+/// becomes WS_TEXT or WS_BINARY, unless it is NULL. Pings are answered meanwhile. After a deadline
+/// nothing is lost: the next call goes on where this one stopped.
+///
+/// Errors: EBADF, EBUSY (another coroutine is receiving), ECANCELED, ECONNRESET (the connection broke
+/// without a close frame), EMSGSIZE (the message is longer; it is dropped), ENOMEM, ENOTSUP, EPIPE (the
+/// peer sent a close frame, see `ws_status`), EPROTO (the peer broke the protocol), ETIMEDOUT.
+///
+/// # Safety
+/// There is room for `len` bytes and for the flags, or the pointers are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_recv(
+    s: c_int,
+    flags: *mut c_int,
+    buf: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> libc::ssize_t {
+    socket_call(|| {
+        let element = one_element(buf, len);
+        let (kind, size) = sock::recv(s, Some(Pieces::one(&element)), deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(flags, kind) };
+        Ok(size)
+    })
+}
+
+/// As `ws_recv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the
+/// list drops the message.
+///
+/// Errors: those of `ws_recv`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The list can be read and its buffers written; there is room for the flags, or the pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_recvl(
+    s: c_int,
+    flags: *mut c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> libc::ssize_t {
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        let pieces = unsafe { receive_list(first, last) }?;
+        let (kind, size) = sock::recv(s, pieces, deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(flags, kind) };
+        Ok(size)
+    })
+}
+
+/// A bad handle comes before every other bad argument. EBADF, ENOTSUP.
+fn check(s: c_int) -> Result<()> {
+    object::find::<Ws>(s).map(drop)
+}
+
+/// Sends a close frame, after which nothing more can be sent; receiving goes on. `status` is a close
+/// code, 1000 if nothing is wrong, or 0 for none; the reason is UTF-8 of at most 123 bytes.
+///
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a code or reason that is not allowed, NULL with a
+/// length), ENOTSUP, EPIPE (already done), ETIMEDOUT.
+///
+/// # Safety
+/// The buffer has `len` bytes, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_done(
+    s: c_int,
+    status: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| sock::done(s, status, unsafe { bytes(buf, len) }, deadline))
+}
+
+/// Ends a WebSocket in an orderly way: sends a close frame as `ws_done` does, unless that was done,
+/// drops messages until the peer's close frame, and returns the bytestream, which can be used further.
+/// If the call fails, everything is closed, except after EBADF and ENOTSUP.
+///
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (as `ws_done`), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
+///
+/// # Safety
+/// The buffer has `len` bytes, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_detach(
+    s: c_int,
+    status: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| sock::detach(s, status, unsafe { bytes(buf, len) }, deadline))
+}
+
+/// What the peer's close frame said: stores its code in `*status`, unless that is NULL, and its reason
+/// in the buffer, without a NUL at the end, unless that is NULL with length 0. Returns the length of the
+/// reason. The code is 0 if there was none.
+///
+/// Errors: EAGAIN (no close frame so far), EBADF, EINVAL (NULL with a length), EMSGSIZE (the reason is
+/// longer), ENOTSUP.
+///
+/// # Safety
+/// There is room for `len` bytes and for the status, or the pointers are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_status(
+    s: c_int,
+    status: *mut c_int,
+    buf: *mut c_void,
+    len: usize,
+) -> libc::ssize_t {
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        let place = unsafe { place_for_text((buf.cast(), len)) }?;
+        let (code, size) = sock::status(s, place)?;
+        // SAFETY: by contract.
+        unsafe { store(status, code) };
+        Ok(size)
+    })
+}
+
+/// Makes a random key for the request of a client that does the handshake itself: stores a string of 24
+/// characters.
+///
+/// Errors: EINVAL (NULL).
+///
+/// # Safety
+/// There is room for WS_KEY_SIZE bytes, or the pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_request_key(request_key: *mut c_char) -> c_int {
+    socket_call(|| {
+        not_null(request_key)?;
+        let key = sock::request_key()?;
+        // SAFETY: by contract.
+        unsafe { store_string(request_key, &key) };
+        Ok(())
+    })
+}
+
+/// The key that a server answers a client's key with: stores a string of 28 characters.
+///
+/// Errors: EINVAL (NULL), EPROTO (the client's key is not the base64 of 16 bytes).
+///
+/// # Safety
+/// The client's key is a string or NULL, and there is room for WS_KEY_SIZE bytes, or the pointer is
+/// NULL. Both may be the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
+    socket_call(|| {
+        not_null(response_key)?;
+        // SAFETY: by contract.
+        let key = sock::response_key(unsafe { string(request_key) }?.to_bytes())?;
+        // SAFETY: by contract.
+        unsafe { store_string(response_key, &key) };
+        Ok(())
+    })
+}
+
+/// # Safety
+/// There is room for the bytes and a NUL.
+unsafe fn store_string(place: *mut c_char, string: &[u8]) {
+    // SAFETY: by contract.
+    unsafe { ptr::copy_nonoverlapping(string.as_ptr(), place.cast(), string.len()) };
+    let end = place.wrapping_add(string.len());
+    // SAFETY: by contract.
+    unsafe { end.write(0) };
+}

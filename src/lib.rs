@@ -1,0 +1,36 @@
+//! Structured concurrency and WebSocket for C: a drop-in `libdill.so.20`.
+//!
+//! A map of the house. Data flows one way, from the top to the bottom.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`ffi`] | the C boundary: raw arguments become safe ones, results become `errno` |
+//! | [`ws`] | WebSocket: state machines that know no socket, and `ws::sock`, which moves their bytes |
+//! | [`net`] | TCP, AF_UNIX, addresses and names; the buffers of their streams |
+//! | [`sock`] | bytestreams and message sockets as C sees them, ours and those written by users |
+//! | [`chan`] | channels |
+//! | [`object`] | the library's own types of handles: counted objects behind a table of functions |
+//! | [`rt`] | the runtime of a thread: handles, coroutines, bundles, timers, the poller |
+//! | [`iol`] | I/O lists |
+//! | [`random`], [`memory`], [`error`] | random bytes, allocation that may fail, and what can go wrong |
+//!
+//! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
+//! borrow is held across it.
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+compile_error!("this library runs on 64-bit Linux on x86-64 only: the coroutine switch is assembly");
+
+#[cfg(not(any(panic = "abort", test)))]
+compile_error!("build with panic = \"abort\": a panic must not unwind into C code");
+
+pub mod chan;
+pub mod error;
+pub mod ffi;
+pub mod iol;
+pub mod memory;
+pub mod net;
+pub mod object;
+pub mod random;
+pub mod rt;
+pub mod sock;
+pub mod ws;
