@@ -1,0 +1,57 @@
+#define _GNU_SOURCE
+#include "load.h"
+#include "../common/handshake.h"
+#include "../common/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static int poller;
+
+void poll_open(void)
+{
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    if(poller < 0) die("epoll_create1");
+}
+
+void poll_control(int op, int fd, uint32_t events, void *data)
+{
+    struct epoll_event event = {.events = events, .data.ptr = data};
+    if(epoll_ctl(poller, op, fd, &event)) die("epoll_ctl");
+}
+
+int poll_wait(void *events, int max, int timeout_ms)
+{
+    int n = epoll_wait(poller, events, max, timeout_ms);
+    if(n < 0 && errno != EINTR) die("epoll_wait");
+    return n < 0 ? 0 : n;
+}
+
+int connect_start(int port)
+{
+    int on = 1;
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if(fd < 0) die("socket");
+    if(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)) die("TCP_NODELAY");
+    if(connect(fd, (struct sockaddr *)&addr, sizeof addr) && errno != EINPROGRESS) die("connect");
+    return fd;
+}
+
+void connect_all(const struct options *o, int *fds)
+{
+    for(long i = 0; i < o->conns; i++) {
+        fds[i] = connect_to(o->port);
+        if(!o->raw) handshake_as_client(fds[i]);
+        if(fcntl(fds[i], F_SETFL, O_NONBLOCK)) die("fcntl");
+    }
+}
