@@ -15,7 +15,12 @@ use core::ptr;
 /// # Safety
 /// There is room for an address, and the name is a string or NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dill_ipaddr_local(addr: *mut IpAddr, name: *const c_char, port: c_int, mode: c_int) -> c_int {
+pub unsafe extern "C" fn dill_ipaddr_local(
+    addr: *mut IpAddr,
+    name: *const c_char,
+    port: c_int,
+    mode: c_int,
+) -> c_int {
     socket_call(|| {
         not_null(addr)?;
         // SAFETY: by contract.

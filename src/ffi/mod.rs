@@ -15,6 +15,7 @@ pub mod raw;
 pub mod sock;
 pub mod tcp;
 pub mod time;
+mod two_names;
 pub mod types;
 pub mod ws;
 

@@ -2,12 +2,10 @@
 //! macros do this. The names are few on purpose: in a preloaded library, `yield` or `now` would capture
 //! the functions of others.
 //!
-//! Rust cannot give a function a second name. But the compiler merges functions with the same code and
-//! exports the other name as an alias, so these have the same addresses as what they call. Should it
-//! cease to do so, they still work, and `abi/check` will tell.
+//! They have the addresses of the functions that they are other names of: see `two_names`.
 
+use super::two_names;
 use super::types::WsStorage;
-use super::{sock, ws};
 use crate::iol::IoList;
 use core::ffi::{c_char, c_int, c_void};
 
@@ -18,7 +16,7 @@ use core::ffi::{c_char, c_int, c_void};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    unsafe { sock::dill_msend(s, buf, len, deadline) }
+    unsafe { two_names::msend(s, buf, len, deadline) }
 }
 
 /// `dill_mrecv`.
@@ -28,7 +26,7 @@ pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadlin
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { sock::dill_mrecv(s, buf, len, deadline) }
+    unsafe { two_names::mrecv(s, buf, len, deadline) }
 }
 
 /// `dill_msendl`.
@@ -38,7 +36,7 @@ pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    unsafe { sock::dill_msendl(s, first, last, deadline) }
+    unsafe { two_names::msendl(s, first, last, deadline) }
 }
 
 /// `dill_mrecvl`.
@@ -46,9 +44,14 @@ pub unsafe extern "C" fn msendl(s: c_int, first: *mut IoList, last: *mut IoList,
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> libc::ssize_t {
+pub unsafe extern "C" fn mrecvl(
+    s: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { sock::dill_mrecvl(s, first, last, deadline) }
+    unsafe { two_names::mrecvl(s, first, last, deadline) }
 }
 
 /// `dill_ws_attach_client`.
@@ -56,9 +59,15 @@ pub unsafe extern "C" fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList,
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_attach_client(s: c_int, flags: c_int, resource: *const c_char, host: *const c_char, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_attach_client(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_attach_client(s, flags, resource, host, deadline) }
+    unsafe { two_names::ws_attach_client(s, flags, resource, host, deadline) }
 }
 
 /// `dill_ws_attach_client_mem`.
@@ -66,9 +75,16 @@ pub unsafe extern "C" fn ws_attach_client(s: c_int, flags: c_int, resource: *con
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_attach_client_mem(s: c_int, flags: c_int, resource: *const c_char, host: *const c_char, mem: *mut WsStorage, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_attach_client_mem(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    mem: *mut WsStorage,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
+    unsafe { two_names::ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
 }
 
 /// `dill_ws_attach_server`.
@@ -76,9 +92,17 @@ pub unsafe extern "C" fn ws_attach_client_mem(s: c_int, flags: c_int, resource: 
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_attach_server(s: c_int, flags: c_int, resource: *mut c_char, resourcelen: usize, host: *mut c_char, hostlen: usize, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_attach_server(
+    s: c_int,
+    flags: c_int,
+    resource: *mut c_char,
+    resourcelen: usize,
+    host: *mut c_char,
+    hostlen: usize,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
+    unsafe { two_names::ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
 }
 
 /// `dill_ws_attach_server_mem`.
@@ -87,9 +111,18 @@ pub unsafe extern "C" fn ws_attach_server(s: c_int, flags: c_int, resource: *mut
 /// As that.
 #[unsafe(no_mangle)]
 #[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
-pub unsafe extern "C" fn ws_attach_server_mem(s: c_int, flags: c_int, resource: *mut c_char, resourcelen: usize, host: *mut c_char, hostlen: usize, mem: *mut WsStorage, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_attach_server_mem(
+    s: c_int,
+    flags: c_int,
+    resource: *mut c_char,
+    resourcelen: usize,
+    host: *mut c_char,
+    hostlen: usize,
+    mem: *mut WsStorage,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
+    unsafe { two_names::ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
 }
 
 /// `dill_ws_send`.
@@ -97,9 +130,15 @@ pub unsafe extern "C" fn ws_attach_server_mem(s: c_int, flags: c_int, resource: 
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_send(
+    s: c_int,
+    flags: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_send(s, flags, buf, len, deadline) }
+    unsafe { two_names::ws_send(s, flags, buf, len, deadline) }
 }
 
 /// `dill_ws_sendl`.
@@ -107,9 +146,15 @@ pub unsafe extern "C" fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_sendl(s: c_int, flags: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_sendl(
+    s: c_int,
+    flags: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_sendl(s, flags, first, last, deadline) }
+    unsafe { two_names::ws_sendl(s, flags, first, last, deadline) }
 }
 
 /// `dill_ws_recv`.
@@ -117,9 +162,15 @@ pub unsafe extern "C" fn ws_sendl(s: c_int, flags: c_int, first: *mut IoList, la
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_recv(s: c_int, flags: *mut c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
+pub unsafe extern "C" fn ws_recv(
+    s: c_int,
+    flags: *mut c_int,
+    buf: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_recv(s, flags, buf, len, deadline) }
+    unsafe { two_names::ws_recv(s, flags, buf, len, deadline) }
 }
 
 /// `dill_ws_recvl`.
@@ -127,9 +178,15 @@ pub unsafe extern "C" fn ws_recv(s: c_int, flags: *mut c_int, buf: *mut c_void, 
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_recvl(s: c_int, flags: *mut c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> libc::ssize_t {
+pub unsafe extern "C" fn ws_recvl(
+    s: c_int,
+    flags: *mut c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_recvl(s, flags, first, last, deadline) }
+    unsafe { two_names::ws_recvl(s, flags, first, last, deadline) }
 }
 
 /// `dill_ws_done`.
@@ -137,9 +194,15 @@ pub unsafe extern "C" fn ws_recvl(s: c_int, flags: *mut c_int, first: *mut IoLis
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_done(s: c_int, status: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_done(
+    s: c_int,
+    status: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_done(s, status, buf, len, deadline) }
+    unsafe { two_names::ws_done(s, status, buf, len, deadline) }
 }
 
 /// `dill_ws_detach`.
@@ -147,9 +210,15 @@ pub unsafe extern "C" fn ws_done(s: c_int, status: c_int, buf: *const c_void, le
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_detach(s: c_int, status: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+pub unsafe extern "C" fn ws_detach(
+    s: c_int,
+    status: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_detach(s, status, buf, len, deadline) }
+    unsafe { two_names::ws_detach(s, status, buf, len, deadline) }
 }
 
 /// `dill_ws_status`.
@@ -157,9 +226,14 @@ pub unsafe extern "C" fn ws_detach(s: c_int, status: c_int, buf: *const c_void, 
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ws_status(s: c_int, status: *mut c_int, buf: *mut c_void, len: usize) -> libc::ssize_t {
+pub unsafe extern "C" fn ws_status(
+    s: c_int,
+    status: *mut c_int,
+    buf: *mut c_void,
+    len: usize,
+) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_status(s, status, buf, len) }
+    unsafe { two_names::ws_status(s, status, buf, len) }
 }
 
 /// `dill_ws_request_key`.
@@ -169,7 +243,7 @@ pub unsafe extern "C" fn ws_status(s: c_int, status: *mut c_int, buf: *mut c_voi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_request_key(request_key) }
+    unsafe { two_names::ws_request_key(request_key) }
 }
 
 /// `dill_ws_response_key`.
@@ -179,5 +253,5 @@ pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
     // SAFETY: by contract.
-    unsafe { ws::dill_ws_response_key(request_key, response_key) }
+    unsafe { two_names::ws_response_key(request_key, response_key) }
 }

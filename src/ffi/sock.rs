@@ -1,6 +1,6 @@
 //! Bytestreams and message sockets of any kind.
 
-use super::socket_call;
+use super::{socket_call, two_names};
 use crate::iol::IoList;
 use crate::sock::call::{self, one_element};
 use core::ffi::{c_int, c_void};
@@ -46,7 +46,12 @@ pub unsafe extern "C" fn dill_brecv(s: c_int, buf: *mut c_void, len: usize, dead
 /// # Safety
 /// The list and its buffers can be read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dill_bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+pub unsafe extern "C" fn dill_bsendl(
+    s: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
     socket_call(|| unsafe { call::bsendl(s, first, last, deadline) })
 }
@@ -59,7 +64,12 @@ pub unsafe extern "C" fn dill_bsendl(s: c_int, first: *mut IoList, last: *mut Io
 /// # Safety
 /// The list can be read and its buffers written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dill_brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+pub unsafe extern "C" fn dill_brecvl(
+    s: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
     socket_call(|| unsafe { call::brecvl(s, first, last, deadline) })
 }
@@ -73,12 +83,8 @@ pub unsafe extern "C" fn dill_brecvl(s: c_int, first: *mut IoList, last: *mut Io
 /// The buffer has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
-    socket_call(|| {
-        let mut element = one_element(buf.cast_mut(), len);
-        let element = &raw mut element;
-        // SAFETY: by contract; a sender only reads the bytes.
-        unsafe { call::msendl(s, element, element, deadline) }
-    })
+    // SAFETY: by contract.
+    unsafe { two_names::msend(s, buf, len, deadline) }
 }
 
 /// Receives a message of at most `len` bytes and returns its size.
@@ -90,12 +96,8 @@ pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, de
 /// There is room for `len` bytes, or the pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
-    socket_call(|| {
-        let mut element = one_element(buf, len);
-        let element = &raw mut element;
-        // SAFETY: by contract.
-        unsafe { call::mrecvl(s, element, element, deadline) }
-    })
+    // SAFETY: by contract.
+    unsafe { two_names::mrecv(s, buf, len, deadline) }
 }
 
 /// As `msend`, from a list of buffers.
@@ -105,9 +107,14 @@ pub unsafe extern "C" fn dill_mrecv(s: c_int, buf: *mut c_void, len: usize, dead
 /// # Safety
 /// The list and its buffers can be read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dill_msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
+pub unsafe extern "C" fn dill_msendl(
+    s: c_int,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> c_int {
     // SAFETY: by contract.
-    socket_call(|| unsafe { call::msendl(s, first, last, deadline) })
+    unsafe { two_names::msendl(s, first, last, deadline) }
 }
 
 /// As `mrecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
@@ -125,5 +132,5 @@ pub unsafe extern "C" fn dill_mrecvl(
     deadline: i64,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    socket_call(|| unsafe { call::mrecvl(s, first, last, deadline) })
+    unsafe { two_names::mrecvl(s, first, last, deadline) }
 }
