@@ -242,14 +242,29 @@ TEST(the_preferred_family_comes_first) {
     }
 }
 
-coroutine static void count_yields(int *count) {
-    while (yield() == 0) ++*count;
+coroutine static void tick(int *ticks) {
+    while (msleep(now() + 10) == 0) ++*ticks;
 }
 
 TEST(other_coroutines_run_while_a_name_is_looked_up) {
-    int count = 0, b = go(count_yields(&count));
-    CHECK_INT(ipaddr_remote(&addr, "localhost", 80, IPADDR_IPV4, now() + 10000), 0);
+    int ticks = 0, b = go(tick(&ticks)), n;
+    int64_t start = now();
+    n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, start + 1000);
+    CHECK(n == 0 || (n == -1 && errno == ETIMEDOUT));
+    CHECK(ticks >= (now() - start) / 200);
     CHECK_INT(hclose(b), 0);
+}
+
+coroutine static void resolve_until_cancelled(int *done) {
+    int n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, -1);
+    CHECK(n == 0 || (n == -1 && errno == ECANCELED));
+    *done = 1;
+}
+
+TEST(a_lookup_can_be_cancelled) {
+    int done = 0, b = go(resolve_until_cancelled(&done));
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(done, 1);
 }
 
 TEST(a_name_of_the_hosts_file_resolves_without_a_free_descriptor_or_reports_it) {

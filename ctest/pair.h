@@ -89,6 +89,15 @@ static inline ssize_t raw_peek(int fd, void *buf, size_t len) {
     return recv(fd, buf, len, MSG_DONTWAIT | MSG_PEEK);
 }
 
+/* The connection of the plain peer is over, orderly or not, with nothing left to read. */
+static inline int raw_is_closed(int fd) {
+    char c;
+    ssize_t n;
+    CHECK_INT(yield(), 0);
+    n = recv(fd, &c, 1, 0);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
 /* Nothing has been sent to the plain peer, and the connection is still open. */
 #define CHECK_RAW_SILENT(FD) \
     do { \
