@@ -1,0 +1,240 @@
+/* Answers may be gathered while the next message is already there, but they leave in time and in order. */
+
+#include <sys/ioctl.h>
+
+#include <libdill.h>
+
+#include "dies.h"
+#include "test.h"
+#include "wire.h"
+
+static struct wire w;
+static char buf[100000];
+
+/* Bytes that have reached the plain peer, found without a call of the library. */
+static int bytes_at_peer(void) {
+    int n = -1;
+    CHECK_INT(ioctl(w.fd, FIONREAD, &n), 0);
+    return n;
+}
+
+/* The peer sends that many messages in one segment. */
+static void send_burst(int count) {
+    static uint8_t frames[60000];
+    size_t n = 0;
+    for (int i = 0; i != count; ++i) {
+        char text[16];
+        n += frame_build(frames + n, w.role, FIN | TEXT, text, (size_t)snprintf(text, sizeof(text), "%d", i));
+        CHECK(n < sizeof(frames) - 32);
+    }
+    raw_send(w.fd, frames, n);
+}
+
+static void answer_one(void) {
+    ssize_t n = ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000);
+    CHECK(n > 0);
+    CHECK_INT(ws_send(w.ws, WS_TEXT, buf, (size_t)n, -1), 0);
+}
+
+static void expect_answers(int from, int to) {
+    for (int i = from; i != to; ++i) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        wire_expect_text(&w, FIN | TEXT, text);
+    }
+}
+
+TEST(all_answers_to_a_burst_arrive_in_order) {
+    EACH_ROLE(&w, WS_TEXT) {
+        send_burst(500);
+        for (int i = 0; i != 500; ++i) answer_one();
+        expect_answers(0, 500);
+        CHECK_RAW_SILENT(w.fd);
+    }
+}
+
+TEST(answers_longer_than_the_gathering_limit_arrive_in_order) {
+    EACH_ROLE(&w, WS_TEXT) {
+        const size_t len = 30000;
+        send_burst(6);
+        for (int i = 0; i != 6; ++i) {
+            CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 1);
+            memset(buf, 'a' + i, len);
+            CHECK_INT(ws_send(w.ws, WS_TEXT, buf, len, now() + 5000), 0);
+        }
+        for (int i = 0; i != 6; ++i) {
+            memset(buf, 'a' + i, len);
+            wire_expect(&w, FIN | TEXT, buf, len);
+        }
+    }
+}
+
+TEST(a_buffer_may_be_reused_as_soon_as_ws_send_has_returned) {
+    EACH_ROLE(&w, WS_TEXT) {
+        send_burst(3);
+        for (int i = 0; i != 3; ++i) {
+            answer_one();
+            memset(buf, 'X', 16);
+        }
+        expect_answers(0, 3);
+    }
+}
+
+TEST(an_answer_to_the_last_message_leaves_at_once) {
+    EACH_ROLE(&w, WS_TEXT) {
+        send_burst(1);
+        answer_one();
+        CHECK(bytes_at_peer() > 0);
+    }
+}
+
+TEST(a_message_sent_without_anything_received_leaves_at_once) {
+    EACH_ROLE(&w, WS_TEXT) {
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "A", 1, -1), 0);
+        CHECK(bytes_at_peer() > 0);
+    }
+}
+
+/* --- Gathered answers leave with any call that waits, yields or polls --- */
+
+static int pipe_fds[2], channel[2];
+
+static void call_yield(void) { CHECK_INT(yield(), 0); }
+static void call_msleep(void) { CHECK_INT(msleep(0), 0); }
+static void call_fdin(void) { CHECK_ERR(fdin(pipe_fds[0], 0), -1, ETIMEDOUT); }
+static void call_fdout(void) { CHECK_INT(fdout(pipe_fds[1], -1), 0); }
+static void call_chrecv(void) { CHECK_ERR(chrecv(channel[0], NULL, 0, now()), -1, ETIMEDOUT); }
+static void call_chsend(void) { CHECK_ERR(chsend(channel[0], NULL, 0, now()), -1, ETIMEDOUT); }
+static void call_choose(void) { CHECK_ERR(choose(NULL, 0, now()), -1, ETIMEDOUT); }
+static void call_ws_done(void) { CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0); }
+static void call_hclose(void) { CHECK_INT(hclose(w.ws), 0); }
+static void call_ws_detach(void) { CHECK_ERR(ws_detach(w.ws, 1000, NULL, 0, 0), -1, ETIMEDOUT); }
+
+coroutine static void sleep_a_little(void) { CHECK_INT(msleep(now() + 5), 0); }
+static int sleeper;
+static void call_bundle_wait(void) { CHECK_INT(bundle_wait(sleeper, -1), 0); }
+
+static void call_ws_recv(void) {
+    for (int i = 0; i != 2; ++i) CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
+    CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5), -1, ETIMEDOUT);
+}
+
+static void check_leaves_with(void (*call)(void)) {
+    EACH_ROLE(&w, WS_TEXT) {
+        CHECK_INT(pipe(pipe_fds), 0);
+        CHECK_INT(chmake(channel), 0);
+        sleeper = go(sleep_a_little());
+        send_burst(3);
+        answer_one();
+        call();
+        CHECK(bytes_at_peer() > 0);
+        expect_answers(0, 1);
+    }
+}
+
+#define LEAVES_WITH_TEST(CALL) \
+    TEST(gathered_answers_leave_with_##CALL) { check_leaves_with(call_##CALL); }
+
+LEAVES_WITH_TEST(yield)
+LEAVES_WITH_TEST(msleep)
+LEAVES_WITH_TEST(fdin)
+LEAVES_WITH_TEST(fdout)
+LEAVES_WITH_TEST(chrecv)
+LEAVES_WITH_TEST(chsend)
+LEAVES_WITH_TEST(choose)
+LEAVES_WITH_TEST(bundle_wait)
+LEAVES_WITH_TEST(ws_recv)
+LEAVES_WITH_TEST(ws_done)
+LEAVES_WITH_TEST(ws_detach)
+LEAVES_WITH_TEST(hclose)
+
+coroutine static void answer_and_end(void) { answer_one(); }
+
+TEST(gathered_answers_leave_when_the_coroutine_ends) {
+    EACH_ROLE(&w, WS_TEXT) {
+        int h;
+        send_burst(3);
+        h = go(answer_and_end());
+        CHECK(bytes_at_peer() > 0);
+        CHECK_INT(hclose(h), 0);
+    }
+}
+
+static enum role role_of_child;
+static int pair_of_child[2];
+static void answer_and_exit(void) {
+    w.role = role_of_child;
+    w.ws = attach_without_http(ipc_fromfd(pair_of_child[0]), w.role, WS_TEXT);
+    answer_one();
+    exit(0);
+}
+
+TEST(gathered_answers_leave_at_exit) {
+    for (int role = CLIENT; role <= SERVER; ++role) {
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair_of_child), 0);
+        role_of_child = (enum role)role;
+        w.role = role_of_child;
+        w.fd = pair_of_child[1];
+        send_burst(3);
+        CHECK_EXITS_WITH(answer_and_exit, 0);
+        CHECK(bytes_at_peer() > 0);
+        expect_answers(0, 1);
+    }
+}
+
+static void let_a_millisecond_pass(void) {
+    struct timespec t = {0, 20000000};
+    CHECK_INT(nanosleep(&t, NULL), 0);
+}
+
+TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send) {
+    EACH_ROLE(&w, WS_TEXT) {
+        send_burst(4);
+        answer_one();
+        let_a_millisecond_pass();
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "late", 4, -1), 0);
+        CHECK(bytes_at_peer() > 0);
+        expect_answers(0, 1);
+        wire_expect_text(&w, FIN | TEXT, "late");
+    }
+}
+
+TEST(answers_that_are_a_millisecond_old_leave_with_the_next_receive) {
+    EACH_ROLE(&w, WS_TEXT) {
+        send_burst(4);
+        answer_one();
+        let_a_millisecond_pass();
+        CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
+        CHECK(bytes_at_peer() > 0);
+    }
+}
+
+TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
+    EACH_ROLE(&w, WS_TEXT) {
+        int rc = 0;
+        send_burst(10);
+        CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
+        CHECK_INT(close(w.fd), 0);
+        for (int i = 0; i != 5 && rc == 0; ++i) {
+            rc = ws_send(w.ws, WS_TEXT, "A", 1, now() + 1000);
+            CHECK_INT(yield(), 0);
+        }
+        CHECK_INT(rc, -1);
+        CHECK_INT(errno, ECONNRESET);
+    }
+}
+
+TEST(a_pong_keeps_its_place_behind_the_answers_before_it) {
+    EACH_ROLE(&w, WS_TEXT) {
+        uint8_t frames[100];
+        size_t n = frame_build(frames, w.role, FIN | TEXT, "0", 1);
+        n += frame_build(frames + n, w.role, FIN | TEXT, "1", 1);
+        n += frame_build(frames + n, w.role, FIN | PING, "p", 1);
+        n += frame_build(frames + n, w.role, FIN | TEXT, "2", 1);
+        raw_send(w.fd, frames, n);
+        for (int i = 0; i != 3; ++i) answer_one();
+        expect_answers(0, 2);
+        wire_expect_text(&w, FIN | PONG, "p");
+        expect_answers(2, 3);
+    }
+}
