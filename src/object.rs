@@ -112,7 +112,7 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
     ptr::null_mut()
 }
 
-unsafe extern "C" fn close<T: Kind>(hvfs: *mut Hvfs) {
+unsafe extern "C" fn close_object<T: Kind>(hvfs: *mut Hvfs) {
     // SAFETY: called by `hclose` with an object of this type.
     let this: Ref<T> = unsafe { Ref::from_hvfs(hvfs) };
     T::close(&this);
@@ -124,7 +124,7 @@ unsafe extern "C" fn close<T: Kind>(hvfs: *mut Hvfs) {
 /// Makes an object and its handle. ECANCELED, ENOMEM; then the body is dropped.
 pub fn make<T: Kind>(body: T) -> Result<c_int> {
     let object = try_box(Object {
-        hvfs: Hvfs { query: Some(query::<T>), close: Some(close::<T>) },
+        hvfs: Hvfs { query: Some(query::<T>), close: Some(close_object::<T>) },
         vfs: T::VFS,
         references: Cell::new(1),
         body,
@@ -147,13 +147,26 @@ pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
 }
 
-/// Frees the number of an object that is being handed on, and the handle's reference with it.
-/// `close` is not called.
-pub fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
-    let object = handle::query(handle, T::type_id())?;
-    if !ptr::eq(object, this.0.as_ptr().cast()) {
-        return Err(Errno::EBADF);
+/// Whether a handle still stands for an object: while its owner waited, somebody else may have
+/// closed it, and the number may be another object's by now.
+fn stands_for<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
+    let object = handle::query(handle, T::type_id()).map_err(|_| Errno::EBADF)?;
+    if ptr::eq(object, this.0.as_ptr().cast()) { Ok(()) } else { Err(Errno::EBADF) }
+}
+
+/// Closes the handle of an object if it still stands for it.
+pub fn close<T: Kind>(handle: c_int, this: Ref<T>) {
+    if stands_for(handle, &this).is_ok() {
+        drop(this);
+        // Checked just now.
+        let _ = handle::close(handle);
     }
+}
+
+/// Frees the number of an object that is being handed on, and the handle's reference with it.
+/// The object's own `close` is not called. EBADF if somebody else has closed it.
+pub fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
+    stands_for(handle, &this)?;
     crate::rt::context::Context::get()?.handles.release(handle);
     let of_handle: Ref<T> = Ref(this.0);
     drop(of_handle);

@@ -165,9 +165,7 @@ pub fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
     }
     let stream = find_stream(handle, family)?;
     let finished = stream.finish(deadline);
-    stream.shut();
-    drop(stream);
-    handle::close(handle)?;
+    object::close(handle, stream);
     finished
 }
 

@@ -6,7 +6,6 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::object;
 use crate::rt::context::Context;
-use crate::rt::handle;
 use crate::ws::close;
 use crate::ws::frame::{ControlPayload, Opcode};
 use core::ffi::c_int;
@@ -22,9 +21,7 @@ pub fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Re
 pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
     let ws = object::find::<Ws>(s)?;
     if let Err(error) = ws.finish(status, reason, deadline) {
-        drop(ws);
-        // Somebody else may have closed it while this one waited.
-        let _ = handle::close(s);
+        object::close(s, ws);
         return Err(error);
     }
     let lower = ws.lower;

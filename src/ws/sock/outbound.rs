@@ -280,10 +280,17 @@ impl Ws {
         match &self.transport {
             Transport::Own(stream) => self.post(context, stream, Opcode::Pong, payload.as_bytes()),
             // The transport may make us wait, and nobody may begin a frame meanwhile.
-            Transport::Foreign(_) => self.as_sender(context, deadline, || {
-                let element = element_of(payload.as_bytes());
-                self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
-            }),
+            Transport::Foreign(_) => {
+                let sent = self.as_sender(context, deadline, || {
+                    let element = element_of(payload.as_bytes());
+                    self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
+                });
+                match sent {
+                    Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
+                    // The next send reports what became of the outbound half.
+                    _ => Ok(()),
+                }
+            }
         }
     }
 
