@@ -9,6 +9,7 @@
    hear:TEXT                expect exactly this text message
    close:CODE:REASON        close, with a clean end of the TCP connection; code 0 is none
    closed:CODE:REASON       expect that the server closes so; answer with the same
+   left:CODE:REASON         expect that the server closes so and does not wait for an answer
    lost                     expect that the connection breaks without a close frame */
 
 #include "peer.h"
@@ -79,7 +80,7 @@ static void hear(int ws, const char *text) {
     }
 }
 
-static void expect_closed(int ws, int code, const char *reason) {
+static void expect_ending(int ws, int code, const char *reason) {
     struct ending e;
     if (ws_recv(ws, NULL, NULL, 0, now() + STEP) >= 0 || errno != EPIPE || read_ending(ws, &e) < 0)
         fail("no close frame");
@@ -87,8 +88,6 @@ static void expect_closed(int ws, int code, const char *reason) {
         fprintf(stderr, "closed with %d \"%s\"\n", e.code, e.reason);
         exit(1);
     }
-    if (finish(ws, code, reason) < 0)
-        fail("close");
 }
 
 /* Carries out one step; returns whether the connection is over. */
@@ -114,7 +113,13 @@ static int carry_out(int ws, const char *step) {
             fail("close");
         return 1;
     } else if (IS("closed")) {
-        expect_closed(ws, number, reason);
+        expect_ending(ws, number, reason);
+        if (finish(ws, number, reason) < 0)
+            fail("close");
+        return 1;
+    } else if (IS("left")) {
+        expect_ending(ws, number, reason);
+        hclose(ws);
         return 1;
     } else if (IS("lost")) {
         if (ws_recv(ws, NULL, NULL, 0, now() + STEP) >= 0 || errno != ECONNRESET)

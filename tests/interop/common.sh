@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the tests against real peers: where things are, how to compile and what to install.
 
 set -eu

@@ -108,7 +108,7 @@ def stop_while_connected():
     """A server that is told to stop tells its clients why."""
     with running([BIN / "echo_server", "0"]) as (server, port):
         client = subprocess.Popen(
-            [BIN / "client", port, "/", "text:5", "closed:1001:server stops"],
+            [BIN / "client", port, "/", "text:5", "left:1001:server stops"],
             stderr=subprocess.PIPE,
             text=True,
         )
