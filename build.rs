@@ -1,0 +1,254 @@
+//! Makes `libdill.so.20` of the library, and its headers: `include/` is the text in `header/`, filled
+//! with what cbindgen finds in `src/ffi/`.
+//!
+//! To add a section: `src/ffi/NAME.rs`, a line in `SECTIONS`, and `header/NAME.h` if there is text that
+//! cbindgen cannot make, with `@declarations@` where its own goes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// A part of a header.
+struct Section {
+    /// `src/ffi/NAME.rs`, if there is one, and `header/NAME.h`, if there is one.
+    name: &'static str,
+    title: &'static str,
+    /// Files with types and constants that it needs besides.
+    sources: &'static [&'static str],
+    /// The macro that makes it disappear.
+    switch: Option<&'static str>,
+}
+
+const SOCKETS: Option<&str> = Some("DILL_DISABLE_SOCKETS");
+const TLS: Option<&str> = Some("DILL_DISABLE_TLS");
+
+const fn section(
+    name: &'static str,
+    title: &'static str,
+    sources: &'static [&'static str],
+    switch: Option<&'static str>,
+) -> Section {
+    Section { name, title, sources, switch }
+}
+
+/// The sections of `libdill.h`.
+const SECTIONS: &[Section] = &[
+    section("time", "Time", &[], None),
+    section("fd", "File descriptors", &[], None),
+    section("handle", "Handles", &[], None),
+    section("coroutine", "Coroutines", &[], None),
+    section("bundle", "Bundles of coroutines", &[], None),
+    section("chan", "Channels", &["src/chan.rs"], None),
+    section("sock", "Bytestreams and message sockets", &["src/iol.rs"], SOCKETS),
+    section("ipaddr", "IP addresses", &["src/net/addr.rs"], SOCKETS),
+    section("tcp", "TCP", &[], SOCKETS),
+    section("ipc", "IPC: AF_UNIX streams", &[], SOCKETS),
+    section("tls", "TLS", &[], TLS),
+    section("ws", "WebSocket", &[], SOCKETS),
+];
+
+/// The sections of `libdillimpl.h`.
+const IMPL_SECTIONS: &[Section] =
+    &[section("custom", "Handles", &[], None), section("custom_sock", "Sockets", &[], SOCKETS)];
+
+/// What items of the sources are called in C.
+const NAMES: &[(&str, &str)] = &[
+    ("sockaddr", "struct sockaddr"),
+    ("Hvfs", "struct dill_hvfs"),
+    ("BundleStorage", "struct dill_bundle_storage"),
+    ("ChClause", "struct dill_chclause"),
+    ("CHSEND", "DILL_CHSEND"),
+    ("CHRECV", "DILL_CHRECV"),
+    ("ChStorage", "struct dill_chstorage"),
+    ("IoList", "struct dill_iolist"),
+    ("IpAddr", "struct dill_ipaddr"),
+    ("IPV4", "DILL_IPADDR_IPV4"),
+    ("IPV6", "DILL_IPADDR_IPV6"),
+    ("PREFER_IPV4", "DILL_IPADDR_PREF_IPV4"),
+    ("PREFER_IPV6", "DILL_IPADDR_PREF_IPV6"),
+    ("MAX_TEXT", "DILL_IPADDR_MAXSTRLEN"),
+    ("TcpListenerStorage", "struct dill_tcp_listener_storage"),
+    ("TcpStorage", "struct dill_tcp_storage"),
+    ("IpcListenerStorage", "struct dill_ipc_listener_storage"),
+    ("IpcStorage", "struct dill_ipc_storage"),
+    ("IpcPairStorage", "struct dill_ipc_pair_storage"),
+    ("TlsStorage", "struct dill_tls_storage"),
+    ("TlsOpts", "dill_tls_opts"),
+    ("WsStorage", "struct dill_ws_storage"),
+];
+
+/// How long a line of the headers may be.
+const WIDTH: usize = 100;
+
+/// What only the macros in `header/coroutine.h` and compiled programs use: no short name.
+const INTERNAL: &[&str] = &["dill_prologue", "dill_epilogue", "dill_unoptimisable"];
+
+/// Types whose layout C takes from `header/`, though cbindgen meets them in the sources.
+const HAND_WRITTEN: &[&str] = &["IpAddr"];
+
+fn main() {
+    println!("cargo:rustc-link-arg-cdylib=-Wl,-soname,libdill.so.20");
+    for path in [
+        "build.rs",
+        "header",
+        "src/ffi",
+        "src/chan.rs",
+        "src/iol.rs",
+        "src/net/addr.rs",
+        "include",
+        "abi/symbols.txt",
+    ] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let mut symbols = BTreeSet::new();
+    for (name, sections) in [("libdill.h", SECTIONS), ("libdillimpl.h", IMPL_SECTIONS)] {
+        let text: Vec<String> =
+            sections.iter().map(|section| write_section(&root, section, &mut symbols)).collect();
+        let frame = read(&root.join("header").join(name));
+        update(&root.join("include").join(name), &frame.replace("@sections@\n", text.join("\n").as_str()));
+    }
+    symbols.extend(exported(&generate(&root, &["src/ffi/raw.rs"])));
+    let symbols: Vec<String> = symbols.into_iter().collect();
+    update(&root.join("abi/symbols.txt"), &(symbols.join("\n") + "\n"));
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Writes a file that is part of the sources, if it has changed. Sources that cannot be written are built
+/// all the same: packagers do that.
+fn update(path: &Path, text: &str) {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return;
+    }
+    if let Err(error) = fs::write(path, text) {
+        println!("cargo:warning={} is out of date and cannot be written: {error}", path.display());
+    }
+}
+
+/// A section of a header; adds the symbols that it declares.
+fn write_section(root: &Path, section: &Section, symbols: &mut BTreeSet<String>) -> String {
+    let own = format!("src/ffi/{}.rs", section.name);
+    let mut sources = section.sources.to_vec();
+    if root.join(&own).exists() {
+        sources.push(&own);
+    }
+    let declarations = if sources.is_empty() { String::new() } else { generate(root, &sources) };
+    let frame = root.join("header").join(section.name).with_extension("h");
+    let text = match fs::read_to_string(frame) {
+        Ok(frame) if frame.contains("@declarations@") => frame.replace("@declarations@\n", &declarations),
+        Ok(frame) => frame + &declarations,
+        Err(_) => declarations,
+    };
+    symbols.extend(exported(&text));
+    let title = format!("/* --- {} ", section.title);
+    let short_names = short_names(&text);
+    let body = format!("{title:-<99} */\n\n{}\n\n{short_names}", text.trim());
+    match section.switch {
+        Some(switch) => format!("#ifndef {switch}\n\n{body}\n#endif\n"),
+        None => body,
+    }
+}
+
+/// The C declarations of what these files offer.
+fn generate(root: &Path, sources: &[&str]) -> String {
+    let mut config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        style: cbindgen::Style::Tag,
+        no_includes: true,
+        usize_is_size_t: true,
+        // One declaration a line; `wrap` breaks it.
+        line_length: usize::MAX,
+        tab_width: 4,
+        documentation_style: cbindgen::DocumentationStyle::C,
+        ..cbindgen::Config::default()
+    };
+    config.function.prefix = Some("DILL_EXPORT".to_owned());
+    let texts: Vec<String> = sources.iter().map(|source| read(&root.join(source))).collect();
+    for (rust, c) in NAMES {
+        // cbindgen puts "struct" only before the types that it prints itself.
+        let definition = format!("pub struct {rust} {{");
+        let defined = texts.iter().any(|text| text.contains(&definition));
+        let c = if defined { c.trim_start_matches("struct ") } else { c };
+        config.export.rename.insert(rust.to_string(), c.to_owned());
+    }
+    config.export.exclude = HAND_WRITTEN.iter().map(|name| name.to_string()).collect();
+    let builder = cbindgen::Builder::new().with_config(config);
+    let builder = sources.iter().fold(builder, |builder, source| builder.with_src(root.join(source)));
+    let bindings = builder.generate().unwrap_or_else(|error| panic!("{sources:?}: {error}"));
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    tidy(&String::from_utf8(text).expect("cbindgen writes UTF-8"))
+}
+
+/// Comments and long declarations in the style of the text in `header/`.
+fn tidy(text: &str) -> String {
+    let mut tidied = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "/*" {
+            let indent = " ".repeat(line.len() - 2);
+            let comment: Vec<&str> =
+                lines.by_ref().take_while(|line| line.trim() != "*/").map(str::trim).collect();
+            let comment = comment.join("\n").replace("# Safety\n", "Required: ");
+            let comment = comment.trim().replace('\n', &format!("\n{indent}   ")).replace("   \n", "\n");
+            tidied += &format!("{indent}/* {comment} */\n");
+        } else {
+            tidied += &wrap(line);
+        }
+    }
+    tidied
+}
+
+/// Breaks a declaration between its arguments.
+fn wrap(line: &str) -> String {
+    let mut wrapped = String::new();
+    let mut rest = line.to_owned();
+    while rest.len() > WIDTH {
+        let Some(comma) = rest[..WIDTH].rfind(", ") else { break };
+        wrapped += &format!("{}\n", &rest[..=comma]);
+        rest = format!("    {}", &rest[comma + 2..]);
+    }
+    wrapped + &rest + "\n"
+}
+
+/// The name that a line declares: a function, a variable, a structure or a macro.
+fn declared(line: &str) -> Option<&str> {
+    let name = if let Some(rest) = line.strip_prefix("#define ") {
+        rest.split([' ', '(']).next()
+    } else if let Some(rest) = line.strip_prefix("struct ") {
+        rest.strip_suffix(" {")
+    } else if let Some(rest) = line.strip_prefix("extern DILL_EXPORT ") {
+        rest.trim_end_matches(';').rsplit([' ', '*']).next()
+    } else if line.starts_with("DILL_EXPORT ") {
+        // What stands before a parenthesis and is no attribute.
+        let mut before = line.split('(').filter_map(|part| part.rsplit([' ', '*']).next());
+        before.find(|word| !word.is_empty() && !word.starts_with("__"))
+    } else {
+        None
+    };
+    // A name with an underscore at its end is nobody else's business.
+    name.filter(|name| !name.ends_with('_'))
+}
+
+/// The functions and variables that a text declares.
+fn exported(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().filter(|line| line.contains("DILL_EXPORT "));
+    lines.filter_map(declared).map(str::to_owned)
+}
+
+/// The short names of everything that a text declares.
+fn short_names(text: &str) -> String {
+    let mut lines = Vec::new();
+    for name in text.lines().filter_map(declared).filter(|name| !INTERNAL.contains(name)) {
+        if let Some(short) = name.strip_prefix("dill_").or_else(|| name.strip_prefix("DILL_")) {
+            let line = format!("#define {short} {name}\n");
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    format!("#ifndef DILL_DISABLE_RAW_NAMES\n{}#endif\n", lines.concat())
+}

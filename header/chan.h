@@ -1,0 +1,6 @@
+/* Memory for a channel. */
+struct dill_chstorage {
+    char _[144];
+};
+
+@declarations@

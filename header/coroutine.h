@@ -1,0 +1,108 @@
+/* In front of a function that is launched by the go macros: it must have a frame of its own, and the
+   compiler must not conclude from its code that a pointer given to it is forgotten when the call is over.
+   clang cannot be told the latter: there, a local variable that the coroutine changes through a pointer
+   while its launcher goes on is to be volatile. */
+#if defined __has_attribute && !defined __clang__
+#if __has_attribute(__noipa__)
+#define dill_coroutine __attribute__((__noipa__))
+#endif
+#endif
+#ifndef dill_coroutine
+#define dill_coroutine __attribute__((__noinline__))
+#endif
+
+@declarations@
+
+/* go(expr): launches a coroutine that evaluates the expression, a call of a function as a rule. It runs
+   at once, until it waits for the first time. Returns the handle of a new bundle that it runs in.
+
+   go_mem(expr, ptr, len): the same, with a stack in memory of the caller's.
+
+   bundle_go(bndl, expr), bundle_go_mem(bndl, expr, ptr, len): the same in an existing bundle. Returns 0.
+
+   The arguments of the call are evaluated on the new stack; they should not be calls themselves.
+
+   Errors: EBADF, ECANCELED, ENOMEM (also if the caller's memory is too small), ENOTSUP. */
+#define dill_go(expr) dill_launch_(expr, NULL, 0, -1)
+#define dill_go_mem(expr, ptr, len) dill_launch_(expr, ptr, len, -1)
+#define dill_bundle_go(bndl, expr) dill_launch_(expr, NULL, 0, bndl)
+#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_launch_(expr, ptr, len, bndl)
+
+/* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed
+   it returns from dill_save_ a second time, with 1. Its frame must stay as it is until then:
+
+   - What it still needs counts as needed after dill_epilogue too, for the compiler does not know that
+     this function never returns. So its place in the frame is not given to anything else.
+   - alloca makes the compiler address the frame through another register than the stack pointer; of a
+     size that it cannot know, or it would make room for it as for any other variable.
+
+   This code is part of every program that was compiled with it. The library's half of the contract is in
+   src/rt/switch_x86_64.rs. */
+#define dill_launch_(expr, ptr, len, bndl)                                                                  \
+    __extension__({                                                                                         \
+        void *dill_registers_;                                                                              \
+        void *dill_stack_ = (ptr);                                                                          \
+        int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__); \
+        if (dill_handle_ >= 0 && !dill_save_(dill_registers_)) {                                            \
+            size_t dill_unknown_ = sizeof(size_t);                                                          \
+            __asm__("" : "+r"(dill_unknown_));                                                              \
+            __asm__ __volatile__("" : : "r"(__builtin_alloca(dill_unknown_)) : "memory");                   \
+            __asm__ __volatile__("movq %0, %%rsp" : : "r"(dill_stack_) : "memory");                         \
+            (void)(expr);                                                                                   \
+            dill_epilogue();                                                                                \
+        }                                                                                                   \
+        dill_handle_;                                                                                       \
+    })
+
+/* Saves the registers that a function must preserve, the stack pointer and the place to go on. All others
+   are lost when the parent is resumed, rdx excepted. */
+#define dill_save_(registers)                                                                               \
+    __extension__({                                                                                         \
+        int dill_resumed_;                                                                                  \
+        __asm__ __volatile__("leaq 1f(%%rip), %%rcx\n\t"                                                    \
+                             "xorl %%eax, %%eax\n\t"                                                        \
+                             "movq %%rbx, (%%rdx)\n\t"                                                      \
+                             "movq %%rbp, 8(%%rdx)\n\t"                                                     \
+                             "movq %%r12, 16(%%rdx)\n\t"                                                    \
+                             "movq %%r13, 24(%%rdx)\n\t"                                                    \
+                             "movq %%r14, 32(%%rdx)\n\t"                                                    \
+                             "movq %%r15, 40(%%rdx)\n\t"                                                    \
+                             "movq %%rsp, 48(%%rdx)\n\t"                                                    \
+                             "movq %%rcx, 56(%%rdx)\n"                                                      \
+                             "1:" DILL_LANDING_PAD_                                                         \
+                             : "=a"(dill_resumed_)                                                          \
+                             : "d"(registers)                                                               \
+                             : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc"                \
+                               DILL_X87_ DILL_SSE_ DILL_AVX512_ DILL_APX_);                                 \
+        dill_resumed_;                                                                                      \
+    })
+
+/* Written by programs that were compiled with the portable go macros of libdill. */
+extern DILL_EXPORT volatile void *dill_unoptimisable;
+
+#if defined __CET__ && (__CET__ & 1)
+#define DILL_LANDING_PAD_ "\tendbr64\n"
+#else
+#define DILL_LANDING_PAD_ "\n"
+#endif
+#ifdef __SSE__
+#define DILL_X87_ , "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#define DILL_SSE_ , "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#else
+#define DILL_X87_
+#define DILL_SSE_
+#endif
+#ifdef __AVX512F__
+#define DILL_AVX512_ , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24",     \
+        "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5",  \
+        "k6", "k7"
+#else
+#define DILL_AVX512_
+#endif
+#ifdef __APX_F__
+#define DILL_APX_ , "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27",     \
+        "r28", "r29", "r30", "r31"
+#else
+#define DILL_APX_
+#endif

@@ -1,0 +1,1230 @@
+/* libdill.h - structured concurrency, sockets and WebSocket for C.
+
+   Generated from header/ and src/ffi/ by build.rs; changes made here are lost.
+
+   Every name exists twice: dill_xxx, and xxx unless DILL_DISABLE_RAW_NAMES is defined. The comments
+   use the short names. Every function that fails returns -1 (a pointer: NULL) and sets errno.
+   Deadlines are points in time on the clock of now(), in milliseconds; 0 is "at once", -1 is "never".
+   Handles belong to the thread that made them.
+
+   What may be defined before this file is included:
+
+   DILL_DISABLE_RAW_NAMES   only names that begin with dill_ and DILL_
+   DILL_DISABLE_SOCKETS     nothing that has to do with sockets
+   DILL_DISABLE_TLS         nothing that has to do with TLS
+   DILL_NO_EXPORTS          (not 0) functions are declared without an attribute of visibility */
+
+#ifndef LIBDILL_H_INCLUDED
+#define LIBDILL_H_INCLUDED
+
+#if !defined __GNUC__ && !defined __clang__
+#error "libdill needs a compiler that understands GNU C, such as gcc or clang"
+#endif
+#if !defined __x86_64__ || defined __ILP32__ || !defined __linux__
+#error "this libdill runs on 64-bit Linux on x86-64 only"
+#endif
+
+#include <alloca.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The version of the ABI, as libtool counts it. */
+#define DILL_VERSION_CURRENT 25
+#define DILL_VERSION_REVISION 0
+#define DILL_VERSION_AGE 5
+
+#if defined DILL_NO_EXPORTS && (DILL_NO_EXPORTS + 0)
+#define DILL_EXPORT
+#else
+#define DILL_EXPORT __attribute__((__visibility__("default")))
+#endif
+
+/* No storage structure needs to be aligned. */
+#define DILL_ALIGN
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Time --------------------------------------------------------------------------------------- */
+
+/* The time in milliseconds, on a clock that never goes backwards and starts anywhere. Never 0 or
+   negative. A deadline is a point on this clock: `now() + 1000` is a second from now, 0 does not
+   wait at all, and -1 waits for as long as it takes. */
+DILL_EXPORT int64_t dill_now(void);
+
+/* Sleeps until the deadline; with -1 until the coroutine is cancelled. Others run meanwhile.
+
+   Errors: ECANCELED. */
+DILL_EXPORT int dill_msleep(int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define now dill_now
+#define msleep dill_msleep
+#endif
+
+/* --- File descriptors --------------------------------------------------------------------------- */
+
+/* Waits until a file descriptor is readable, has reached its end, or has failed. Descriptors that
+   cannot be waited for, such as those of regular files, give ENOTSUP.
+
+   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_fdin(int fd, int64_t deadline);
+
+/* Waits until a file descriptor is writable or has failed.
+
+   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_fdout(int fd, int64_t deadline);
+
+/* Makes the library forget a file descriptor that was waited for. To be called before it is closed
+   or handed to other code.
+
+   Errors: EBADF, EBUSY (a coroutine waits for it). */
+DILL_EXPORT int dill_fdclean(int fd);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define fdin dill_fdin
+#define fdout dill_fdout
+#define fdclean dill_fdclean
+#endif
+
+/* --- Handles ------------------------------------------------------------------------------------ */
+
+/* Moves an object to a new handle, which is returned. The old one is invalid from then on, whatever
+   happens: if no new handle can be had, the object is closed.
+
+   Errors: EBADF, ECANCELED, ENOMEM. */
+DILL_EXPORT int dill_hown(int h);
+
+/* Closes a handle and everything that belongs to it. Closing a bundle cancels its coroutines and
+   waits until they have ended; a connection is cut off at once. Works in cancelled coroutines too.
+
+   Errors: EBADF. */
+DILL_EXPORT int dill_hclose(int h);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define hown dill_hown
+#define hclose dill_hclose
+#endif
+
+/* --- Coroutines --------------------------------------------------------------------------------- */
+
+/* In front of a function that is launched by the go macros: it must have a frame of its own, and the
+   compiler must not conclude from its code that a pointer given to it is forgotten when the call is over.
+   clang cannot be told the latter: there, a local variable that the coroutine changes through a pointer
+   while its launcher goes on is to be volatile. */
+#if defined __has_attribute && !defined __clang__
+#if __has_attribute(__noipa__)
+#define dill_coroutine __attribute__((__noipa__))
+#endif
+#endif
+#ifndef dill_coroutine
+#define dill_coroutine __attribute__((__noinline__))
+#endif
+
+/* The first half of the go macros; not to be called otherwise.
+
+   Makes a coroutine and lets it be the running one. Where the caller is to save its registers is
+   stored in `ctx`, and the new coroutine's stack pointer in `ptr`, which holds the stack to use, or
+   NULL, before. A negative `bndl` stands for a new bundle, whose handle is returned.
+
+   Required: Called by the macros, which go on as the new coroutine. */
+DILL_EXPORT __attribute__((__noinline__)) int dill_prologue(void **ctx, void **ptr, size_t len,
+    int bndl, const char *file, int line);
+
+/* The second half of the go macros; not to be called otherwise. Ends the coroutine: never returns,
+   though no compiler must be told so, for then it would reuse what the parent still needs.
+
+   Required: Called by the macros, on the stack of a coroutine. */
+DILL_EXPORT __attribute__((__noinline__)) void dill_epilogue(void);
+
+/* Lets the other coroutines run that are ready.
+
+   Errors: ECANCELED. */
+DILL_EXPORT int dill_yield(void);
+
+/* go(expr): launches a coroutine that evaluates the expression, a call of a function as a rule. It runs
+   at once, until it waits for the first time. Returns the handle of a new bundle that it runs in.
+
+   go_mem(expr, ptr, len): the same, with a stack in memory of the caller's.
+
+   bundle_go(bndl, expr), bundle_go_mem(bndl, expr, ptr, len): the same in an existing bundle. Returns 0.
+
+   The arguments of the call are evaluated on the new stack; they should not be calls themselves.
+
+   Errors: EBADF, ECANCELED, ENOMEM (also if the caller's memory is too small), ENOTSUP. */
+#define dill_go(expr) dill_launch_(expr, NULL, 0, -1)
+#define dill_go_mem(expr, ptr, len) dill_launch_(expr, ptr, len, -1)
+#define dill_bundle_go(bndl, expr) dill_launch_(expr, NULL, 0, bndl)
+#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_launch_(expr, ptr, len, bndl)
+
+/* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed
+   it returns from dill_save_ a second time, with 1. Its frame must stay as it is until then:
+
+   - What it still needs counts as needed after dill_epilogue too, for the compiler does not know that
+     this function never returns. So its place in the frame is not given to anything else.
+   - alloca makes the compiler address the frame through another register than the stack pointer; of a
+     size that it cannot know, or it would make room for it as for any other variable.
+
+   This code is part of every program that was compiled with it. The library's half of the contract is in
+   src/rt/switch_x86_64.rs. */
+#define dill_launch_(expr, ptr, len, bndl)                                                                  \
+    __extension__({                                                                                         \
+        void *dill_registers_;                                                                              \
+        void *dill_stack_ = (ptr);                                                                          \
+        int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__); \
+        if (dill_handle_ >= 0 && !dill_save_(dill_registers_)) {                                            \
+            size_t dill_unknown_ = sizeof(size_t);                                                          \
+            __asm__("" : "+r"(dill_unknown_));                                                              \
+            __asm__ __volatile__("" : : "r"(__builtin_alloca(dill_unknown_)) : "memory");                   \
+            __asm__ __volatile__("movq %0, %%rsp" : : "r"(dill_stack_) : "memory");                         \
+            (void)(expr);                                                                                   \
+            dill_epilogue();                                                                                \
+        }                                                                                                   \
+        dill_handle_;                                                                                       \
+    })
+
+/* Saves the registers that a function must preserve, the stack pointer and the place to go on. All others
+   are lost when the parent is resumed, rdx excepted. */
+#define dill_save_(registers)                                                                               \
+    __extension__({                                                                                         \
+        int dill_resumed_;                                                                                  \
+        __asm__ __volatile__("leaq 1f(%%rip), %%rcx\n\t"                                                    \
+                             "xorl %%eax, %%eax\n\t"                                                        \
+                             "movq %%rbx, (%%rdx)\n\t"                                                      \
+                             "movq %%rbp, 8(%%rdx)\n\t"                                                     \
+                             "movq %%r12, 16(%%rdx)\n\t"                                                    \
+                             "movq %%r13, 24(%%rdx)\n\t"                                                    \
+                             "movq %%r14, 32(%%rdx)\n\t"                                                    \
+                             "movq %%r15, 40(%%rdx)\n\t"                                                    \
+                             "movq %%rsp, 48(%%rdx)\n\t"                                                    \
+                             "movq %%rcx, 56(%%rdx)\n"                                                      \
+                             "1:" DILL_LANDING_PAD_                                                         \
+                             : "=a"(dill_resumed_)                                                          \
+                             : "d"(registers)                                                               \
+                             : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc"                \
+                               DILL_X87_ DILL_SSE_ DILL_AVX512_ DILL_APX_);                                 \
+        dill_resumed_;                                                                                      \
+    })
+
+/* Written by programs that were compiled with the portable go macros of libdill. */
+extern DILL_EXPORT volatile void *dill_unoptimisable;
+
+#if defined __CET__ && (__CET__ & 1)
+#define DILL_LANDING_PAD_ "\tendbr64\n"
+#else
+#define DILL_LANDING_PAD_ "\n"
+#endif
+#ifdef __SSE__
+#define DILL_X87_ , "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#define DILL_SSE_ , "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#else
+#define DILL_X87_
+#define DILL_SSE_
+#endif
+#ifdef __AVX512F__
+#define DILL_AVX512_ , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24",     \
+        "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5",  \
+        "k6", "k7"
+#else
+#define DILL_AVX512_
+#endif
+#ifdef __APX_F__
+#define DILL_APX_ , "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27",     \
+        "r28", "r29", "r30", "r31"
+#else
+#define DILL_APX_
+#endif
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define coroutine dill_coroutine
+#define yield dill_yield
+#define go dill_go
+#define go_mem dill_go_mem
+#define bundle_go dill_bundle_go
+#define bundle_go_mem dill_bundle_go_mem
+#endif
+
+/* --- Bundles of coroutines ---------------------------------------------------------------------- */
+
+/* Memory for a bundle. */
+struct dill_bundle_storage {
+    char _[64];
+};
+
+/* Makes a bundle, which coroutines can be launched in with `bundle_go`. Closing it cancels them.
+
+   Errors: ECANCELED, ENOMEM. */
+DILL_EXPORT int dill_bundle(void);
+
+/* Makes a bundle in memory of the caller's, which must stay until it is closed.
+
+   Errors: ECANCELED, EINVAL (no memory given), ENOMEM. */
+DILL_EXPORT int dill_bundle_mem(struct dill_bundle_storage *mem);
+
+/* Waits until the last coroutine of a bundle has ended.
+
+   Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_bundle_wait(int h, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define bundle_storage dill_bundle_storage
+#define bundle dill_bundle
+#define bundle_mem dill_bundle_mem
+#define bundle_wait dill_bundle_wait
+#endif
+
+/* --- Channels ----------------------------------------------------------------------------------- */
+
+/* Memory for a channel. */
+struct dill_chstorage {
+    char _[144];
+};
+
+/* `op` of a clause that sends. */
+#define DILL_CHSEND 1
+
+/* `op` of a clause that receives. */
+#define DILL_CHRECV 2
+
+/* A clause of `choose`, as C passes it. */
+struct dill_chclause {
+    /* `CHSEND` or `CHRECV`. */
+    int op;
+    /* An end of a channel. */
+    int ch;
+    /* The message: read when sending, written when receiving. */
+    void *val;
+    /* Its size in bytes. */
+    size_t len;
+};
+
+/* Makes a channel and stores the handles of its two ends. What is sent on one is received on the
+   other; each end can do both. Nothing is stored in a channel: a sender waits for a receiver.
+
+   Errors: ECANCELED, EINVAL (NULL), ENOMEM.
+
+   Required: There is room for two handles. */
+DILL_EXPORT int dill_chmake(int chv[2]);
+
+/* Makes a channel in memory of the caller's, which must stay until both ends are closed.
+
+   Errors: ECANCELED, EINVAL (NULL, or no memory given), ENOMEM.
+
+   Required: There is room for two handles. */
+DILL_EXPORT int dill_chmake_mem(struct dill_chstorage *mem, int chv[2]);
+
+/* Sends a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
+   for it.
+
+   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the receiver expects another size), ENOTSUP,
+   EPIPE (`chdone` was called on this end, or both ends were closed), ETIMEDOUT.
+
+   Required: The value has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_chsend(int ch, const void *val, size_t len, int64_t deadline);
+
+/* Receives a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
+   to send it.
+
+   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the sender has another size), ENOTSUP, EPIPE
+   (`chdone` was called on the other end, or both ends were closed), ETIMEDOUT.
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT int dill_chrecv(int ch, void *val, size_t len, int64_t deadline);
+
+/* Announces that nothing more will be sent on this end: receivers on the other one get EPIPE. The
+   opposite direction is not affected.
+
+   Errors: EBADF, ENOTSUP, EPIPE (already done). */
+DILL_EXPORT int dill_chdone(int ch);
+
+/* Does the first of several channel operations that becomes possible; the one that stands first in
+   the array if there are several. Returns its index, and sets errno to 0 if it succeeded, or else to
+   the reason why it failed, as `chsend` and `chrecv` do. Returns -1 if none could be done.
+
+   Errors: ECANCELED, EINVAL (a negative number, or no array), ENOMEM, ETIMEDOUT.
+
+   Required: The array has that many clauses, and their values are as for `chsend` and `chrecv`. */
+DILL_EXPORT int dill_choose(struct dill_chclause *clauses, int nclauses, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define chstorage dill_chstorage
+#define CHSEND DILL_CHSEND
+#define CHRECV DILL_CHRECV
+#define chclause dill_chclause
+#define chmake dill_chmake
+#define chmake_mem dill_chmake_mem
+#define chsend dill_chsend
+#define chrecv dill_chrecv
+#define chdone dill_chdone
+#define choose dill_choose
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- Bytestreams and message sockets ------------------------------------------------------------ */
+
+/* An element, as C passes it. */
+struct dill_iolist {
+    /* The bytes. NULL when receiving: skip them. */
+    void *iol_base;
+    /* How many. */
+    size_t iol_len;
+    /* The next element, NULL at the end. */
+    struct dill_iolist *iol_next;
+    /* 0. */
+    int iol_rsvd;
+};
+
+/* Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
+   sent on it.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+
+   Required: The buffer has `len` bytes. */
+DILL_EXPORT int dill_bsend(int s, const void *buf, size_t len, int64_t deadline);
+
+/* Receives exactly `len` bytes from a bytestream, or fails. NULL drops them. After a failure nothing
+   more can be received from it.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT int dill_brecv(int s, void *buf, size_t len, int64_t deadline);
+
+/* As `bsend`, from a list of buffers.
+
+   Errors: those of `bsend`, and EINVAL (malformed list).
+
+   Required: The list and its buffers can be read. */
+DILL_EXPORT int dill_bsendl(int s, struct dill_iolist *first, struct dill_iolist *last,
+    int64_t deadline);
+
+/* As `brecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+   drops all until the end of the stream, which then is the error.
+
+   Errors: those of `brecv`, and EINVAL (malformed list).
+
+   Required: The list can be read and its buffers written. */
+DILL_EXPORT int dill_brecvl(int s, struct dill_iolist *first, struct dill_iolist *last,
+    int64_t deadline);
+
+/* Sends a message of `len` bytes.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (too long for this kind of socket), EPIPE
+   (this side is done), ENOTSUP, ETIMEDOUT.
+
+   Required: The buffer has `len` bytes. */
+DILL_EXPORT int dill_msend(int s, const void *buf, size_t len, int64_t deadline);
+
+/* Receives a message of at most `len` bytes and returns its size.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), EPIPE (the peer is
+   done), EPROTO, ENOTSUP, ETIMEDOUT.
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_mrecv(int s, void *buf, size_t len, int64_t deadline);
+
+/* As `msend`, from a list of buffers.
+
+   Errors: those of `msend`, and EINVAL (malformed list).
+
+   Required: The list and its buffers can be read. */
+DILL_EXPORT int dill_msendl(int s, struct dill_iolist *first, struct dill_iolist *last,
+    int64_t deadline);
+
+/* As `mrecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+   drops the message.
+
+   Errors: those of `mrecv`, and EINVAL (malformed list).
+
+   Required: The list can be read and its buffers written. */
+DILL_EXPORT ssize_t dill_mrecvl(int s, struct dill_iolist *first, struct dill_iolist *last,
+    int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define iolist dill_iolist
+#define bsend dill_bsend
+#define brecv dill_brecv
+#define bsendl dill_bsendl
+#define brecvl dill_brecvl
+#define msend dill_msend
+#define mrecv dill_mrecv
+#define msendl dill_msendl
+#define mrecvl dill_mrecvl
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- IP addresses ------------------------------------------------------------------------------- */
+
+struct sockaddr;
+
+/* An IP address and a port. */
+struct dill_ipaddr {
+    char _[32];
+};
+
+/* Only IPv4. */
+#define DILL_IPADDR_IPV4 1
+
+/* Only IPv6. */
+#define DILL_IPADDR_IPV6 2
+
+/* IPv4 if there is one. */
+#define DILL_IPADDR_PREF_IPV4 3
+
+/* IPv6 if there is one. */
+#define DILL_IPADDR_PREF_IPV6 4
+
+/* The longest text of an address, its NUL included. */
+#define DILL_IPADDR_MAXSTRLEN 46
+
+/* Finds an address of this machine: that of a network interface (`"eth0"`), the one that the text
+   says (`"127.0.0.1"`), or, if the name is NULL, the one that stands for all. Never waits.
+
+   Errors: EINVAL (NULL for the address, port not in 0 to 65535, no such mode), ENODEV.
+
+   Required: There is room for an address, and the name is a string or NULL. */
+DILL_EXPORT int dill_ipaddr_local(struct dill_ipaddr *addr, const char *name, int port, int mode);
+
+/* Finds an address of another machine, given its name or its address as text. Only the calling
+   coroutine waits while a name server is asked.
+
+   Errors: EADDRNOTAVAIL (there is none), ECANCELED, EINVAL (NULL, port not in 0 to 65535, no such
+   mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+
+   Required: There is room for an address, and the name is a string or NULL. */
+DILL_EXPORT int dill_ipaddr_remote(struct dill_ipaddr *addr, const char *name, int port, int mode,
+    int64_t deadline);
+
+/* Finds the addresses of another machine, at most `naddrs`, those of the preferred family first.
+   Returns how many there are; having none is not an error.
+
+   Errors: ECANCELED, EINVAL (NULL, no room, port not in 0 to 65535, no such mode), EMFILE, ENFILE,
+   ENOMEM, ETIMEDOUT.
+
+   Required: There is room for `naddrs` addresses, and the name is a string or NULL. */
+DILL_EXPORT int dill_ipaddr_remotes(struct dill_ipaddr *addrs, int naddrs, const char *name,
+    int port, int mode, int64_t deadline);
+
+/* Writes an address as text, without its port, and returns the buffer, which must have room for
+   IPADDR_MAXSTRLEN characters.
+
+   Required: The address can be read, and the buffer has the room; or either is NULL. */
+DILL_EXPORT const char *dill_ipaddr_str(const struct dill_ipaddr *addr, char *buf);
+
+/* The family of an address: AF_INET or AF_INET6.
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_ipaddr_family(const struct dill_ipaddr *addr);
+
+/* The address as the functions of the operating system take it: the same memory. */
+DILL_EXPORT const struct sockaddr *dill_ipaddr_sockaddr(const struct dill_ipaddr *addr);
+
+/* The size in bytes of what `ipaddr_sockaddr` returns.
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_ipaddr_len(const struct dill_ipaddr *addr);
+
+/* The port of an address, 0 to 65535.
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_ipaddr_port(const struct dill_ipaddr *addr);
+
+/* Sets the port of an address, to the low 16 bits of `port`.
+
+   Required: The address can be written, or is NULL. */
+DILL_EXPORT void dill_ipaddr_setport(struct dill_ipaddr *addr, int port);
+
+/* Whether two addresses are the same, 1 or 0; their ports too unless `ignore_port` is set.
+
+   Required: The addresses can be read, or are NULL. */
+DILL_EXPORT int dill_ipaddr_equal(const struct dill_ipaddr *addr1, const struct dill_ipaddr *addr2,
+    int ignore_port);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define ipaddr dill_ipaddr
+#define IPADDR_IPV4 DILL_IPADDR_IPV4
+#define IPADDR_IPV6 DILL_IPADDR_IPV6
+#define IPADDR_PREF_IPV4 DILL_IPADDR_PREF_IPV4
+#define IPADDR_PREF_IPV6 DILL_IPADDR_PREF_IPV6
+#define IPADDR_MAXSTRLEN DILL_IPADDR_MAXSTRLEN
+#define ipaddr_local dill_ipaddr_local
+#define ipaddr_remote dill_ipaddr_remote
+#define ipaddr_remotes dill_ipaddr_remotes
+#define ipaddr_str dill_ipaddr_str
+#define ipaddr_family dill_ipaddr_family
+#define ipaddr_sockaddr dill_ipaddr_sockaddr
+#define ipaddr_len dill_ipaddr_len
+#define ipaddr_port dill_ipaddr_port
+#define ipaddr_setport dill_ipaddr_setport
+#define ipaddr_equal dill_ipaddr_equal
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- TCP ---------------------------------------------------------------------------------------- */
+
+/* Memory for a listener. */
+struct dill_tcp_listener_storage {
+    char _[56];
+};
+
+/* Memory for a connection. */
+struct dill_tcp_storage {
+    char _[72];
+};
+
+/* Listens for connections. If the port of the address is 0, the one that the system chose is stored
+   in it. `backlog` is as for the `listen` of the operating system.
+
+   Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (NULL), EMFILE, ENFILE,
+   ENOMEM.
+
+   Required: The address can be read and written, or is NULL. */
+DILL_EXPORT int dill_tcp_listen(struct dill_ipaddr *addr, int backlog);
+
+/* As `tcp_listen`, with memory of the caller's, which must stay until the listener is closed.
+
+   Errors: those of `tcp_listen`, and EINVAL (no memory given).
+
+   Required: The address can be read and written, or is NULL. */
+DILL_EXPORT int dill_tcp_listen_mem(struct dill_ipaddr *addr, int backlog,
+    struct dill_tcp_listener_storage *mem);
+
+/* Waits for a connection and returns it. The peer's address is stored in `addr`, unless that is NULL.
+
+   Errors: EBADF, EBUSY (another coroutine waits for connections), ECANCELED, EMFILE, ENFILE, ENOMEM,
+   ENOTSUP, ETIMEDOUT.
+
+   Required: There is room for an address, or the pointer is NULL. */
+DILL_EXPORT int dill_tcp_accept(int s, struct dill_ipaddr *addr, int64_t deadline);
+
+/* As `tcp_accept`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `tcp_accept`, and EINVAL (no memory given).
+
+   Required: There is room for an address, or the pointer is NULL. */
+DILL_EXPORT int dill_tcp_accept_mem(int s, struct dill_ipaddr *addr, struct dill_tcp_storage *mem,
+    int64_t deadline);
+
+/* Connects and returns the connection.
+
+   Errors: EAFNOSUPPORT, ECANCELED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (NULL), EMFILE,
+   ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_tcp_connect(const struct dill_ipaddr *addr, int64_t deadline);
+
+/* As `tcp_connect`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `tcp_connect`, and EINVAL (no memory given).
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_tcp_connect_mem(const struct dill_ipaddr *addr, struct dill_tcp_storage *mem,
+    int64_t deadline);
+
+/* Makes a connection of a file descriptor that is a connected TCP socket. The descriptor belongs to
+   the library from then on; if the call fails it is left alone.
+
+   Errors: EBADF, ECANCELED, EINVAL (negative, listening, or no TCP socket), EMFILE, ENFILE, ENOMEM,
+   ENOTSOCK. */
+DILL_EXPORT int dill_tcp_fromfd(int fd);
+
+/* As `tcp_fromfd`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `tcp_fromfd`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_tcp_fromfd_mem(int fd, struct dill_tcp_storage *mem);
+
+/* Makes a listener of a file descriptor that is a listening TCP socket. The descriptor belongs to the
+   library from then on; if the call fails it is left alone.
+
+   Errors: EBADF, ECANCELED, EINVAL (negative, not listening, or no TCP socket), EMFILE, ENFILE,
+   ENOMEM, ENOTSOCK. */
+DILL_EXPORT int dill_tcp_listener_fromfd(int fd);
+
+/* As `tcp_listener_fromfd`, with memory of the caller's, which must stay until the listener is closed.
+
+   Errors: those of `tcp_listener_fromfd`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_tcp_listener_fromfd_mem(int fd, struct dill_tcp_listener_storage *mem);
+
+/* Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
+   Receiving goes on as before. Never waits.
+
+   Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
+DILL_EXPORT int dill_tcp_done(int s, int64_t deadline);
+
+/* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
+   peer has closed its own, dropping what it still sends. Success means that the peer has come to the
+   end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_tcp_close(int s, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define tcp_listener_storage dill_tcp_listener_storage
+#define tcp_storage dill_tcp_storage
+#define tcp_listen dill_tcp_listen
+#define tcp_listen_mem dill_tcp_listen_mem
+#define tcp_accept dill_tcp_accept
+#define tcp_accept_mem dill_tcp_accept_mem
+#define tcp_connect dill_tcp_connect
+#define tcp_connect_mem dill_tcp_connect_mem
+#define tcp_fromfd dill_tcp_fromfd
+#define tcp_fromfd_mem dill_tcp_fromfd_mem
+#define tcp_listener_fromfd dill_tcp_listener_fromfd
+#define tcp_listener_fromfd_mem dill_tcp_listener_fromfd_mem
+#define tcp_done dill_tcp_done
+#define tcp_close dill_tcp_close
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- IPC: AF_UNIX streams ----------------------------------------------------------------------- */
+
+/* Memory for a listener. */
+struct dill_ipc_listener_storage {
+    char _[24];
+};
+
+/* Memory for a connection. */
+struct dill_ipc_storage {
+    char _[72];
+};
+
+/* Memory for both ends of a pair. */
+struct dill_ipc_pair_storage {
+    char _[144];
+};
+
+/* Listens for connections of processes on this machine, at the path of a socket file that is made.
+
+   Errors: EACCES, EADDRINUSE (there is such a file), ECANCELED, EINVAL (NULL), ELOOP, EMFILE,
+   ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, EROFS.
+
+   Required: The path is a string, or NULL. */
+DILL_EXPORT int dill_ipc_listen(const char *addr, int backlog);
+
+/* As `ipc_listen`, with memory of the caller's, which must stay until the listener is closed.
+
+   Errors: those of `ipc_listen`, and EINVAL (no memory given).
+
+   Required: The path is a string, or NULL. */
+DILL_EXPORT int dill_ipc_listen_mem(const char *addr, int backlog,
+    struct dill_ipc_listener_storage *mem);
+
+/* Waits for a connection and returns it.
+
+   Errors: EBADF, EBUSY (another coroutine waits for connections), ECANCELED, EMFILE, ENFILE, ENOMEM,
+   ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_ipc_accept(int s, int64_t deadline);
+
+/* As `ipc_accept`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `ipc_accept`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_ipc_accept_mem(int s, struct dill_ipc_storage *mem, int64_t deadline);
+
+/* Connects to a socket file and returns the connection.
+
+   Errors: EACCES, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
+   ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
+
+   Required: The path is a string, or NULL. */
+DILL_EXPORT int dill_ipc_connect(const char *addr, int64_t deadline);
+
+/* As `ipc_connect`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `ipc_connect`, and EINVAL (no memory given).
+
+   Required: The path is a string, or NULL. */
+DILL_EXPORT int dill_ipc_connect_mem(const char *addr, struct dill_ipc_storage *mem,
+    int64_t deadline);
+
+/* Makes a connection of a file descriptor that is a connected AF_UNIX stream socket. The descriptor
+   belongs to the library from then on; if the call fails it is left alone.
+
+   Errors: EBADF, ECANCELED, EINVAL (negative, listening, or no such socket), EMFILE, ENFILE, ENOMEM,
+   ENOTSOCK. */
+DILL_EXPORT int dill_ipc_fromfd(int fd);
+
+/* As `ipc_fromfd`, with memory of the caller's, which must stay until the connection is closed.
+
+   Errors: those of `ipc_fromfd`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_ipc_fromfd_mem(int fd, struct dill_ipc_storage *mem);
+
+/* Makes a listener of a file descriptor that is a listening AF_UNIX stream socket. The descriptor
+   belongs to the library from then on; if the call fails it is left alone.
+
+   Errors: EBADF, ECANCELED, EINVAL (negative, not listening, or no such socket), EMFILE, ENFILE,
+   ENOMEM, ENOTSOCK. */
+DILL_EXPORT int dill_ipc_listener_fromfd(int fd);
+
+/* As `ipc_listener_fromfd`, with memory of the caller's, which must stay until the listener is closed.
+
+   Errors: those of `ipc_listener_fromfd`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_ipc_listener_fromfd_mem(int fd, struct dill_ipc_listener_storage *mem);
+
+/* Makes two connections that are each other's peers.
+
+   Errors: ECANCELED, EINVAL (NULL), EMFILE, ENFILE, ENOMEM.
+
+   Required: There is room for two handles. */
+DILL_EXPORT int dill_ipc_pair(int s[2]);
+
+/* As `ipc_pair`, with memory of the caller's, which must stay until both connections are closed.
+
+   Errors: those of `ipc_pair`, and EINVAL (no memory given).
+
+   Required: There is room for two handles. */
+DILL_EXPORT int dill_ipc_pair_mem(struct dill_ipc_pair_storage *mem, int s[2]);
+
+/* Sends a file descriptor, of which the peer gets a copy with `ipc_recvfd`. It stays the caller's.
+
+   Errors: EBADF (the handle, or the descriptor), EBUSY, ECANCELED, ECONNRESET, EINVAL (negative),
+   ENOTSUP, EPIPE (this side is done), ETIMEDOUT. */
+DILL_EXPORT int dill_ipc_sendfd(int s, int fd, int64_t deadline);
+
+/* Receives a file descriptor and returns it. It is the caller's.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMFILE, ENOTSUP, EPIPE (the peer is done), EPROTO
+   (something else was sent), ETIMEDOUT. */
+DILL_EXPORT int dill_ipc_recvfd(int s, int64_t deadline);
+
+/* Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
+   Receiving goes on as before. Never waits.
+
+   Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
+DILL_EXPORT int dill_ipc_done(int s, int64_t deadline);
+
+/* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
+   peer has closed its own, dropping what it still sends. Success means that the peer has come to the
+   end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_ipc_close(int s, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define ipc_listener_storage dill_ipc_listener_storage
+#define ipc_storage dill_ipc_storage
+#define ipc_pair_storage dill_ipc_pair_storage
+#define ipc_listen dill_ipc_listen
+#define ipc_listen_mem dill_ipc_listen_mem
+#define ipc_accept dill_ipc_accept
+#define ipc_accept_mem dill_ipc_accept_mem
+#define ipc_connect dill_ipc_connect
+#define ipc_connect_mem dill_ipc_connect_mem
+#define ipc_fromfd dill_ipc_fromfd
+#define ipc_fromfd_mem dill_ipc_fromfd_mem
+#define ipc_listener_fromfd dill_ipc_listener_fromfd
+#define ipc_listener_fromfd_mem dill_ipc_listener_fromfd_mem
+#define ipc_pair dill_ipc_pair
+#define ipc_pair_mem dill_ipc_pair_mem
+#define ipc_sendfd dill_ipc_sendfd
+#define ipc_recvfd dill_ipc_recvfd
+#define ipc_done dill_ipc_done
+#define ipc_close dill_ipc_close
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_TLS
+
+/* --- TLS ---------------------------------------------------------------------------------------- */
+
+/* Memory for a connection. */
+struct dill_tls_storage {
+    char _[72];
+};
+
+/* For `tls_opts`: the server's certificate is not verified. */
+#define DILL_TLS_NOVERIFY 1
+
+/* What a client wants of a server. Members that are 0 mean the usual. `size` is sizeof(struct tls_opts),
+   so that later versions can add members: { .size = sizeof(struct tls_opts), .host = "example.com" }. */
+struct dill_tls_opts {
+    /* The size of this structure. */
+    size_t size;
+    /* The name or the literal address of the server, which its certificate must be made out to. */
+    const char *host;
+    /* A PEM file with the certificates to trust: those of authorities, or the server's own. NULL: those
+       that the system trusts; SSL_CERT_FILE and SSL_CERT_DIR in the environment are obeyed. */
+    const char *ca_file;
+    /* The application protocols to offer, such as {"h2", "http/1.1", NULL}, the preferred one first.
+       NULL: none. */
+    const char *const *alpn;
+    /* 0 or TLS_NOVERIFY. */
+    int flags;
+};
+
+/* Makes a TLS client of a bytestream: does the handshake and returns the handle of a bytestream, which
+   the one below belongs to from then on. If the call fails, the bytestream is closed.
+
+   WARNING: the server's certificate is not verified, not even looked at: whoever is on the way can read
+   and change everything. There is no host name in this call to compare it with. Use
+   `tls_attach_client_opts`.
+
+   Errors: EBADF, ECANCELED, ECONNRESET (also if the stream ends in the handshake), ENOMEM, EPROTO (no
+   bytestream, or the handshake failed), ETIMEDOUT. */
+DILL_EXPORT int dill_tls_attach_client(int s, int64_t deadline);
+
+/* As `tls_attach_client`, with memory of the caller's, which must stay until the connection is closed
+   or detached.
+
+   Errors: those of `tls_attach_client`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_tls_attach_client_mem(int s, struct dill_tls_storage *mem, int64_t deadline);
+
+/* Makes a TLS client of a bytestream, and makes sure that the server is who it should be: its
+   certificate has to be valid, issued by an authority that is trusted, and made out to `opts->host`.
+   Otherwise as `tls_attach_client`.
+
+   Errors: EACCES (the certificate is not accepted), EBADF, ECANCELED, ECONNRESET, EFAULT (no
+   certificates to trust can be read), EINVAL (NULL, wrong size, no host though it is to be verified, no
+   proper name, unknown flags), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+
+   Required: The options can be read, or are NULL; what they point to are strings. */
+DILL_EXPORT int dill_tls_attach_client_opts(int s, const struct dill_tls_opts *opts,
+    int64_t deadline);
+
+/* Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a
+   bytestream, which the one below belongs to from then on. `cert` and `pkey` are the names of PEM files:
+   the server's certificate, followed by those that lead from it to an authority, and its private key.
+   If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, ECONNRESET (also if the stream ends in the handshake), EFAULT (a file cannot
+   be read, is no PEM file, or they do not belong together), ENOMEM, EPROTO (no bytestream, or the
+   handshake failed), ETIMEDOUT.
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_tls_attach_server(int s, const char *cert, const char *pkey, int64_t deadline);
+
+/* As `tls_attach_server`, with memory of the caller's, which must stay until the connection is closed
+   or detached.
+
+   Errors: those of `tls_attach_server`, and EINVAL (no memory given).
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_tls_attach_server_mem(int s, const char *cert, const char *pkey,
+    struct dill_tls_storage *mem, int64_t deadline);
+
+/* Ends this side of a connection: the peer receives what was sent, and then EPIPE. Receiving goes on.
+
+   Errors: EBADF, EBUSY (another coroutine is sending), ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already
+   done), ETIMEDOUT. */
+DILL_EXPORT int dill_tls_done(int s, int64_t deadline);
+
+/* Ends a connection in an orderly way: ends this side as `tls_done` does, unless that was done, drops
+   what the peer still sends until it has ended its own side, and returns the bytestream below, which can
+   be used further. If the call fails, everything is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET (also if anything failed
+   before), ENOTSUP, EPROTO, ETIMEDOUT. */
+DILL_EXPORT int dill_tls_detach(int s, int64_t deadline);
+
+/* Stores the name of the application protocol that was agreed on, as a string in a buffer of `len`
+   bytes; an empty one if there is none.
+
+   Errors: EBADF, EINVAL (NULL), EMSGSIZE (it does not fit; 256 bytes are always enough), ENOTSUP.
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT int dill_tls_alpn(int s, char *buf, size_t len);
+
+/* DTLS has never been implemented: whoever uses it does not get past the linker. */
+struct dill_dtls_storage {
+    char _[88];
+};
+
+int dill_dtls_attach_client(int s, int64_t deadline);
+int dill_dtls_attach_client_mem(int s, struct dill_dtls_storage *mem, int64_t deadline);
+int dill_dtls_attach_server(int s, const char *cert, const char *pkey, int64_t deadline);
+int dill_dtls_attach_server_mem(int s, const char *cert, const char *pkey, struct dill_dtls_storage *mem,
+                                int64_t deadline);
+int dill_dtls_done(int s, int64_t deadline);
+int dill_dtls_detach(int s, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define dtls_attach_client dill_dtls_attach_client
+#define dtls_attach_client_mem dill_dtls_attach_client_mem
+#define dtls_attach_server dill_dtls_attach_server
+#define dtls_attach_server_mem dill_dtls_attach_server_mem
+#define dtls_done dill_dtls_done
+#define dtls_detach dill_dtls_detach
+#endif
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define tls_storage dill_tls_storage
+#define TLS_NOVERIFY DILL_TLS_NOVERIFY
+#define tls_opts dill_tls_opts
+#define tls_attach_client dill_tls_attach_client
+#define tls_attach_client_mem dill_tls_attach_client_mem
+#define tls_attach_client_opts dill_tls_attach_client_opts
+#define tls_attach_server dill_tls_attach_server
+#define tls_attach_server_mem dill_tls_attach_server_mem
+#define tls_done dill_tls_done
+#define tls_detach dill_tls_detach
+#define tls_alpn dill_tls_alpn
+#define dtls_storage dill_dtls_storage
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- WebSocket ---------------------------------------------------------------------------------- */
+
+/* Memory for a WebSocket. */
+struct dill_ws_storage {
+    char _[176];
+};
+
+/* Binary messages. */
+#define DILL_WS_BINARY 0
+
+/* Text messages: UTF-8, which is checked when receiving. */
+#define DILL_WS_TEXT 1
+
+/* When attaching: no HTTP handshake, it was done otherwise. */
+#define DILL_WS_NOHTTP 2
+
+/* When attaching: every message leaves before the call that sends it returns. Without it, answers to
+   messages that came together leave together, at the latest when the thread waits or yields. */
+#define DILL_WS_NOGATHER 4
+
+/* When sending: more messages follow, this one may wait to leave together with them. */
+#define DILL_WS_GATHER 8
+
+/* The room that `ws_request_key` and `ws_response_key` need, in bytes. */
+#define DILL_WS_KEY_SIZE 32
+
+/* Makes a WebSocket of a bytestream, as a client: asks the server for `resource` (such as "/") on
+   `host` (such as "example.com:8080"). `flags` is WS_TEXT or WS_BINARY, the type of the messages of
+   `msend` and `mrecv`, perhaps with WS_NOHTTP or WS_NOGATHER. Returns the handle of the WebSocket,
+   which the bytestream belongs to from then on. If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, control characters, unknown flags), ENOMEM,
+   ENOTSUP (no bytestream), EPIPE, EPROTO (the server refused, or does not speak WebSocket), ETIMEDOUT.
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_ws_attach_client(int s, int flags, const char *resource, const char *host,
+    int64_t deadline);
+
+/* As `ws_attach_client`, with memory of the caller's, which must stay until the WebSocket is closed or
+   detached.
+
+   Errors: those of `ws_attach_client`, and EINVAL (no memory given).
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_ws_attach_client_mem(int s, int flags, const char *resource, const char *host,
+    struct dill_ws_storage *mem, int64_t deadline);
+
+/* Makes a WebSocket of a bytestream, as a server: waits for a client's request and accepts it. What
+   the client asked for is stored as strings in `resource` and `host`; NULL with length 0 if it is not
+   wanted. `flags` and the result are as for `ws_attach_client`. A request that cannot be accepted is
+   answered with an HTTP error. If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL with a length, unknown flags), EMSGSIZE (a string
+   does not fit), ENOMEM, ENOTSUP (no bytestream), EPIPE, EPROTO (no proper request), ETIMEDOUT.
+
+   Required: The buffers have those lengths, or are NULL. */
+DILL_EXPORT int dill_ws_attach_server(int s, int flags, char *resource, size_t resourcelen,
+    char *host, size_t hostlen, int64_t deadline);
+
+/* As `ws_attach_server`, with memory of the caller's, which must stay until the WebSocket is closed or
+   detached.
+
+   Errors: those of `ws_attach_server`, and EINVAL (no memory given).
+
+   Required: The buffers have those lengths, or are NULL. */
+DILL_EXPORT int dill_ws_attach_server_mem(int s, int flags, char *resource, size_t resourcelen,
+    char *host, size_t hostlen, struct dill_ws_storage *mem, int64_t deadline);
+
+/* Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
+   WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
+   it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
+   in the order of the calls.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOTSUP, EPIPE (after
+   `ws_done`), ETIMEDOUT. After ETIMEDOUT and ECANCELED the call may be repeated, unless a part of the
+   message had left: then ECONNRESET follows.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_send(int s, int flags, const void *buf, size_t len, int64_t deadline);
+
+/* As `ws_send`, from a list of buffers.
+
+   Errors: those of `ws_send`, and EINVAL (malformed list).
+
+   Required: The list and its buffers can be read. */
+DILL_EXPORT int dill_ws_sendl(int s, int flags, struct dill_iolist *first,
+    struct dill_iolist *last, int64_t deadline);
+
+/* Receives one message of at most `len` bytes and returns its size; NULL drops as many. `*flags`
+   becomes WS_TEXT or WS_BINARY, unless it is NULL. Pings are answered meanwhile. After a deadline
+   nothing is lost: the next call goes on where this one stopped.
+
+   Errors: EBADF, EBUSY (another coroutine is receiving), ECANCELED, ECONNRESET (the connection broke
+   without a close frame), EMSGSIZE (the message is longer; it is dropped), ENOMEM, ENOTSUP, EPIPE (the
+   peer sent a close frame, see `ws_status`), EPROTO (the peer broke the protocol), ETIMEDOUT.
+
+   Required: There is room for `len` bytes and for the flags, or the pointers are NULL. */
+DILL_EXPORT ssize_t dill_ws_recv(int s, int *flags, void *buf, size_t len, int64_t deadline);
+
+/* As `ws_recv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the
+   list drops the message.
+
+   Errors: those of `ws_recv`, and EINVAL (malformed list).
+
+   Required: The list can be read and its buffers written; there is room for the flags, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_ws_recvl(int s, int *flags, struct dill_iolist *first,
+    struct dill_iolist *last, int64_t deadline);
+
+/* Sends a close frame, after which nothing more can be sent; receiving goes on. `status` is a close
+   code, 1000 if nothing is wrong, or 0 for none; the reason is UTF-8 of at most 123 bytes.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a code or reason that is not allowed, NULL with a
+   length), ENOTSUP, EPIPE (already done), ETIMEDOUT.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_done(int s, int status, const void *buf, size_t len, int64_t deadline);
+
+/* Ends a WebSocket in an orderly way: sends a close frame as `ws_done` does, unless that was done,
+   drops messages until the peer's close frame, and returns the bytestream, which can be used further.
+   If the call fails, everything is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (as `ws_done`), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_detach(int s, int status, const void *buf, size_t len, int64_t deadline);
+
+/* What the peer's close frame said: stores its code in `*status`, unless that is NULL, and its reason
+   in the buffer, without a NUL at the end, unless that is NULL with length 0. Returns the length of the
+   reason. The code is 0 if there was none.
+
+   Errors: EAGAIN (no close frame so far), EBADF, EINVAL (NULL with a length), EMSGSIZE (the reason is
+   longer), ENOTSUP.
+
+   Required: There is room for `len` bytes and for the status, or the pointers are NULL. */
+DILL_EXPORT ssize_t dill_ws_status(int s, int *status, void *buf, size_t len);
+
+/* Makes a random key for the request of a client that does the handshake itself: stores a string of 24
+   characters.
+
+   Errors: EINVAL (NULL).
+
+   Required: There is room for WS_KEY_SIZE bytes, or the pointer is NULL. */
+DILL_EXPORT int dill_ws_request_key(char *request_key);
+
+/* The key that a server answers a client's key with: stores a string of 28 characters.
+
+   Errors: EINVAL (NULL), EPROTO (the client's key is not the base64 of 16 bytes).
+
+   Required: The client's key is a string or NULL, and there is room for WS_KEY_SIZE bytes, or the pointer is
+   NULL. Both may be the same. */
+DILL_EXPORT int dill_ws_response_key(const char *request_key, char *response_key);
+
+/* Two of these calls have a second form, that of the example in libdill's manual page:
+
+       ws_attach_client(s, resource, host, flags, deadline)
+       ws_detach(s, deadline)
+
+   The type of the second argument, and the number of arguments, tell which one is meant. The latter
+   sends a close frame without a code. Without parentheses, as in &ws_detach, the names are those of
+   the functions. */
+
+#ifdef __cplusplus
+
+extern "C++" {
+
+inline int dill_ws_attach_client_(int s, int flags, const char *resource, const char *host, int64_t deadline) {
+    return dill_ws_attach_client(s, flags, resource, host, deadline);
+}
+
+template <class Char>
+inline int dill_ws_attach_client_(int s, Char *resource, const char *host, int flags, int64_t deadline) {
+    return dill_ws_attach_client(s, flags, resource, host, deadline);
+}
+
+inline int dill_ws_detach_(int s, int status, const void *buf, size_t len, int64_t deadline) {
+    return dill_ws_detach(s, status, buf, len, deadline);
+}
+
+inline int dill_ws_detach_(int s, int64_t deadline) {
+    return dill_ws_detach(s, 0, 0, 0, deadline);
+}
+}
+
+#define dill_ws_attach_client(...) dill_ws_attach_client_(__VA_ARGS__)
+#define dill_ws_detach(...) dill_ws_detach_(__VA_ARGS__)
+
+#else
+
+/* Always inlined, so that no symbol is needed. */
+#define DILL_INLINE_ extern __inline__ __attribute__((__gnu_inline__, __always_inline__, __artificial__))
+
+DILL_INLINE_ int dill_ws_attach_client_(int s, const char *resource, const char *host, int flags,
+                                        int64_t deadline) {
+    return dill_ws_attach_client(s, flags, resource, host, deadline);
+}
+
+DILL_INLINE_ int dill_ws_detach_(int s, int64_t deadline) {
+    return dill_ws_detach(s, 0, NULL, 0, deadline);
+}
+
+#define DILL_SECOND_(a, b, ...) b
+#define DILL_SIXTEENTH_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ...) p
+
+#define dill_ws_attach_client(...)                                                                          \
+    __extension__ _Generic((DILL_SECOND_(__VA_ARGS__, 0)),                                                  \
+        char *: dill_ws_attach_client_,                                                                     \
+        const char *: dill_ws_attach_client_,                                                               \
+        default: dill_ws_attach_client)(__VA_ARGS__)
+
+/* There may be more than five arguments: commas in the braces of a compound literal. */
+#define dill_ws_detach(...)                                                                                 \
+    DILL_SIXTEENTH_(__VA_ARGS__, dill_ws_detach, dill_ws_detach, dill_ws_detach, dill_ws_detach,            \
+        dill_ws_detach, dill_ws_detach, dill_ws_detach, dill_ws_detach, dill_ws_detach, dill_ws_detach,     \
+        dill_ws_detach, dill_ws_detach, dill_ws_detach, dill_ws_detach_, dill_ws_detach, 0)(__VA_ARGS__)
+
+#endif
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define ws_storage dill_ws_storage
+#define WS_BINARY DILL_WS_BINARY
+#define WS_TEXT DILL_WS_TEXT
+#define WS_NOHTTP DILL_WS_NOHTTP
+#define WS_NOGATHER DILL_WS_NOGATHER
+#define WS_GATHER DILL_WS_GATHER
+#define WS_KEY_SIZE DILL_WS_KEY_SIZE
+#define ws_attach_client dill_ws_attach_client
+#define ws_attach_client_mem dill_ws_attach_client_mem
+#define ws_attach_server dill_ws_attach_server
+#define ws_attach_server_mem dill_ws_attach_server_mem
+#define ws_send dill_ws_send
+#define ws_sendl dill_ws_sendl
+#define ws_recv dill_ws_recv
+#define ws_recvl dill_ws_recvl
+#define ws_done dill_ws_done
+#define ws_detach dill_ws_detach
+#define ws_status dill_ws_status
+#define ws_request_key dill_ws_request_key
+#define ws_response_key dill_ws_response_key
+#endif
+
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
