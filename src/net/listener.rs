@@ -165,6 +165,8 @@ pub fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
     }
     let stream = find_stream(handle, family)?;
     let finished = stream.finish(deadline);
+    // A reset would destroy what we sent and the peer has not read yet.
+    stream.close_in_order(finished.is_ok());
     object::close(handle, stream);
     finished
 }
