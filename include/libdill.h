@@ -839,6 +839,464 @@ DILL_EXPORT int dill_ipc_close(int s, int64_t deadline);
 
 #endif
 
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- UDP ---------------------------------------------------------------------------------------- */
+
+/* Memory for a socket. */
+struct dill_udp_storage {
+    char _[72];
+};
+
+/* Opens a message socket for datagrams. `local` is the address to receive at; if its port is 0, the one
+   that was chosen is stored there. With `remote`, datagrams go there unless another address is given, and
+   only those that come from there are received. Either may be NULL.
+
+   Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (two families), EMFILE,
+   ENFILE, ENOMEM.
+
+   Required: The addresses can be read, and the local one written. */
+DILL_EXPORT int dill_udp_open(struct dill_ipaddr *local, const struct dill_ipaddr *remote);
+
+/* As `udp_open`, with memory of the caller's, which must stay until the socket is closed.
+
+   Errors: those of `udp_open`, and EINVAL (no memory given).
+
+   Required: The addresses can be read, and the local one written. */
+DILL_EXPORT int dill_udp_open_mem(struct dill_ipaddr *local, const struct dill_ipaddr *remote,
+    struct dill_udp_storage *mem);
+
+/* Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
+   system does not take is lost, as it may be on its way.
+
+   Errors: EBADF, EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOTSUP.
+
+   Required: The address can be read, or is NULL, and the buffer has `len` bytes. */
+DILL_EXPORT int dill_udp_send(int s, const struct dill_ipaddr *addr, const void *buf, size_t len);
+
+/* Receives a datagram, stores where it came from unless `addr` is NULL, and returns its size.
+
+   Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOTSUP, ETIMEDOUT.
+
+   Required: There is room for an address, or it is NULL, and for `len` bytes. */
+DILL_EXPORT ssize_t dill_udp_recv(int s, struct dill_ipaddr *addr, void *buf, size_t len,
+    int64_t deadline);
+
+/* As `udp_send`, from a list of buffers.
+
+   Errors: those of `udp_send`, and EINVAL (malformed list).
+
+   Required: The address can be read, or is NULL; the list and its buffers can be read. */
+DILL_EXPORT int dill_udp_sendl(int s, const struct dill_ipaddr *addr, struct dill_iolist *first,
+    struct dill_iolist *last);
+
+/* As `udp_recv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+   drops the datagram.
+
+   Errors: those of `udp_recv`, and EINVAL (malformed list).
+
+   Required: There is room for an address, or it is NULL; the list can be read and its buffers written. */
+DILL_EXPORT ssize_t dill_udp_recvl(int s, struct dill_ipaddr *addr, struct dill_iolist *first,
+    struct dill_iolist *last, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define udp_storage dill_udp_storage
+#define udp_open dill_udp_open
+#define udp_open_mem dill_udp_open_mem
+#define udp_send dill_udp_send
+#define udp_recv dill_udp_recv
+#define udp_sendl dill_udp_sendl
+#define udp_recvl dill_udp_recvl
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- Connecting to names ------------------------------------------------------------------------ */
+
+/* Connects by TCP to a name, or to an address as text. If the name has addresses of both families,
+   connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
+   8305). Returns the connection, as `tcp_connect` does.
+
+   Errors: EADDRNOTAVAIL (the name has no address), ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL,
+   port not in 1 to 65535), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+
+   Required: The name is a string, or NULL. */
+DILL_EXPORT int dill_happyeyeballs_connect(const char *name, int port, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define happyeyeballs_connect dill_happyeyeballs_connect
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- PREFIX: messages behind their length ------------------------------------------------------- */
+
+/* Memory for the handle. */
+struct dill_prefix_storage {
+    char _[56];
+};
+
+/* The length is sent with its highest byte first. */
+#define DILL_PREFIX_BIG_ENDIAN 0
+
+/* The length is sent with its lowest byte first. */
+#define DILL_PREFIX_LITTLE_ENDIAN 1
+
+/* Makes a message socket of a bytestream: before each message goes its length, in `hdrlen` bytes (1
+   to 255). `flags` is PREFIX_BIG_ENDIAN or PREFIX_LITTLE_ENDIAN. The bytestream belongs to the returned
+   handle from then on. If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, EINVAL (hdrlen), ENOMEM, EPROTO (no bytestream). */
+DILL_EXPORT int dill_prefix_attach(int s, size_t hdrlen, int flags);
+
+/* As `prefix_attach`, with memory of the caller's, which must stay until the handle is closed or
+   detached.
+
+   Errors: those of `prefix_attach`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_prefix_attach_mem(int s, size_t hdrlen, int flags,
+    struct dill_prefix_storage *mem);
+
+/* Returns the bytestream, behind the last message that was received. Nothing is sent or received. If
+   the call fails, everything is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
+   or received, or the bytestream is at its end), ENOTSUP. */
+DILL_EXPORT int dill_prefix_detach(int s);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define prefix_storage dill_prefix_storage
+#define PREFIX_BIG_ENDIAN DILL_PREFIX_BIG_ENDIAN
+#define PREFIX_LITTLE_ENDIAN DILL_PREFIX_LITTLE_ENDIAN
+#define prefix_attach dill_prefix_attach
+#define prefix_attach_mem dill_prefix_attach_mem
+#define prefix_detach dill_prefix_detach
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- SUFFIX: messages before a delimiter -------------------------------------------------------- */
+
+/* Memory for the handle. */
+struct dill_suffix_storage {
+    char _[128];
+};
+
+/* Makes a message socket of a bytestream: behind each message goes a delimiter of 1 to 32 bytes, such
+   as "\r\n". Messages are not searched for it when they are sent. The bytestream belongs to the returned
+   handle from then on. If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, EINVAL (the delimiter), ENOMEM, EPROTO (no bytestream).
+
+   Required: The delimiter has `suffixlen` bytes. */
+DILL_EXPORT int dill_suffix_attach(int s, const void *suffix, size_t suffixlen);
+
+/* As `suffix_attach`, with memory of the caller's, which must stay until the handle is closed or
+   detached.
+
+   Errors: those of `suffix_attach`, and EINVAL (no memory given).
+
+   Required: The delimiter has `suffixlen` bytes. */
+DILL_EXPORT int dill_suffix_attach_mem(int s, const void *suffix, size_t suffixlen,
+    struct dill_suffix_storage *mem);
+
+/* Returns the bytestream, behind the last message that was received. Nothing is sent or received. If
+   the call fails, everything is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
+   or received, or the bytestream is at its end), ENOTSUP. */
+DILL_EXPORT int dill_suffix_detach(int s, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define suffix_storage dill_suffix_storage
+#define suffix_attach dill_suffix_attach
+#define suffix_attach_mem dill_suffix_attach_mem
+#define suffix_detach dill_suffix_detach
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- TERM: an agreed last message --------------------------------------------------------------- */
+
+/* Memory for the handle. */
+struct dill_term_storage {
+    char _[88];
+};
+
+/* Agrees upon a message of at most 32 bytes with which either side says that it is done; `len` 0 is the
+   empty message. The message socket belongs to the returned handle from then on. If the call fails, the
+   message socket is closed.
+
+   Errors: EBADF, ECANCELED, EINVAL (the terminator), ENOMEM, EPROTO (no message socket).
+
+   Required: The terminator has `len` bytes. */
+DILL_EXPORT int dill_term_attach(int s, const void *buf, size_t len);
+
+/* As `term_attach`, with memory of the caller's, which must stay until the handle is closed or
+   detached.
+
+   Errors: those of `term_attach`, and EINVAL (no memory given).
+
+   Required: The terminator has `len` bytes. */
+DILL_EXPORT int dill_term_attach_mem(int s, const void *buf, size_t len,
+    struct dill_term_storage *mem);
+
+/* Sends the terminator: the peer's receive fails with EPIPE. Receiving goes on as before.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
+DILL_EXPORT int dill_term_done(int s, int64_t deadline);
+
+/* Sends the terminator unless that was done, drops messages until the peer's, and returns the message
+   socket. If the call fails, everything is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_term_detach(int s, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define term_storage dill_term_storage
+#define term_attach dill_term_attach
+#define term_attach_mem dill_term_attach_mem
+#define term_done dill_term_done
+#define term_detach dill_term_detach
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- HTTP: headers ------------------------------------------------------------------------------ */
+
+/* Memory for the handle. */
+struct dill_http_storage {
+    char _[1296];
+};
+
+/* Makes ready to exchange headers of HTTP/1.1 on a bytestream, in either role: the start line first, then
+   the fields. Bodies are exchanged on the bytestream after `http_detach`. The bytestream belongs to the
+   returned handle from then on. If the call fails, the bytestream is closed.
+
+   Errors: EBADF, ECANCELED, ENOMEM, ENOTSUP (no bytestream). */
+DILL_EXPORT int dill_http_attach(int s);
+
+/* As `http_attach`, with memory of the caller's, which must stay until the handle is closed or
+   detached.
+
+   Errors: those of `http_attach`, and EINVAL (no memory given). */
+DILL_EXPORT int dill_http_attach_mem(int s, struct dill_http_storage *mem);
+
+/* Sends the blank line that ends the header. Receiving goes on as before.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
+DILL_EXPORT int dill_http_done(int s, int64_t deadline);
+
+/* Sends the blank line unless that was done, drops lines until the peer's blank line unless that has been
+   received, and returns the bytestream, just behind that line. If the call fails, everything is closed,
+   except after EBADF and ENOTSUP.
+
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+DILL_EXPORT int dill_http_detach(int s, int64_t deadline);
+
+/* Sends a request line, such as `GET / HTTP/1.1`.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL, empty, white space, control characters),
+   ENOTSUP, EPIPE (this side is done), ETIMEDOUT.
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_http_sendrequest(int s, const char *command, const char *resource,
+    int64_t deadline);
+
+/* Receives a request line. Both parts are strings; the lengths are those of the buffers.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
+   has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no request of HTTP/1.0 or 1.1),
+   ETIMEDOUT.
+
+   Required: The buffers have these lengths, or are NULL, and do not overlap. */
+DILL_EXPORT int dill_http_recvrequest(int s, char *command, size_t commandlen, char *resource,
+    size_t resourcelen, int64_t deadline);
+
+/* Sends a status line, such as `HTTP/1.1 404 Not found`. The reason may be empty.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL, a status not in 100 to 599, control
+   characters), ENOTSUP, EPIPE (this side is done), ETIMEDOUT.
+
+   Required: The reason is a string, or NULL. */
+DILL_EXPORT int dill_http_sendstatus(int s, int status, const char *reason, int64_t deadline);
+
+/* Receives a status line and returns the status. The reason is a string; `reasonlen` is the length of the
+   buffer.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (the reason does not fit, or the
+   line has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no status of HTTP/1.0 or 1.1),
+   ETIMEDOUT.
+
+   Required: The buffer has this length, or is NULL. */
+DILL_EXPORT int dill_http_recvstatus(int s, char *reason, size_t reasonlen, int64_t deadline);
+
+/* Sends a field, such as `Content-Type: text/html`. Spaces around the value are not sent.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL, control characters; a name that is empty or
+   has white space or separators in it), ENOTSUP, EPIPE (this side is done), EPROTO (an empty value),
+   ETIMEDOUT.
+
+   Required: Both are strings, or NULL. */
+DILL_EXPORT int dill_http_sendfield(int s, const char *name, const char *value, int64_t deadline);
+
+/* Receives a field. Name and value are strings; the lengths are those of the buffers.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
+   has more than 1023 bytes), ENOTSUP, EPIPE (there are no more fields), EPROTO (no field), ETIMEDOUT.
+
+   Required: The buffers have these lengths, or are NULL, and do not overlap. */
+DILL_EXPORT int dill_http_recvfield(int s, char *name, size_t namelen, char *value,
+    size_t valuelen, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define http_storage dill_http_storage
+#define http_attach dill_http_attach
+#define http_attach_mem dill_http_attach_mem
+#define http_done dill_http_done
+#define http_detach dill_http_detach
+#define http_sendrequest dill_http_sendrequest
+#define http_recvrequest dill_http_recvrequest
+#define http_sendstatus dill_http_sendstatus
+#define http_recvstatus dill_http_recvstatus
+#define http_sendfield dill_http_sendfield
+#define http_recvfield dill_http_recvfield
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- SOCKS5 ------------------------------------------------------------------------------------- */
+
+/* Judges a user name and a password: 0 turns the client away. */
+typedef int dill_socks5_auth_function(const char *username, const char *password);
+
+/* The client asks for a connection to the address. */
+#define DILL_SOCKS5_CONNECT 1
+
+/* The client asks for a port that the address can connect to. */
+#define DILL_SOCKS5_BIND 2
+
+/* The client asks for datagrams to be passed on. */
+#define DILL_SOCKS5_UDP_ASSOCIATE 3
+
+/* The connection was made. */
+#define DILL_SOCKS5_SUCCESS 0
+
+/* It was not, for a reason that has no number. The client's EIO. */
+#define DILL_SOCKS5_GENERAL_FAILURE 1
+
+/* The proxy does not allow it. The client's EACCES. */
+#define DILL_SOCKS5_CONNECTION_NOT_ALLOWED 2
+
+/* The client's ENETUNREACH. */
+#define DILL_SOCKS5_NETWORK_UNREACHABLE 3
+
+/* The client's EHOSTUNREACH. */
+#define DILL_SOCKS5_HOST_UNREACHABLE 4
+
+/* The client's ECONNREFUSED. */
+#define DILL_SOCKS5_CONNECTION_REFUSED 5
+
+/* The client's ETIMEDOUT. */
+#define DILL_SOCKS5_TTL_EXPIRED 6
+
+/* The client's EOPNOTSUPP. */
+#define DILL_SOCKS5_COMMAND_NOT_SUPPORTED 7
+
+/* The client's EAFNOSUPPORT. */
+#define DILL_SOCKS5_ADDRESS_TYPE_NOT_SUPPORTED 8
+
+/* Asks the proxy at the other end of a bytestream for a connection to an address. After that the bytes
+   on the bytestream are those of the connection. User name and password are given both, or NULL. The
+   bytestream stays the caller's; if the call fails, there is nothing to be done with it but to close it.
+
+   Errors: EACCES (user name, password, or the proxy's rules), EBADF, EBUSY, ECANCELED, ECONNREFUSED,
+   ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH, ENOTSUP (no
+   bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
+
+   Required: User name and password are strings or NULL, and the address can be read. */
+DILL_EXPORT int dill_socks5_client_connect(int s, const char *username, const char *password,
+    struct dill_ipaddr *addr, int64_t deadline);
+
+/* As `socks5_client_connect`, with a name that the proxy looks up, and a port (1 to 65535).
+
+   Errors: those of `socks5_client_connect`.
+
+   Required: All three are strings or NULL. */
+DILL_EXPORT int dill_socks5_client_connectbyname(int s, const char *username, const char *password,
+    const char *hostname, int port, int64_t deadline);
+
+/* As a proxy, lets a client in. With `auth_fn`, the client must name a user and a password for which it
+   does not return 0; without, it need not. The bytestream stays the caller's.
+
+   Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE,
+   EPROTO, ETIMEDOUT.
+
+   Required: The function can be called with two strings. */
+DILL_EXPORT int dill_socks5_proxy_auth(int s, int (*auth_fn)(const char *username,
+    const char *password), int64_t deadline);
+
+/* As a proxy, receives the client's command and the address it is about. A name is looked up. Returns
+   SOCKS5_CONNECT, SOCKS5_BIND or SOCKS5_UDP_ASSOCIATE.
+
+   Errors: EADDRNOTAVAIL (the name has no address), EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL),
+   ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
+
+   Required: There is room for an address, or it is NULL. */
+DILL_EXPORT int dill_socks5_proxy_recvcommand(int s, struct dill_ipaddr *ipaddr, int64_t deadline);
+
+/* As `socks5_proxy_recvcommand`, but names are not looked up: `host` gets the name, or the text of the
+   address.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
+
+   Required: `host` has room for 256 bytes. */
+DILL_EXPORT int dill_socks5_proxy_recvcommandbyname(int s, char *host, int *port, int64_t deadline);
+
+/* As a proxy, answers a command: with SOCKS5_SUCCESS and the address that the proxy connects from, or with
+   one of the other SOCKS5_ numbers.
+
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (no such answer, no address), ENOTSUP, EPIPE,
+   ETIMEDOUT.
+
+   Required: The address can be read, or is NULL. */
+DILL_EXPORT int dill_socks5_proxy_sendreply(int s, int reply, struct dill_ipaddr *ipaddr,
+    int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define SOCKS5_CONNECT DILL_SOCKS5_CONNECT
+#define SOCKS5_BIND DILL_SOCKS5_BIND
+#define SOCKS5_UDP_ASSOCIATE DILL_SOCKS5_UDP_ASSOCIATE
+#define SOCKS5_SUCCESS DILL_SOCKS5_SUCCESS
+#define SOCKS5_GENERAL_FAILURE DILL_SOCKS5_GENERAL_FAILURE
+#define SOCKS5_CONNECTION_NOT_ALLOWED DILL_SOCKS5_CONNECTION_NOT_ALLOWED
+#define SOCKS5_NETWORK_UNREACHABLE DILL_SOCKS5_NETWORK_UNREACHABLE
+#define SOCKS5_HOST_UNREACHABLE DILL_SOCKS5_HOST_UNREACHABLE
+#define SOCKS5_CONNECTION_REFUSED DILL_SOCKS5_CONNECTION_REFUSED
+#define SOCKS5_TTL_EXPIRED DILL_SOCKS5_TTL_EXPIRED
+#define SOCKS5_COMMAND_NOT_SUPPORTED DILL_SOCKS5_COMMAND_NOT_SUPPORTED
+#define SOCKS5_ADDRESS_TYPE_NOT_SUPPORTED DILL_SOCKS5_ADDRESS_TYPE_NOT_SUPPORTED
+#define socks5_client_connect dill_socks5_client_connect
+#define socks5_client_connectbyname dill_socks5_client_connectbyname
+#define socks5_proxy_auth dill_socks5_proxy_auth
+#define socks5_proxy_recvcommand dill_socks5_proxy_recvcommand
+#define socks5_proxy_recvcommandbyname dill_socks5_proxy_recvcommandbyname
+#define socks5_proxy_sendreply dill_socks5_proxy_sendreply
+#endif
+
+#endif
+
 #ifndef DILL_DISABLE_TLS
 
 /* --- TLS ---------------------------------------------------------------------------------------- */

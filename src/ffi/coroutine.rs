@@ -12,6 +12,8 @@ use core::ffi::{c_char, c_int, c_void};
 ///
 /// # Safety
 /// Called by the macros, which go on as the new coroutine.
+///
+/// cbindgen:prefix=DILL_EXPORT __attribute__((__noinline__))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_prologue(
     ctx: *mut *mut c_void,
@@ -40,6 +42,8 @@ pub unsafe extern "C" fn dill_prologue(
 ///
 /// # Safety
 /// Called by the macros, on the stack of a coroutine.
+///
+/// cbindgen:prefix=DILL_EXPORT __attribute__((__noinline__))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_epilogue() {
     // SAFETY: by contract.

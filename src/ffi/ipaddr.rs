@@ -122,8 +122,7 @@ pub unsafe extern "C" fn dill_ipaddr_family(addr: *const IpAddr) -> c_int {
     unsafe { read(addr) }.map_or(libc::AF_UNSPEC, |addr| addr.family())
 }
 
-/// The address as the functions of the operating system take it.
-/// It is part of the address itself.
+/// The address as the functions of the operating system take it: the same memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_ipaddr_sockaddr(addr: *const IpAddr) -> *const libc::sockaddr {
     addr.cast()

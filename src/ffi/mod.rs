@@ -9,14 +9,23 @@ pub mod coroutine;
 pub mod custom;
 pub mod fd;
 pub mod handle;
+pub mod happyeyeballs;
+pub mod http;
 pub mod ipaddr;
 pub mod ipc;
+pub mod prefix;
 pub mod raw;
 pub mod sock;
+pub mod socks5;
+pub mod suffix;
 pub mod tcp;
+pub mod term;
 pub mod time;
 mod two_names;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod types;
+pub mod udp;
 pub mod ws;
 
 use crate::error::{Errno, Result};

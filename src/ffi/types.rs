@@ -21,6 +21,18 @@ pub enum IpcListenerStorage {}
 pub enum IpcStorage {}
 /// `struct dill_ipc_pair_storage`.
 pub enum IpcPairStorage {}
+/// `struct dill_tls_storage`.
+pub enum TlsStorage {}
+/// `struct dill_udp_storage`.
+pub enum UdpStorage {}
+/// `struct dill_prefix_storage`.
+pub enum PrefixStorage {}
+/// `struct dill_suffix_storage`.
+pub enum SuffixStorage {}
+/// `struct dill_term_storage`.
+pub enum TermStorage {}
+/// `struct dill_http_storage`.
+pub enum HttpStorage {}
 /// `struct dill_ws_storage`.
 pub enum WsStorage {}
 

@@ -1,0 +1,6 @@
+/* Memory for the handle. */
+struct dill_http_storage {
+    char _[1296];
+};
+
+@declarations@

@@ -1,0 +1,6 @@
+/* Memory for the handle. */
+struct dill_suffix_storage {
+    char _[128];
+};
+
+@declarations@

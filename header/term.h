@@ -1,0 +1,6 @@
+/* Memory for the handle. */
+struct dill_term_storage {
+    char _[88];
+};
+
+@declarations@

@@ -1,0 +1,24 @@
+//! Connecting to names.
+
+use super::{socket_call, string};
+use crate::net::happyeyeballs;
+use core::ffi::{c_char, c_int};
+
+/// Connects by TCP to a name, or to an address as text. If the name has addresses of both families,
+/// connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
+/// 8305). Returns the connection, as `tcp_connect` does.
+///
+/// Errors: EADDRNOTAVAIL (the name has no address), ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL,
+/// port not in 1 to 65535), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+///
+/// # Safety
+/// The name is a string, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_happyeyeballs_connect(
+    name: *const c_char,
+    port: c_int,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| happyeyeballs::connect(unsafe { string(name) }?, port, deadline))
+}

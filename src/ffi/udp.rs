@@ -1,0 +1,145 @@
+//! UDP.
+
+use super::types::UdpStorage;
+use super::{not_null, socket_call, store};
+use crate::error::Result;
+use crate::iol::{IoList, Pieces};
+use crate::net::addr::IpAddr;
+use crate::net::udp;
+use crate::sock::call::one_element;
+use crate::sock::receive_list;
+use core::ffi::{c_int, c_void};
+
+/// Opens a message socket for datagrams. `local` is the address to receive at; if its port is 0, the one
+/// that was chosen is stored there. With `remote`, datagrams go there unless another address is given, and
+/// only those that come from there are received. Either may be NULL.
+///
+/// Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (two families), EMFILE,
+/// ENFILE, ENOMEM.
+///
+/// # Safety
+/// The addresses can be read, and the local one written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_open(local: *mut IpAddr, remote: *const IpAddr) -> c_int {
+    // SAFETY: by contract.
+    socket_call(|| unsafe { open(local, remote) })
+}
+
+/// As `udp_open`, with memory of the caller's, which must stay until the socket is closed.
+///
+/// Errors: those of `udp_open`, and EINVAL (no memory given).
+///
+/// # Safety
+/// The addresses can be read, and the local one written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_open_mem(
+    local: *mut IpAddr,
+    remote: *const IpAddr,
+    mem: *mut UdpStorage,
+) -> c_int {
+    socket_call(|| {
+        not_null(mem)?;
+        // SAFETY: by contract.
+        unsafe { open(local, remote) }
+    })
+}
+
+unsafe fn open(local: *mut IpAddr, remote: *const IpAddr) -> Result<c_int> {
+    // Copied, since both may be the same.
+    // SAFETY: by contract.
+    let remote = unsafe { remote.as_ref() }.copied();
+    // SAFETY: by contract; an address needs no alignment.
+    udp::open(unsafe { local.as_mut() }, remote.as_ref())
+}
+
+/// Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
+/// system does not take is lost, as it may be on its way.
+///
+/// Errors: EBADF, EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOTSUP.
+///
+/// # Safety
+/// The address can be read, or is NULL, and the buffer has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_send(
+    s: c_int,
+    addr: *const IpAddr,
+    buf: *const c_void,
+    len: usize,
+) -> c_int {
+    socket_call(|| {
+        let element = one_element(buf.cast_mut(), len);
+        // SAFETY: by contract; an address needs no alignment.
+        udp::send(s, unsafe { addr.as_ref() }, Pieces::one(&element))
+    })
+}
+
+/// Receives a datagram, stores where it came from unless `addr` is NULL, and returns its size.
+///
+/// Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOTSUP, ETIMEDOUT.
+///
+/// # Safety
+/// There is room for an address, or it is NULL, and for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_recv(
+    s: c_int,
+    addr: *mut IpAddr,
+    buf: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> libc::ssize_t {
+    socket_call(|| {
+        let element = one_element(buf, len);
+        let (size, from) = udp::recv(s, Some(Pieces::one(&element)), deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(addr, from) };
+        Ok(size)
+    })
+}
+
+/// As `udp_send`, from a list of buffers.
+///
+/// Errors: those of `udp_send`, and EINVAL (malformed list).
+///
+/// # Safety
+/// The address can be read, or is NULL; the list and its buffers can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_sendl(
+    s: c_int,
+    addr: *const IpAddr,
+    first: *mut IoList,
+    last: *mut IoList,
+) -> c_int {
+    socket_call(|| {
+        crate::object::find::<udp::Udp>(s)?;
+        // SAFETY: by contract.
+        let pieces = unsafe { Pieces::to_send(first, last) }?;
+        // SAFETY: by contract; an address needs no alignment.
+        udp::send(s, unsafe { addr.as_ref() }, pieces)
+    })
+}
+
+/// As `udp_recv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
+/// drops the datagram.
+///
+/// Errors: those of `udp_recv`, and EINVAL (malformed list).
+///
+/// # Safety
+/// There is room for an address, or it is NULL; the list can be read and its buffers written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_udp_recvl(
+    s: c_int,
+    addr: *mut IpAddr,
+    first: *mut IoList,
+    last: *mut IoList,
+    deadline: i64,
+) -> libc::ssize_t {
+    socket_call(|| {
+        crate::object::find::<udp::Udp>(s)?;
+        // SAFETY: by contract.
+        let pieces = unsafe { receive_list(first, last) }?;
+        let (size, from) = udp::recv(s, pieces, deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(addr, from) };
+        Ok(size)
+    })
+}
