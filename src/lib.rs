@@ -6,7 +6,11 @@
 //! |---|---|
 //! | [`ffi`] | the C boundary: raw arguments become safe ones, results become `errno` |
 //! | [`ws`] | WebSocket: state machines that know no socket, and `ws::sock`, which moves their bytes |
-//! | [`net`] | TCP, AF_UNIX, addresses and names; the buffers of their streams |
+//! | [`tls`] | TLS: a bytestream over any other, with the protocol of rustls |
+//! | [`http`] | headers of HTTP/1, line by line |
+//! | [`socks5`] | both sides of SOCKS5 |
+//! | [`prefix`], [`suffix`], [`term`] | messages behind their length, before a delimiter, up to an agreed last one |
+//! | [`net`] | TCP, AF_UNIX, UDP, addresses and names; the buffers of the streams |
 //! | [`sock`] | bytestreams and message sockets as C sees them, ours and those written by users |
 //! | [`chan`] | channels |
 //! | [`object`] | the library's own types of handles: counted objects behind a table of functions |
@@ -26,11 +30,18 @@ compile_error!("build with panic = \"abort\": a panic must not unwind into C cod
 pub mod chan;
 pub mod error;
 pub mod ffi;
+pub mod http;
 pub mod iol;
 pub mod memory;
 pub mod net;
 pub mod object;
+pub mod prefix;
 pub mod random;
 pub mod rt;
 pub mod sock;
+pub mod socks5;
+pub mod suffix;
+pub mod term;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod ws;

@@ -10,11 +10,49 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 
 /// What the thread and the coroutine share; whoever is last frees it.
-struct Lookup {
+struct Shared {
     name: CString,
     family: c_int,
     wakeup: Fd,
     found: Mutex<Vec<IpAddr>>,
+}
+
+/// A lookup under way. When dropped it goes on by itself, and nobody hears of it.
+pub struct Lookup(Arc<Shared>);
+
+impl Lookup {
+    /// Asks for the addresses of one family. EMFILE, ENFILE, ENOMEM, and EAGAIN if there can be no
+    /// more threads.
+    pub fn start(name: &CStr, family: c_int) -> Result<Lookup> {
+        // SAFETY: the call takes no pointer.
+        let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            family,
+            wakeup: Fd::new(wakeup),
+            found: Mutex::new(Vec::new()),
+        });
+        start_thread(Arc::clone(&shared))?;
+        Ok(Lookup(shared))
+    }
+
+    /// The descriptor that is readable once the answer is there.
+    pub fn wakeup(&self) -> c_int {
+        self.0.wakeup.get()
+    }
+
+    /// The answer, once.
+    pub fn take(self) -> Result<Vec<IpAddr>> {
+        let mut found = self.0.found.lock().map_err(|_| Errno::ENOMEM)?;
+        Ok(core::mem::take(&mut found))
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        // Nobody else waits for it, so it can be forgotten.
+        let _ = poller::forget(self.wakeup());
+    }
 }
 
 /// All addresses of a name, at most `most`, the preferred family first. EINVAL, ETIMEDOUT,
@@ -53,25 +91,13 @@ pub fn remote(name: &CStr, port: c_int, mode: c_int, deadline: i64) -> Result<Ip
 }
 
 fn look_up(name: &CStr, family: c_int, deadline: i64) -> Result<Vec<IpAddr>> {
-    // SAFETY: the call takes no pointer.
-    let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-    let lookup = Arc::new(Lookup {
-        name: name.to_owned(),
-        family,
-        wakeup: Fd::new(wakeup),
-        found: Mutex::new(Vec::new()),
-    });
-    start_thread(Arc::clone(&lookup))?;
-    let waited = poller::wait_foreign(wakeup, Direction::In, deadline);
-    // Nobody else waits for it, so it can be forgotten.
-    poller::forget(wakeup)?;
-    waited?;
-    let mut found = lookup.found.lock().map_err(|_| Errno::ENOMEM)?;
-    Ok(core::mem::take(&mut found))
+    let lookup = Lookup::start(name, family)?;
+    poller::wait_foreign(lookup.wakeup(), Direction::In, deadline)?;
+    lookup.take()
 }
 
 /// Starts a detached thread in which all signals are blocked: they are the program's.
-fn start_thread(lookup: Arc<Lookup>) -> Result<()> {
+fn start_thread(lookup: Arc<Shared>) -> Result<()> {
     // SAFETY: all zeros is a valid signal set to be filled.
     let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
     let mut before = all;
@@ -85,7 +111,7 @@ fn start_thread(lookup: Arc<Lookup>) -> Result<()> {
     started.map(drop).map_err(|error| error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_code))
 }
 
-fn run(lookup: &Lookup) {
+fn run(lookup: &Shared) {
     let found = query(&lookup.name, lookup.family);
     if let Ok(mut place) = lookup.found.lock() {
         *place = found;
@@ -104,7 +130,8 @@ fn query(name: &CStr, family: c_int) -> Vec<IpAddr> {
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list = core::ptr::null_mut();
     // SAFETY: the name is a string, the hints are valid, the list is writable.
-    let failed = unsafe { libc::getaddrinfo(name.as_ptr(), core::ptr::null(), &raw const hints, &raw mut list) };
+    let failed =
+        unsafe { libc::getaddrinfo(name.as_ptr(), core::ptr::null(), &raw const hints, &raw mut list) };
     let mut found = Vec::new();
     if failed != 0 {
         return found;

@@ -14,6 +14,7 @@ use crate::object::{Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::poller::{Direction, Watcher};
 use crate::rt::wait::{Clause, Source};
+use crate::sock::half::Half;
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
@@ -28,46 +29,6 @@ pub enum Family {
     Tcp,
     /// Never reads past what is asked for: a descriptor may be travelling behind it.
     Unix,
-}
-
-/// The state of a direction as the bytestream calls see it.
-#[derive(Default)]
-pub struct Half {
-    done: Cell<bool>,
-    broken: Cell<bool>,
-    busy: Cell<bool>,
-}
-
-impl Half {
-    /// EBUSY, EPIPE after the orderly end, ECONNRESET after a failure.
-    fn check(&self) -> Result<()> {
-        if self.busy.get() {
-            return Err(Errno::EBUSY);
-        }
-        if self.done.get() {
-            return Err(Errno::EPIPE);
-        }
-        if self.broken.get() { Err(Errno::ECONNRESET) } else { Ok(()) }
-    }
-
-    /// Runs an operation that nobody else may run meanwhile.
-    fn run<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
-        self.check()?;
-        self.busy.set(true);
-        let result = operation();
-        self.busy.set(false);
-        result
-    }
-
-    /// Notes what a failure means for later calls.
-    fn note<R>(&self, result: Result<R>) -> Result<R> {
-        match result {
-            Err(Errno::EPIPE) => self.done.set(true),
-            Err(_) => self.broken.set(true),
-            Ok(_) => {}
-        }
-        result
-    }
 }
 
 /// The body of a connection's handle.
@@ -270,6 +231,15 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
+    /// returns how much that is. Not beyond it, and nothing that `peek` shows.
+    pub fn look_ahead(&self, place: &mut [u8]) -> usize {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the place is writable.
+        let seen = unsafe { libc::recv(self.fd.get(), place.as_mut_ptr().cast(), place.len(), flags) };
+        usize::try_from(seen).unwrap_or(0)
     }
 
     /// Takes the bytes over that are pushed out of the shared buffer.

@@ -1,6 +1,10 @@
 //! Sockets as C sees them: function tables for bytestreams and for message sockets.
 
 pub mod call;
+pub mod half;
+pub mod layer;
+pub mod list;
+pub mod sink;
 
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
@@ -9,8 +13,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// A function of a bytestream's table.
-pub type BytestreamFn =
-    unsafe extern "C" fn(*mut BsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
+pub type BytestreamFn = unsafe extern "C" fn(*mut BsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
 
 /// The functions of a bytestream. Part of the ABI of socket types written in C.
 #[repr(C)]
@@ -24,8 +27,7 @@ pub struct BsockVfs {
 /// The sending function of a message socket's table.
 pub type MsendlFn = unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
 /// The receiving function of a message socket's table.
-pub type MrecvlFn =
-    unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> libc::ssize_t;
+pub type MrecvlFn = unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> libc::ssize_t;
 
 /// The functions of a message socket. Part of the ABI of socket types written in C.
 #[repr(C)]

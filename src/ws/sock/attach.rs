@@ -9,6 +9,7 @@ use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::list::List;
 use crate::sock::BSOCK_TYPE;
+use crate::sock::layer::refuse;
 use crate::ws::frame::Role;
 use crate::ws::handshake::{self, HeadScan, Refusal, Scan};
 use crate::ws::protocol::Decoder;
@@ -164,15 +165,6 @@ fn check(s: c_int, flags: c_int) -> Result<()> {
         return Err(Errno::EINVAL);
     }
     Ok(())
-}
-
-/// What an attaching call fails with whose arguments are no good: the bytestream is closed, as on
-/// every other failure. EBADF if there is none.
-pub fn refuse(s: c_int, error: Errno) -> Errno {
-    match handle::close(s) {
-        Ok(()) => error,
-        Err(bad_handle) => bad_handle,
-    }
 }
 
 fn request_key_from(context: &Context) -> Result<[u8; handshake::KEY_LEN]> {

@@ -9,7 +9,8 @@ mod inbound;
 mod outbound;
 mod transport;
 
-pub use attach::{attach_client, attach_server, refuse, request_key, response_key};
+pub use crate::sock::layer::refuse;
+pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
 
 use super::frame::{ControlPayload, Role};

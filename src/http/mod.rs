@@ -1,0 +1,176 @@
+//! HTTP: start lines and header fields of HTTP/1, over a bytestream. Bodies are exchanged on the
+//! bytestream that comes back from detaching.
+
+pub mod syntax;
+
+use crate::error::{Errno, Result};
+use crate::object::{self, Kind, Ref};
+use crate::sock::BSOCK_TYPE;
+use crate::sock::layer::{self, Layer, Protocol};
+use crate::sock::list::Outgoing;
+use crate::suffix::reader::Reader;
+use crate::suffix::scan::Delimiter;
+use core::cell::Cell;
+use core::ffi::{c_int, c_void};
+use syntax::MAX_LINE;
+
+const END_OF_LINE: &[u8] = b"\r\n";
+
+/// The body of a HTTP handle.
+pub struct Http {
+    layer: Layer,
+    end_of_line: Delimiter,
+    reader: Reader,
+    /// The peer's blank line has come.
+    ended: Cell<bool>,
+}
+
+static TYPE: u8 = 0;
+
+impl Kind for Http {
+    type Vfs = ();
+    const VFS: () = ();
+
+    fn type_id() -> *const c_void {
+        (&raw const TYPE).cast()
+    }
+
+    fn close(this: &Ref<Http>) {
+        this.layer.close();
+    }
+}
+
+impl Protocol for Http {
+    fn layer(&self) -> &Layer {
+        &self.layer
+    }
+}
+
+impl Http {
+    fn send_line(&self, parts: &[&[u8]], deadline: i64) -> Result<()> {
+        self.layer.outbound.send(|| {
+            let mut list = Outgoing::new();
+            for part in parts {
+                list.bytes(part)?;
+            }
+            list.bytes(END_OF_LINE)?;
+            list.send_bytes(self.layer.lower(), deadline)
+        })
+    }
+
+    fn send_blank_line(&self, deadline: i64) -> Result<()> {
+        self.send_line(&[], deadline)?;
+        self.layer.outbound.done.set(true);
+        Ok(())
+    }
+
+    /// Receives a line for `emit`, which has an error for a line that is too long. EPIPE if it is
+    /// the blank one.
+    fn recv_line(&self, deadline: i64, mut emit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.layer.inbound.receive(|| {
+            let mut blank = true;
+            self.reader.read(&self.layer, &self.end_of_line, deadline, |part| {
+                blank = false;
+                emit(part)
+            })?;
+            self.ended.set(blank);
+            if blank { Err(Errno::EPIPE) } else { Ok(()) }
+        })
+    }
+
+    /// Receives a line of at most `MAX_LINE` bytes and has it taken apart. EMSGSIZE.
+    fn parse_line<R>(&self, deadline: i64, parse: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+        let mut line = [0; MAX_LINE];
+        let mut len = 0;
+        self.recv_line(deadline, |part| {
+            let place = line.get_mut(len..len + part.len()).ok_or(Errno::EMSGSIZE)?;
+            place.copy_from_slice(part);
+            len += part.len();
+            Ok(())
+        })?;
+        parse(&line[..len])
+    }
+
+    /// Both blank lines.
+    fn finish(&self, deadline: i64) -> Result<()> {
+        if !self.layer.outbound.done.get() {
+            self.send_blank_line(deadline)?;
+        }
+        while !self.ended.get() {
+            match self.recv_line(deadline, |_| Ok(())) {
+                Err(Errno::EPIPE) if self.ended.get() => {}
+                // The end of the stream is not the end of the header.
+                Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes ready to exchange headers on a bytestream, which is closed on failure. EBADF, ENOTSUP,
+/// ECANCELED, ENOMEM.
+pub fn attach(s: c_int) -> Result<c_int> {
+    let end_of_line = Delimiter::new(END_OF_LINE).map_err(|error| layer::refuse(s, error))?;
+    layer::attach(s, BSOCK_TYPE, Errno::ENOTSUP, |layer| {
+        let reader = Reader::new(layer.lower());
+        Http { layer, end_of_line, reader, ended: Cell::new(false) }
+    })
+}
+
+/// Sends the blank line that ends our header. EBADF, ENOTSUP, EPIPE if that was done already, and
+/// the errors of the bytestream.
+pub fn done(handle: c_int, deadline: i64) -> Result<()> {
+    object::find::<Http>(handle)?.send_blank_line(deadline)
+}
+
+/// Sends the blank line unless that was done, drops lines until the peer's, and returns the
+/// bytestream. EBADF, ENOTSUP; on any other failure everything is closed.
+pub fn detach(handle: c_int, deadline: i64) -> Result<c_int> {
+    layer::detach::<Http>(handle, |this| this.finish(deadline))
+}
+
+/// Sends a request line. EINVAL if a part is empty, or has white space or control characters in it.
+pub fn send_request(handle: c_int, command: &[u8], resource: &[u8], deadline: i64) -> Result<()> {
+    let http = object::find::<Http>(handle)?;
+    syntax::check_word(command)?;
+    syntax::check_word(resource)?;
+    http.send_line(&[command, b" ", resource, b" HTTP/1.1"], deadline)
+}
+
+/// Receives a request line. EPIPE if it is blank, EPROTO if it is none; EMSGSIZE if a part does not
+/// fit, its NUL included, or if the line is too long.
+pub fn recv_request(handle: c_int, command: &mut [u8], resource: &mut [u8], deadline: i64) -> Result<()> {
+    let http = object::find::<Http>(handle)?;
+    http.parse_line(deadline, |line| syntax::parse_request(line, command, resource))
+}
+
+/// Sends a status line. EINVAL if the status is not 100 to 599, or the reason has control characters
+/// in it.
+pub fn send_status(handle: c_int, status: c_int, reason: &[u8], deadline: i64) -> Result<()> {
+    let http = object::find::<Http>(handle)?;
+    let digits = syntax::status_digits(status)?;
+    syntax::check_text(reason)?;
+    http.send_line(&[b"HTTP/1.1 ", &digits, b" ", reason], deadline)
+}
+
+/// Receives a status line and returns the status. As `recv_request`.
+pub fn recv_status(handle: c_int, reason: &mut [u8], deadline: i64) -> Result<c_int> {
+    let http = object::find::<Http>(handle)?;
+    http.parse_line(deadline, |line| syntax::parse_status(line, reason))
+}
+
+/// Sends a field. EINVAL if the name is empty, has separators or white space in it, or either has
+/// control characters in it; EPROTO if the value is empty.
+pub fn send_field(handle: c_int, name: &[u8], value: &[u8], deadline: i64) -> Result<()> {
+    let http = object::find::<Http>(handle)?;
+    syntax::check_name(name)?;
+    let value = syntax::value_to_send(value)?;
+    http.send_line(&[name, b": ", value], deadline)
+}
+
+/// Receives a field. EPIPE if there are no more; otherwise as `recv_request`.
+pub fn recv_field(handle: c_int, name: &mut [u8], value: &mut [u8], deadline: i64) -> Result<()> {
+    let http = object::find::<Http>(handle)?;
+    http.parse_line(deadline, |line| syntax::parse_field(line, name, value))
+}

@@ -1,0 +1,313 @@
+//! Lines of HTTP/1: what may be sent, and what is made of what was received. No I/O.
+//!
+//! Unlike `httparse`, which wants a whole head, this takes one line at a time, as the API does.
+
+use crate::error::{Errno, Result};
+
+/// The longest line, in bytes and without its CRLF.
+pub const MAX_LINE: usize = 1023;
+
+/// What separates the name of a field from its value cannot be in it, nor what RFC 9110, 5.6.2 calls
+/// a delimiter.
+const NOT_IN_NAMES: &[u8] = b"(),/:;<=>?@[\\]{}\" ";
+
+fn is_control(byte: u8) -> bool {
+    byte < b' ' || byte == 0x7f
+}
+
+fn is_padding(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Whether a method or a resource can be sent. EINVAL.
+pub fn check_word(word: &[u8]) -> Result<()> {
+    let bad = |&byte: &u8| byte == b' ' || is_control(byte);
+    if word.is_empty() || word.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// Whether the name of a field can be sent. EINVAL.
+pub fn check_name(name: &[u8]) -> Result<()> {
+    let bad = |byte: &u8| is_control(*byte) || NOT_IN_NAMES.contains(byte);
+    if name.is_empty() || name.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// Whether a reason or a value can be sent: RFC 9110, 5.5 has a recipient take a CR or a LF for the
+/// end of the line. EINVAL.
+pub fn check_text(text: &[u8]) -> Result<()> {
+    let bad = |&byte: &u8| is_control(byte) && byte != b'\t';
+    if text.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// The value of a field as it is sent: without the spaces around it. EINVAL; EPROTO if nothing is
+/// left.
+pub fn value_to_send(value: &[u8]) -> Result<&[u8]> {
+    check_text(value)?;
+    if value.iter().all(|&byte| is_padding(byte)) {
+        return Err(Errno::EPROTO);
+    }
+    Ok(trim(value, |byte| byte == b' '))
+}
+
+/// The digits of a status. EINVAL unless it is 100 to 599.
+pub fn status_digits(status: i32) -> Result<[u8; 3]> {
+    match u16::try_from(status) {
+        Ok(status @ 100..=599) => {
+            Ok([status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8))
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn trim(mut text: &[u8], padding: impl Fn(u8) -> bool) -> &[u8] {
+    while let [first, rest @ ..] = text {
+        if !padding(*first) {
+            break;
+        }
+        text = rest;
+    }
+    while let [rest @ .., last] = text {
+        if !padding(*last) {
+            break;
+        }
+        text = rest;
+    }
+    text
+}
+
+/// Copies a part of a line into the caller's buffer, with a NUL behind it. EMSGSIZE.
+fn store(part: &[u8], place: &mut [u8]) -> Result<()> {
+    *place.get_mut(part.len()).ok_or(Errno::EMSGSIZE)? = 0;
+    place[..part.len()].copy_from_slice(part);
+    Ok(())
+}
+
+/// A line that is being taken apart from the left.
+struct Line<'l>(&'l [u8]);
+
+impl<'l> Line<'l> {
+    /// RFC 9112, 2.2: a CR that does not end a line makes the message invalid; so does, in the
+    /// middle of a line, a LF, at which others would end it, and a NUL. EPROTO.
+    fn new(line: &'l [u8]) -> Result<Line<'l>> {
+        let bad = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+        if line.iter().any(bad) { Err(Errno::EPROTO) } else { Ok(Line(line)) }
+    }
+
+    fn skip_spaces(&mut self) {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+    }
+
+    /// What stands before the next space, or the end.
+    fn word(&mut self) -> &'l [u8] {
+        self.skip_spaces();
+        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
+        let (word, rest) = self.0.split_at(end);
+        self.0 = rest;
+        word
+    }
+
+    /// A word, with a space behind it.
+    fn word_before_space(&mut self) -> Result<&'l [u8]> {
+        let word = self.word();
+        if self.0.is_empty() { Err(Errno::EPROTO) } else { Ok(word) }
+    }
+
+    fn protocol(&mut self) -> Result<()> {
+        match self.word() {
+            b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+            _ => Err(Errno::EPROTO),
+        }
+    }
+}
+
+/// A method or a resource that came. EPROTO if it could not have been sent.
+fn received_word(word: &[u8]) -> Result<&[u8]> {
+    check_word(word).map(|()| word).map_err(|_| Errno::EPROTO)
+}
+
+/// Takes a request line apart. EPROTO; EMSGSIZE if a part does not fit, and then the parts before it
+/// are stored.
+pub fn parse_request(line: &[u8], command: &mut [u8], resource: &mut [u8]) -> Result<()> {
+    let mut line = Line::new(line)?;
+    store(received_word(line.word_before_space()?)?, command)?;
+    store(received_word(line.word_before_space()?)?, resource)?;
+    line.protocol()?;
+    line.skip_spaces();
+    if line.0.is_empty() { Ok(()) } else { Err(Errno::EPROTO) }
+}
+
+/// Takes a status line apart and returns the status. As above.
+pub fn parse_status(line: &[u8], reason: &mut [u8]) -> Result<i32> {
+    let mut line = Line::new(line)?;
+    line.protocol()?;
+    let status = match line.word() {
+        &[a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            [a, b, c].iter().fold(0, |status, digit| 10 * status + i32::from(digit - b'0'))
+        }
+        _ => return Err(Errno::EPROTO),
+    };
+    line.skip_spaces();
+    store(line.0, reason)?;
+    Ok(status)
+}
+
+/// Takes a field apart. As above.
+pub fn parse_field(line: &[u8], name: &mut [u8], value: &mut [u8]) -> Result<()> {
+    let line = Line::new(line)?.0;
+    let colon = line.iter().position(|&byte| byte == b':').ok_or(Errno::EPROTO)?;
+    let (before, behind) = line.split_at(colon);
+    // RFC 9112, 5.1: no white space before the colon. 5.2: a line that begins with white space goes
+    // on with the field before it, which no longer is allowed.
+    if before.iter().any(|&byte| is_padding(byte)) {
+        return Err(Errno::EPROTO);
+    }
+    store(before, name)?;
+    store(trim(&behind[1..], is_padding), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(buf: &[u8]) -> &str {
+        let end = buf.iter().position(|&byte| byte == 0).unwrap();
+        core::str::from_utf8(&buf[..end]).unwrap()
+    }
+
+    fn request(line: &str) -> Result<(String, String)> {
+        let (mut command, mut resource) = ([0xff; 32], [0xff; 32]);
+        parse_request(line.as_bytes(), &mut command, &mut resource)?;
+        Ok((text(&command).into(), text(&resource).into()))
+    }
+
+    fn status(line: &str) -> Result<(i32, String)> {
+        let mut reason = [0xff; 32];
+        let status = parse_status(line.as_bytes(), &mut reason)?;
+        Ok((status, text(&reason).into()))
+    }
+
+    fn field(line: &str) -> Result<(String, String)> {
+        let (mut name, mut value) = ([0xff; 32], [0xff; 32]);
+        parse_field(line.as_bytes(), &mut name, &mut value)?;
+        Ok((text(&name).into(), text(&value).into()))
+    }
+
+    fn pair(a: &str, b: &str) -> Result<(String, String)> {
+        Ok((a.into(), b.into()))
+    }
+
+    #[test]
+    fn a_request_is_command_resource_and_protocol() {
+        assert_eq!(request("GET / HTTP/1.1"), pair("GET", "/"));
+        assert_eq!(request("get /a?b=c HTTP/1.0"), pair("get", "/a?b=c"));
+        assert_eq!(request("  GET   /   HTTP/1.1  "), pair("GET", "/"));
+        for bad in
+            ["", " ", "GET", "GET ", "GET /", "GET / ", "GET / HTTP/1.1 x", "/ HTTP/1.1", "GET\t/ HTTP/1.1"]
+        {
+            assert_eq!(request(bad), Err(Errno::EPROTO), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_http_1_0_and_1_1_are_accepted() {
+        for bad in ["HTTP/2", "HTTP/1.2", "ABCDEFGH", "HTTP/1.1xyz", "http/1.1", "HTTP/1.10"] {
+            assert_eq!(request(&format!("GET / {bad}")), Err(Errno::EPROTO), "{bad}");
+            assert_eq!(status(&format!("{bad} 200 OK")), Err(Errno::EPROTO), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_status_may_lack_its_reason() {
+        assert_eq!(status("HTTP/1.1 200 OK"), Ok((200, "OK".into())));
+        assert_eq!(status("HTTP/1.0 404 Not  Found "), Ok((404, "Not  Found ".into())));
+        assert_eq!(status("  HTTP/1.1   599   x"), Ok((599, "x".into())));
+        assert_eq!(status("HTTP/1.1 200"), Ok((200, String::new())));
+        assert_eq!(status("HTTP/1.1 200 "), Ok((200, String::new())));
+    }
+
+    #[test]
+    fn a_status_has_three_digits_and_is_100_to_599() {
+        for bad in ["000", "099", "600", "999", "20", "2000", "2x0", "+20", "-20", ""] {
+            assert_eq!(status(&format!("HTTP/1.1 {bad} x")), Err(Errno::EPROTO), "{bad}");
+        }
+        assert_eq!(status("HTTP/1.1"), Err(Errno::EPROTO));
+    }
+
+    #[test]
+    fn values_are_stripped_of_white_space_at_both_ends() {
+        assert_eq!(field("Name: value"), pair("Name", "value"));
+        assert_eq!(field("Name:\t  a b:c\t \t"), pair("Name", "a b:c"));
+        assert_eq!(field("Name:"), pair("Name", ""));
+        assert_eq!(field("Name: \t "), pair("Name", ""));
+        assert_eq!(field(":x"), pair("", "x"));
+        assert_eq!(field("a:a\tb"), pair("a", "a\tb"));
+    }
+
+    #[test]
+    fn white_space_before_the_colon_is_an_error() {
+        for bad in ["a : b", "a\t: b", "a b: c", " folded", " folded: x", "\tfolded: x", "none", ""] {
+            assert_eq!(field(bad), Err(Errno::EPROTO), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn stray_ends_of_lines_and_nuls_are_errors() {
+        for bad in ["\r", "\n", "\0"] {
+            assert_eq!(field(&format!("a: b{bad}c")), Err(Errno::EPROTO));
+            assert_eq!(field(&format!("a{bad}: b")), Err(Errno::EPROTO));
+            assert_eq!(status(&format!("HTTP/1.1 200 O{bad}K")), Err(Errno::EPROTO));
+            assert_eq!(request(&format!("GET /{bad} HTTP/1.1")), Err(Errno::EPROTO));
+        }
+    }
+
+    #[test]
+    fn a_part_needs_room_for_its_nul() {
+        let (mut name, mut value) = ([1; 4], [1; 4]);
+        assert_eq!(parse_field(b"abc: def", &mut name, &mut value), Ok(()));
+        assert_eq!((&name, &value), (b"abc\0", b"def\0"));
+        assert_eq!(parse_field(b"abc: defg", &mut name, &mut value), Err(Errno::EMSGSIZE));
+        assert_eq!(parse_field(b"abcd: x", &mut name, &mut value), Err(Errno::EMSGSIZE));
+        assert_eq!(parse_field(b"a: x", &mut [], &mut value), Err(Errno::EMSGSIZE));
+        assert_eq!(parse_field(b"a: ", &mut name, &mut []), Err(Errno::EMSGSIZE));
+        assert_eq!(parse_request(b"GET / HTTP/2", &mut name[..2], &mut value), Err(Errno::EMSGSIZE));
+    }
+
+    #[test]
+    fn nothing_that_could_end_a_line_is_sent() {
+        for bad in ["a\r", "a\n", "a\r\nb: c", "\0", "a\x07", "a\x7f"] {
+            assert_eq!(check_text(bad.as_bytes()), Err(Errno::EINVAL));
+            assert_eq!(check_name(bad.as_bytes()), Err(Errno::EINVAL));
+            assert_eq!(check_word(bad.as_bytes()), Err(Errno::EINVAL));
+            assert_eq!(value_to_send(bad.as_bytes()), Err(Errno::EINVAL));
+        }
+        assert_eq!(check_text(b"\tOK fine: \xff"), Ok(()));
+        for bad in ["", "a b", "a\tb"] {
+            assert_eq!(check_word(bad.as_bytes()), Err(Errno::EINVAL));
+            assert_eq!(check_name(bad.as_bytes()), Err(Errno::EINVAL));
+        }
+        for separator in NOT_IN_NAMES {
+            assert_eq!(check_name(&[b'a', *separator]), Err(Errno::EINVAL));
+        }
+        assert_eq!(check_name(b"Sec-WebSocket-Key"), Ok(()));
+    }
+
+    #[test]
+    fn a_value_is_sent_without_the_spaces_around_it() {
+        assert_eq!(value_to_send(b"  a b  "), Ok(&b"a b"[..]));
+        assert_eq!(value_to_send(b" \ta\t "), Ok(&b"\ta\t"[..]));
+        for empty in ["", " ", "    ", " \t "] {
+            assert_eq!(value_to_send(empty.as_bytes()), Err(Errno::EPROTO));
+        }
+    }
+
+    #[test]
+    fn digits_of_a_status() {
+        assert_eq!(status_digits(100), Ok(*b"100"));
+        assert_eq!(status_digits(404), Ok(*b"404"));
+        assert_eq!(status_digits(599), Ok(*b"599"));
+        for bad in [i32::MIN, -1, 0, 99, 600, 65536 + 200, i32::MAX] {
+            assert_eq!(status_digits(bad), Err(Errno::EINVAL));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Connecting to a name that may have addresses of both families: Happy Eyeballs, RFC 8305.
+//!
+//! `race` decides; here are the lookups, the sockets and the clock that it works with, all waited
+//! for at once by the calling coroutine.
+
+pub mod race;
+#[cfg(test)]
+mod tests;
+
+use super::addr::{self, IpAddr, Mode};
+use super::listener;
+use super::resolve::Lookup;
+use super::socket::{self, Fd};
+use super::stream;
+use crate::error::{Errno, Result};
+use crate::rt::clock;
+use crate::rt::context::Context;
+use crate::rt::poller::Direction;
+use crate::rt::wait::{Clause, Source};
+use core::ffi::{CStr, c_int};
+use race::{Event, Family, World};
+use std::collections::VecDeque;
+
+/// How many addresses of a family are tried.
+const MOST_ADDRESSES: usize = 10;
+
+/// Connects to a name by TCP and returns the connection's handle. EINVAL unless the port is 1 to
+/// 65535, EADDRNOTAVAIL if the name has no address, ETIMEDOUT, ECANCELED, ENOMEM, EMFILE, ENFILE, and
+/// what the last attempt failed with if all have.
+pub fn connect(name: &CStr, port: c_int, deadline: i64) -> Result<c_int> {
+    let port = addr::port(port)?;
+    if port == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut network = Network::new(Context::get()?, name, port)?;
+    let fd = race::race(&mut network, deadline)?;
+    listener::make_stream(fd, stream::Family::Tcp)
+}
+
+struct Network<'c> {
+    context: &'c Context,
+    port: u16,
+    /// Known without waiting.
+    events: VecDeque<Event<Fd>>,
+    lookups: Vec<(Family, Lookup)>,
+    attempts: Vec<Attempt<'c>>,
+}
+
+/// A socket that is being connected.
+struct Attempt<'c> {
+    context: &'c Context,
+    fd: Option<Fd>,
+}
+
+impl Attempt<'_> {
+    fn fd(&self) -> c_int {
+        self.fd.as_ref().map_or(-1, Fd::get)
+    }
+
+    /// How it ended.
+    fn finish(mut self) -> Result<Fd> {
+        let fd = self.fd.take().ok_or(Errno::EBADF)?;
+        // Nobody else waits for it.
+        let _ = self.context.poller.forget_foreign(fd.get());
+        match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
+            0 => Ok(fd),
+            code => Err(Errno::from_code(code)),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(fd) = &self.fd {
+            let _ = self.context.poller.forget_foreign(fd.get());
+            socket::make_close_abortive(fd.get());
+        }
+    }
+}
+
+impl<'c> Network<'c> {
+    fn new(context: &'c Context, name: &CStr, port: u16) -> Result<Network<'c>> {
+        let mut network =
+            Network { context, port, events: VecDeque::new(), lookups: Vec::new(), attempts: Vec::new() };
+        let (events, lookups) = (&mut network.events, &mut network.lookups);
+        events.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
+        lookups.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
+        let literal = addr::literal(name, port, Mode::new(addr::PREFER_IPV6)?);
+        for (family, native) in [(Family::V6, libc::AF_INET6), (Family::V4, libc::AF_INET)] {
+            match literal {
+                Some(address) if address.family() == native => {
+                    events.push_back(Event::Found(family, vec![address]));
+                }
+                Some(_) => events.push_back(Event::Found(family, Vec::new())),
+                None => lookups.push((family, Lookup::start(name, native)?)),
+            }
+        }
+        Ok(network)
+    }
+
+    /// What is waited for: first the lookups, then the attempts.
+    fn descriptor(&self, index: usize) -> (c_int, Direction) {
+        match index.checked_sub(self.lookups.len()) {
+            None => (self.lookups[index].1.wakeup(), Direction::In),
+            Some(index) => (self.attempts[index].fd(), Direction::Out),
+        }
+    }
+
+    /// What the end of the wait for a descriptor means.
+    fn event(&mut self, index: usize) -> Result<Event<Fd>> {
+        if let Some(index) = index.checked_sub(self.lookups.len()) {
+            return Ok(match self.attempts.swap_remove(index).finish() {
+                Ok(fd) => Event::Connected(fd),
+                Err(error) => Event::Failed(error),
+            });
+        }
+        let (family, lookup) = self.lookups.swap_remove(index);
+        let mut addresses = lookup.take()?;
+        addresses.truncate(MOST_ADDRESSES);
+        for address in &mut addresses {
+            address.set_port(c_int::from(self.port));
+        }
+        Ok(Event::Found(family, addresses))
+    }
+}
+
+impl World for Network<'_> {
+    type Connection = Fd;
+
+    fn now(&self) -> i64 {
+        clock::now()
+    }
+
+    fn begin(&mut self, address: &IpAddr) -> Result<Option<Fd>> {
+        self.attempts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
+        let len = address.len() as usize;
+        // SAFETY: the address is readable for its length.
+        match unsafe { socket::connect(fd.get(), address.native(), len) } {
+            Ok(()) => Ok(Some(fd)),
+            // A connect that was interrupted goes on by itself, as one that is in progress.
+            Err(Errno::EINPROGRESS | Errno::EINTR) => {
+                self.attempts.push(Attempt { context: self.context, fd: Some(fd) });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wait(&mut self, until: i64) -> Result<Event<Fd>> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(event);
+        }
+        self.context.check_cancelled()?;
+        let mut clauses: Vec<Clause> = Vec::new();
+        let count = self.lookups.len() + self.attempts.len();
+        clauses.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        for index in 0..count {
+            let (fd, direction) = self.descriptor(index);
+            clauses.push(Clause::new(index as i32, Source::Descriptor(fd, direction)));
+        }
+        for (index, clause) in clauses.iter().enumerate() {
+            let (fd, direction) = self.descriptor(index);
+            // SAFETY: the clauses stay where they are until they have fired or were withdrawn.
+            if let Err(error) = unsafe { self.context.poller.wait_foreign(fd, direction, clause) } {
+                for before in 0..index {
+                    let (fd, direction) = self.descriptor(before);
+                    self.context.poller.withdraw(fd, direction);
+                }
+                return Err(error);
+            }
+        }
+        for clause in &clauses {
+            self.context.arm(clause);
+        }
+        // SAFETY: the clauses stay where they are until this returns.
+        let wake = unsafe { self.context.wait_armed(until) };
+        drop(clauses);
+        match wake.error {
+            None => self.event(wake.id as usize),
+            Some(Errno::ETIMEDOUT) => Ok(Event::TimeUp),
+            Some(error) => Err(error),
+        }
+    }
+}

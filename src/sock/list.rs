@@ -1,0 +1,195 @@
+//! Lists that protocols pass down: parts of their own before or behind the caller's.
+//!
+//! The caller's elements are copied and never changed: he may be using the same list in another
+//! call that waits.
+
+use super::call::{self, one_element};
+use crate::error::{Errno, Result};
+use crate::iol::{Cursor, IoList, Pieces};
+use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
+use core::ptr;
+
+/// How many elements find room without an allocation.
+const INLINE: usize = 8;
+
+struct List {
+    inline: [IoList; INLINE],
+    /// All elements, once there are more than `INLINE`.
+    spilled: Vec<IoList>,
+    len: usize,
+}
+
+impl List {
+    fn new() -> List {
+        List { inline: [one_element(ptr::null_mut(), 0); INLINE], spilled: Vec::new(), len: 0 }
+    }
+
+    fn push(&mut self, base: *mut c_void, len: usize) -> Result<()> {
+        let element = one_element(base, len);
+        if self.len < INLINE {
+            self.inline[self.len] = element;
+        } else {
+            self.spilled.try_reserve(self.len + 1 - self.spilled.len()).map_err(|_| Errno::ENOMEM)?;
+            if self.len == INLINE {
+                self.spilled.extend_from_slice(&self.inline);
+            }
+            self.spilled.push(element);
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    fn push_pieces(&mut self, pieces: Cursor<'_>, mut most: usize) -> Result<()> {
+        for piece in pieces {
+            if most == 0 {
+                break;
+            }
+            let len = piece.len.min(most);
+            self.push(piece.base.cast(), len)?;
+            most -= len;
+        }
+        Ok(())
+    }
+
+    /// Links the elements, at least one, and returns the first and the last.
+    fn ends(&mut self) -> (*mut IoList, *mut IoList) {
+        self.len = self.len.max(1);
+        let elements = if self.len > INLINE { &mut self.spilled[..] } else { &mut self.inline[..self.len] };
+        let mut next = ptr::null_mut();
+        let last: *mut IoList = &raw mut elements[self.len - 1];
+        for element in elements.iter_mut().rev() {
+            element.iol_next = next;
+            next = element;
+        }
+        (next, last)
+    }
+}
+
+/// A list to send from.
+pub struct Outgoing<'a> {
+    list: List,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// No bytes so far.
+    pub fn new() -> Outgoing<'a> {
+        Outgoing { list: List::new(), bytes: PhantomData }
+    }
+
+    /// Adds bytes. ENOMEM.
+    pub fn bytes(&mut self, bytes: &'a [u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.list.push(bytes.as_ptr().cast_mut().cast(), bytes.len())
+    }
+
+    /// Adds the caller's list. ENOMEM.
+    pub fn pieces(&mut self, pieces: Pieces<'a>) -> Result<()> {
+        self.list.push_pieces(pieces.cursor(), usize::MAX)
+    }
+
+    /// Sends it on a bytestream, in one call.
+    pub fn send_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
+        let (first, last) = self.list.ends();
+        // SAFETY: the elements are linked and stay where they are; what they show is readable.
+        unsafe { call::bsendl(s, first, last, deadline) }
+    }
+
+    /// Sends it as a message.
+    pub fn send_message(mut self, s: c_int, deadline: i64) -> Result<()> {
+        let (first, last) = self.list.ends();
+        // SAFETY: as above.
+        unsafe { call::msendl(s, first, last, deadline) }
+    }
+}
+
+/// A list to receive into.
+pub struct Incoming<'a> {
+    list: List,
+    places: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Room for nothing so far.
+    pub fn new() -> Incoming<'a> {
+        Incoming { list: List::new(), places: PhantomData }
+    }
+
+    /// Adds room. ENOMEM.
+    pub fn place(&mut self, place: &'a mut [u8]) -> Result<()> {
+        self.list.push(place.as_mut_ptr().cast(), place.len())
+    }
+
+    /// Adds bytes that will be dropped. ENOMEM.
+    pub fn skip(&mut self, len: usize) -> Result<()> {
+        self.list.push(ptr::null_mut(), len)
+    }
+
+    /// Adds at most `most` bytes of the caller's list, from a position on. ENOMEM.
+    pub fn pieces(&mut self, pieces: Cursor<'a>, most: usize) -> Result<()> {
+        self.list.push_pieces(pieces, most)
+    }
+
+    /// Fills it from a bytestream.
+    pub fn receive_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
+        let (first, last) = self.list.ends();
+        // SAFETY: the elements are linked and stay where they are; what they show is writable.
+        unsafe { call::brecvl(s, first, last, deadline) }
+    }
+
+    /// Receives a message into it and returns the message's size.
+    pub fn receive_message(mut self, s: c_int, deadline: i64) -> Result<usize> {
+        let (first, last) = self.list.ends();
+        // SAFETY: as above.
+        unsafe { call::mrecvl(s, first, last, deadline) }
+    }
+}
+
+/// Receives a message, drops it and returns its size.
+pub fn drop_message(s: c_int, deadline: i64) -> Result<usize> {
+    // SAFETY: there is no list.
+    unsafe { call::mrecvl(s, ptr::null_mut(), ptr::null_mut(), deadline) }
+}
+
+impl Default for Incoming<'_> {
+    fn default() -> Self {
+        Incoming::new()
+    }
+}
+
+impl Default for Outgoing<'_> {
+    fn default() -> Self {
+        Outgoing::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_stay_in_order_however_many_there_are() {
+        for count in 1..40 {
+            let bytes: Vec<u8> = (0..count).collect();
+            let mut list = Outgoing::new();
+            for index in 0..bytes.len() {
+                list.bytes(&bytes[index..=index]).unwrap();
+            }
+            let (first, last) = list.list.ends();
+            // SAFETY: the list was just linked, and `bytes` is alive.
+            let pieces = unsafe { Pieces::to_send(first, last) }.unwrap();
+            // SAFETY: each piece is one of the bytes.
+            let seen: Vec<u8> = pieces.cursor().map(|piece| unsafe { *piece.base }).collect();
+            assert_eq!(seen, bytes);
+        }
+    }
+
+    #[test]
+    fn a_list_is_never_without_elements() {
+        let (first, last) = List::new().ends();
+        assert!(!first.is_null() && first == last);
+    }
+}

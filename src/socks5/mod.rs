@@ -1,0 +1,78 @@
+//! SOCKS5 over a bytestream, which stays the caller's: the side that asks, and the proxy. Nothing
+//! is read beyond the last message.
+
+pub mod client;
+pub mod proxy;
+pub mod wire;
+
+use crate::error::{Errno, Result};
+use crate::net::addr::IpAddr;
+use crate::rt::handle;
+use crate::sock::{BSOCK_TYPE, call};
+use core::ffi::c_int;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use wire::{HEAD, IPV4, IPV6, MAX_TEXT};
+
+/// Whether a handle is a bytestream. EBADF, ENOTSUP.
+pub fn check_bytestream(s: c_int) -> Result<()> {
+    handle::query(s, BSOCK_TYPE.get()).map(drop)
+}
+
+fn recv<const N: usize>(s: c_int, deadline: i64) -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    call::recv_all(s, &mut bytes, deadline)?;
+    Ok(bytes)
+}
+
+/// A text that came, with a NUL behind it.
+struct Text {
+    bytes: [u8; MAX_TEXT + 1],
+    len: usize,
+}
+
+impl Text {
+    fn recv(s: c_int, deadline: i64) -> Result<Text> {
+        let [len] = recv(s, deadline)?;
+        let mut text = Text { bytes: [0; MAX_TEXT + 1], len: usize::from(len) };
+        call::recv_all(s, &mut text.bytes[..text.len], deadline)?;
+        Ok(text)
+    }
+
+    fn with_nul(&self) -> &[u8] {
+        &self.bytes[..=self.len]
+    }
+}
+
+/// Where a request or a reply points to.
+enum Target {
+    Address(IpAddr),
+    Name(Text, u16),
+}
+
+/// Receives a request or a reply: its code, and the address in it. EPROTO.
+fn recv_message(s: c_int, deadline: i64) -> Result<(u8, Target)> {
+    let head: [u8; HEAD] = recv(s, deadline)?;
+    let (code, kind) = wire::decode_head(head)?;
+    let target = match kind {
+        IPV4 => {
+            let ip = Ipv4Addr::from(recv::<4>(s, deadline)?);
+            Target::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
+        }
+        IPV6 => {
+            let ip = Ipv6Addr::from(recv::<16>(s, deadline)?);
+            Target::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
+        }
+        _ => {
+            let name = Text::recv(s, deadline)?;
+            Target::Name(name, recv_port(s, deadline)?)
+        }
+    };
+    Ok((code, target))
+}
+
+fn recv_port(s: c_int, deadline: i64) -> Result<u16> {
+    recv(s, deadline).map(u16::from_be_bytes)
+}
+
+/// Authentication failed, or there is no method that both sides know.
+const REFUSED: Errno = Errno::System(libc::EACCES);
