@@ -7,14 +7,14 @@
 #include "mem.h"
 #include "test.h"
 
-coroutine static void count(int *runs) { ++*runs; }
+coroutine static void count(volatile int *runs) { ++*runs; }
 
-coroutine static void nap(int64_t ms, int *runs) {
+coroutine static void nap(int64_t ms, volatile int *runs) {
     CHECK_INT(msleep(now() + ms), 0);
     ++*runs;
 }
 
-coroutine static void expect_cancellation(int *seen) {
+coroutine static void expect_cancellation(volatile int *seen) {
     CHECK_ERR(msleep(-1), -1, ECANCELED);
     ++*seen;
 }
@@ -33,7 +33,8 @@ TEST(bundle_mem_refuses_NULL) { CHECK_ERR(bundle_mem(NULL), -1, EINVAL); }
 TEST(bundle_mem_works_at_every_alignment) {
     EACH_OFFSET(offset) {
         struct guarded_mem m;
-        int runs = 0, b;
+        volatile int runs = 0;
+        int b;
         b = bundle_mem((struct bundle_storage *)guarded_make(&m, sizeof(struct bundle_storage), offset));
         CHECK(b >= 0);
         CHECK_INT(bundle_go(b, count(&runs)), 0);
@@ -49,7 +50,8 @@ TEST(bundle_mem_works_at_every_alignment) {
 TEST(the_storage_of_a_closed_bundle_may_be_reused) {
     struct bundle_storage mem;
     for (int i = 0; i != 10; ++i) {
-        int runs = 0, b = bundle_mem(&mem);
+        volatile int runs = 0;
+        int b = bundle_mem(&mem);
         CHECK(b >= 0);
         CHECK_INT(bundle_go(b, count(&runs)), 0);
         CHECK_INT(hclose(b), 0);
@@ -61,14 +63,15 @@ TEST(the_storage_of_a_closed_bundle_may_be_reused) {
 /* --- Launching --- */
 
 TEST(bundle_go_returns_0) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, count(&runs)), 0);
     CHECK_INT(runs, 1);
     CHECK_INT(hclose(b), 0);
 }
 
 TEST(coroutines_may_be_added_to_the_bundle_of_go) {
-    int runs = 0;
+    volatile int runs = 0;
     int h = go(nap(20, &runs));
     CHECK_INT(bundle_go(h, nap(40, &runs)), 0);
     CHECK_INT(bundle_wait(h, -1), 0);
@@ -78,7 +81,7 @@ TEST(coroutines_may_be_added_to_the_bundle_of_go) {
 
 TEST(bundle_go_in_a_bad_handle_gives_EBADF) {
     const int bad[] = {-2, -1000, INT_MIN, 99999, INT_MAX};
-    int runs = 0;
+    volatile int runs = 0;
     for (int i = 0; i != 5; ++i) {
         int rc = bundle_go(bad[i], count(&runs));
         CHECK_INT(rc, -1);
@@ -88,7 +91,8 @@ TEST(bundle_go_in_a_bad_handle_gives_EBADF) {
 }
 
 TEST(bundle_go_in_a_closed_bundle_gives_EBADF) {
-    int runs = 0, b = bundle(), rc;
+    volatile int runs = 0;
+    int b = bundle(), rc;
     CHECK_INT(hclose(b), 0);
     rc = bundle_go(b, count(&runs));
     CHECK_INT(rc, -1);
@@ -97,7 +101,8 @@ TEST(bundle_go_in_a_closed_bundle_gives_EBADF) {
 }
 
 TEST(bundle_go_in_another_kind_of_handle_gives_ENOTSUP) {
-    int runs = 0, ch[2], rc;
+    volatile int runs = 0;
+    int ch[2], rc;
     CHECK_INT(chmake(ch), 0);
     rc = bundle_go(ch[0], count(&runs));
     CHECK_INT(rc, -1);
@@ -123,7 +128,8 @@ TEST(bundle_wait_on_an_empty_bundle_leaves_errno_alone) {
 }
 
 TEST(bundle_wait_returns_0_when_the_last_coroutine_has_ended) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, nap(20, &runs)), 0);
     CHECK_INT(bundle_go(b, nap(50, &runs)), 0);
     errno = EXDEV;
@@ -134,7 +140,8 @@ TEST(bundle_wait_returns_0_when_the_last_coroutine_has_ended) {
 }
 
 TEST(a_bundle_can_be_used_again_after_bundle_wait) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     for (int i = 1; i != 4; ++i) {
         CHECK_INT(bundle_go(b, nap(10, &runs)), 0);
         CHECK_INT(bundle_wait(b, -1), 0);
@@ -144,7 +151,8 @@ TEST(a_bundle_can_be_used_again_after_bundle_wait) {
 }
 
 TEST(bundle_wait_times_out_and_leaves_the_coroutines_alone) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     int64_t deadline = now() + 30;
     CHECK_INT(bundle_go(b, nap(150, &runs)), 0);
     CHECK_ERR(bundle_wait(b, deadline), -1, ETIMEDOUT);
@@ -155,13 +163,14 @@ TEST(bundle_wait_times_out_and_leaves_the_coroutines_alone) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void yield_times(int n, int *runs) {
+coroutine static void yield_times(int n, volatile int *runs) {
     for (; n; --n) CHECK_INT(yield(), 0);
     ++*runs;
 }
 
 TEST(bundle_wait_with_deadline_0_lets_ready_coroutines_run_first) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, yield_times(3, &runs)), 0);
     CHECK_INT(bundle_wait(b, 0), 0);
     CHECK_INT(runs, 1);
@@ -169,21 +178,23 @@ TEST(bundle_wait_with_deadline_0_lets_ready_coroutines_run_first) {
 }
 
 TEST(bundle_wait_with_deadline_0_times_out_on_a_sleeper) {
-    int seen = 0, b = bundle();
+    volatile int seen = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, expect_cancellation(&seen)), 0);
     CHECK_ERR(bundle_wait(b, 0), -1, ETIMEDOUT);
     CHECK_INT(hclose(b), 0);
     CHECK_INT(seen, 1);
 }
 
-coroutine static void add_a_member(int b, int *runs) {
+coroutine static void add_a_member(int b, volatile int *runs) {
     CHECK_INT(msleep(now() + 20), 0);
     CHECK_INT(bundle_go(b, nap(60, runs)), 0);
     ++*runs;
 }
 
 TEST(coroutines_added_while_waiting_extend_the_wait) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, add_a_member(b, &runs)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
     CHECK_INT(runs, 2);
@@ -205,7 +216,7 @@ TEST(bundle_wait_on_another_kind_of_handle_gives_ENOTSUP) {
 }
 
 struct waiter {
-    int rc, err, done;
+    volatile int rc, err, done;
 };
 
 coroutine static void wait_for(int b, int64_t deadline, struct waiter *w) {
@@ -217,7 +228,8 @@ coroutine static void wait_for(int b, int64_t deadline, struct waiter *w) {
 
 TEST(any_number_of_coroutines_may_wait_for_one_bundle) {
     struct waiter w[5] = {{0, 0, 0}};
-    int runs = 0, b = bundle(), waiters = bundle();
+    volatile int runs = 0;
+    int b = bundle(), waiters = bundle();
     CHECK_INT(bundle_go(b, nap(50, &runs)), 0);
     for (int i = 0; i != 5; ++i) CHECK_INT(bundle_go(waiters, wait_for(b, -1, &w[i])), 0);
     CHECK_INT(bundle_wait(waiters, now() + 5000), 0);
@@ -231,7 +243,8 @@ TEST(any_number_of_coroutines_may_wait_for_one_bundle) {
 
 TEST(one_waiter_that_times_out_does_not_disturb_another) {
     struct waiter patient = {0, 0, 0}, hasty = {0, 0, 0};
-    int runs = 0, b = bundle(), waiters = bundle();
+    volatile int runs = 0;
+    int b = bundle(), waiters = bundle();
     CHECK_INT(bundle_go(b, nap(80, &runs)), 0);
     CHECK_INT(bundle_go(waiters, wait_for(b, -1, &patient)), 0);
     CHECK_INT(bundle_go(waiters, wait_for(b, now() + 20, &hasty)), 0);
@@ -245,7 +258,8 @@ TEST(one_waiter_that_times_out_does_not_disturb_another) {
 
 static void check_waiter_of_closed_bundle(int64_t deadline) {
     struct waiter w = {0, 0, 0};
-    int seen = 0, b = bundle(), waiters = bundle();
+    volatile int seen = 0;
+    int b = bundle(), waiters = bundle();
     CHECK_INT(bundle_go(b, expect_cancellation(&seen)), 0);
     CHECK_INT(bundle_go(waiters, wait_for(b, deadline, &w)), 0);
     CHECK_INT(hclose(b), 0);
@@ -264,7 +278,8 @@ TEST(a_waiter_of_a_closed_bundle_with_a_deadline_gets_EBADF_too) {
 
 TEST(a_bundle_may_be_closed_between_its_end_and_the_resumption_of_its_waiter) {
     struct waiter w = {0, 0, 0};
-    int runs = 0, b = bundle(), waiters = bundle();
+    volatile int runs = 0;
+    int b = bundle(), waiters = bundle();
     CHECK_INT(bundle_go(b, yield_times(1, &runs)), 0);
     CHECK_INT(bundle_go(waiters, wait_for(b, -1, &w)), 0);
     CHECK_INT(hclose(b), 0);

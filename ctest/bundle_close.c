@@ -11,14 +11,14 @@ static void note(char c) {
     order[len] = c;
 }
 
-coroutine static void count(int *runs) { ++*runs; }
+coroutine static void count(volatile int *runs) { ++*runs; }
 
 coroutine static void sleep_then_note(char name) {
     CHECK_ERR(msleep(-1), -1, ECANCELED);
     note(name);
 }
 
-coroutine static void yield_times(int n, int *runs) {
+coroutine static void yield_times(int n, volatile int *runs) {
     for (; n; --n) CHECK_INT(yield(), 0);
     ++*runs;
 }
@@ -44,7 +44,8 @@ TEST(closing_cancels_every_member) {
 }
 
 TEST(closing_a_bundle_of_finished_coroutines_does_not_switch) {
-    int runs = 0, other = 0, b = bundle(), o;
+    volatile int runs = 0, other = 0;
+    int b = bundle(), o;
     CHECK_INT(bundle_go(b, count(&runs)), 0);
     o = go(yield_times(1, &other));
     CHECK_INT(hclose(b), 0);
@@ -53,14 +54,15 @@ TEST(closing_a_bundle_of_finished_coroutines_does_not_switch) {
     CHECK_INT(hclose(o), 0);
 }
 
-coroutine static void work_until_cancelled(int *progress) {
+coroutine static void work_until_cancelled(volatile int *progress) {
     while (yield() == 0) ++*progress;
     CHECK_INT(errno, ECANCELED);
     note('w');
 }
 
 TEST(members_are_cancelled_one_after_another_in_launch_order) {
-    int progress = 0, b = bundle();
+    volatile int progress = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, sleep_then_note('x')), 0);
     CHECK_INT(bundle_go(b, work_until_cancelled(&progress)), 0);
     CHECK_INT(bundle_go(b, sleep_then_note('y')), 0);
@@ -70,7 +72,8 @@ TEST(members_are_cancelled_one_after_another_in_launch_order) {
 }
 
 TEST(later_members_go_on_working_until_earlier_ones_have_ended) {
-    int progress = 0, before, b = bundle();
+    volatile int progress = 0;
+    int before, b = bundle();
     CHECK_INT(bundle_go(b, sleep_then_close_chain(10, 'x')), 0);
     CHECK_INT(bundle_go(b, work_until_cancelled(&progress)), 0);
     before = progress;
@@ -80,7 +83,8 @@ TEST(later_members_go_on_working_until_earlier_ones_have_ended) {
 }
 
 TEST(members_that_end_by_themselves_while_the_bundle_is_closed_are_not_cancelled) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go(b, sleep_then_close_chain(10, 'x')), 0);
     CHECK_INT(bundle_go(b, yield_times(3, &runs)), 0);
     CHECK_INT(hclose(b), 0);
@@ -105,7 +109,8 @@ TEST(a_coroutine_launched_into_a_bundle_that_is_being_closed_runs_and_is_cancell
 
 TEST(five_thousand_members_can_be_closed_at_once) {
     enum { COUNT = 5000 };
-    int progress[2] = {0, 0}, b = bundle();
+    volatile int progress[2] = {0, 0};
+    int b = bundle();
     CHECK_INT(bundle_go(b, work_until_cancelled(&progress[0])), 0);
     for (int i = 0; i != COUNT; ++i) CHECK_INT(bundle_go(b, (void)msleep(-1)), 0);
     CHECK_INT(hclose(b), 0);
@@ -137,7 +142,7 @@ TEST(coroutines_that_are_always_ready_do_not_starve_a_closer) {
 /* --- Closers that meet --- */
 
 static int is_closing;
-coroutine static void close_a_chain(int *closed) {
+coroutine static void close_a_chain(volatile int *closed) {
     int chain = go(sleep_then_close_chain(10, 'c'));
     CHECK(chain >= 0);
     is_closing = 1;
@@ -148,7 +153,7 @@ coroutine static void close_a_chain(int *closed) {
 }
 
 TEST(a_coroutine_that_is_closing_its_own_child_may_be_closed) {
-    int closed = 0;
+    volatile int closed = 0;
     int b = go(close_a_chain(&closed));
     while (!is_closing) CHECK_INT(yield(), 0);
     CHECK_INT(closed, 0);
@@ -158,7 +163,7 @@ TEST(a_coroutine_that_is_closing_its_own_child_may_be_closed) {
 }
 
 struct closer {
-    int rc, err;
+    volatile int rc, err;
 };
 
 coroutine static void close_and_report(int b, struct closer *c) {

@@ -213,7 +213,7 @@ TEST(sockets_cannot_be_made_and_leave_no_descriptor_behind) {
 
 /* --- A coroutine that is ready when it is cancelled --- */
 
-coroutine static void yield_twice(int *stage) {
+coroutine static void yield_twice(volatile int *stage) {
     CHECK_INT(yield(), 0);
     ++*stage;
     CHECK_ERR(yield(), -1, ECANCELED);
@@ -221,13 +221,13 @@ coroutine static void yield_twice(int *stage) {
 }
 
 TEST(a_yield_in_progress_succeeds_and_the_next_one_fails) {
-    int stage = 0;
+    volatile int stage = 0;
     int b = go(yield_twice(&stage));
     CHECK_INT(hclose(b), 0);
     CHECK_INT(stage, 2);
 }
 
-coroutine static void receive_twice(int ch, int *stage) {
+coroutine static void receive_twice(int ch, volatile int *stage) {
     int v = 0;
     CHECK_INT(chrecv(ch, &v, sizeof(v), -1), 0);
     CHECK_INT(v, 42);
@@ -237,7 +237,8 @@ coroutine static void receive_twice(int ch, int *stage) {
 }
 
 TEST(a_message_that_was_handed_over_is_received_by_a_cancelled_coroutine) {
-    int stage = 0, v = 42, b;
+    volatile int stage = 0;
+    int v = 42, b;
     CHECK_INT(chmake(channel), 0);
     b = go(receive_twice(channel[0], &stage));
     CHECK_INT(chsend(channel[1], &v, sizeof(v), -1), 0);

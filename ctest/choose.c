@@ -237,7 +237,7 @@ TEST(the_clauses_are_not_modified) {
     CHECK_MEM(c, copy, sizeof(c));
 }
 
-coroutine static void choose_many(int clauses, int expected, int *done) {
+coroutine static void choose_many(int clauses, int expected, volatile int *done) {
     struct chclause *c = (struct chclause *)calloc((size_t)clauses, sizeof(*c));
     int v = 0;
     for (int i = 0; i != clauses; ++i) c[i] = receive_from(i == expected ? b[1] : a[1], &v);
@@ -248,7 +248,8 @@ coroutine static void choose_many(int clauses, int expected, int *done) {
 }
 
 TEST(six_thousand_clauses_do_not_overflow_the_stack) {
-    int w = 6, done = 0, h;
+    volatile int done = 0;
+    int w = 6, h;
     make_channels();
     h = go(choose_many(6000, 5999, &done));
     CHECK_INT(chsend(b[0], &w, sizeof(w), 0), 0);
@@ -299,13 +300,13 @@ TEST(no_clauses_are_a_sleep) {
     CHECK(now() >= deadline);
 }
 
-coroutine static void choose_nothing(int *seen) {
+coroutine static void choose_nothing(volatile int *seen) {
     for (int i = 0; i != 2; ++i) CHECK_ERR(choose(NULL, 0, -1), -1, ECANCELED);
     *seen = 1;
 }
 
 TEST(no_clauses_and_no_deadline_wait_for_cancellation) {
-    int seen = 0;
+    volatile int seen = 0;
     int h = go(choose_nothing(&seen));
     CHECK_INT(msleep(now() + 10), 0);
     CHECK_INT(seen, 0);
@@ -388,13 +389,14 @@ TEST(a_clause_on_a_done_direction_is_decided_with_EPIPE) {
     check_first_clause(CHSEND, a[0], &v, sizeof(v), EPIPE);
 }
 
-coroutine static void choose_expecting(struct chclause *c, int n, int index, int err, int *done) {
+coroutine static void choose_expecting(struct chclause *c, int n, int index, int err, volatile int *done) {
     CHECK_ERR(choose(c, n, -1), index, err);
     *done = 1;
 }
 
 TEST(chdone_of_the_peer_decides_a_waiting_clause_with_EPIPE) {
-    int v, done = 0, h;
+    volatile int done = 0;
+    int v, h;
     make_channels();
     struct chclause c[2] = {receive_from(b[1], &v), receive_from(a[1], &v)};
     h = go(choose_expecting(c, 2, 1, EPIPE, &done));
@@ -404,7 +406,8 @@ TEST(chdone_of_the_peer_decides_a_waiting_clause_with_EPIPE) {
 }
 
 TEST(closing_both_ends_decides_a_waiting_clause_with_EPIPE) {
-    int v, done = 0, h;
+    volatile int done = 0;
+    int v, h;
     make_channels();
     struct chclause c[2] = {receive_from(b[1], &v), receive_from(a[1], &v)};
     h = go(choose_expecting(c, 2, 1, EPIPE, &done));
@@ -415,7 +418,8 @@ TEST(closing_both_ends_decides_a_waiting_clause_with_EPIPE) {
 }
 
 TEST(closing_both_ends_removes_a_choose_that_both_sends_and_receives_there_once) {
-    int v = 0, done = 0, h;
+    volatile int done = 0;
+    int v = 0, h;
     make_channels();
     struct chclause c[3] = {receive_from(a[1], &v), send_to(a[1], &v), receive_from(a[0], &v)};
     h = go(choose_expecting(c, 3, 2, EPIPE, &done));
@@ -426,7 +430,8 @@ TEST(closing_both_ends_removes_a_choose_that_both_sends_and_receives_there_once)
 }
 
 TEST(a_partner_of_another_length_decides_a_waiting_clause_with_EMSGSIZE) {
-    int v, done = 0, h;
+    volatile int done = 0;
+    int v, h;
     char eight[8] = "1234567";
     make_channels();
     struct chclause c[2] = {receive_from(a[1], &v), {CHSEND, b[1], eight, sizeof(eight)}};

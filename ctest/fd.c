@@ -109,13 +109,14 @@ TEST(data_wakes_fdin) {
     CHECK_INT(hclose(h), 0);
 }
 
-coroutine static void set(int *flag) {
+coroutine static void set(volatile int *flag) {
     CHECK_INT(yield(), 0);
     *flag = 1;
 }
 
 TEST(ready_coroutines_run_first_even_if_the_descriptor_is_ready) {
-    int flag = 0, h;
+    volatile int flag = 0;
+    int h;
     make_socketpair();
     h = go(set(&flag));
     CHECK_INT(fdout(sp[0], -1), 0);

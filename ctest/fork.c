@@ -32,13 +32,14 @@ TEST(a_child_waits_for_a_descriptor_that_its_parent_never_saw) {
     CHECK_EXITS_WITH(wait_for_new_descriptor, 0);
 }
 
-coroutine static void fork_and_wait(int *done) {
+coroutine static void fork_and_wait(volatile int *done) {
     CHECK_EXITS_WITH(wait_for_new_descriptor, 0);
     *done = 1;
 }
 
 TEST(a_coroutine_may_fork) {
-    int done = 0, h;
+    volatile int done = 0;
+    int h;
     use_runtime();
     h = go(fork_and_wait(&done));
     CHECK_INT(done, 1);
@@ -73,12 +74,12 @@ TEST(what_a_child_does_with_its_descriptors_does_not_affect_the_parent) {
     CHECK_INT(fdin(p[0], now() + 5000), 0);
 }
 
-coroutine static void wait_for_pipe(int fd, int *woken) {
+coroutine static void wait_for_pipe(int fd, volatile int *woken) {
     CHECK_INT(fdin(fd, -1), 0);
     ++*woken;
 }
 
-coroutine static void sleep_until(int64_t deadline, int *woken) {
+coroutine static void sleep_until(int64_t deadline, volatile int *woken) {
     CHECK_INT(msleep(deadline), 0);
     ++*woken;
 }

@@ -37,10 +37,10 @@ TEST(a_new_coroutine_runs_first_and_its_parent_continues_last) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void add(int *sum, int n) { *sum += n; }
+coroutine static void add(volatile int *sum, int n) { *sum += n; }
 
 TEST(two_coroutines_can_be_launched_and_closed) {
-    int sum = 0;
+    volatile int sum = 0;
     int a = go(add(&sum, 1));
     int b = go(add(&sum, 2));
     CHECK(a >= 0);
@@ -51,7 +51,7 @@ TEST(two_coroutines_can_be_launched_and_closed) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void add_and_yield(int *sum, int times, int n) {
+coroutine static void add_and_yield(volatile int *sum, int times, int n) {
     for (; times; --times) {
         *sum += n;
         CHECK_INT(yield(), 0);
@@ -59,7 +59,8 @@ coroutine static void add_and_yield(int *sum, int times, int n) {
 }
 
 TEST(yielding_coroutines_finish_by_themselves) {
-    int sum = 0, h[3];
+    volatile int sum = 0;
+    int h[3];
     h[0] = go(add_and_yield(&sum, 3, 7));
     h[1] = go(add_and_yield(&sum, 1, 11));
     h[2] = go(add_and_yield(&sum, 2, 5));
@@ -68,13 +69,14 @@ TEST(yielding_coroutines_finish_by_themselves) {
     for (int i = 0; i != 3; ++i) CHECK_INT(hclose(h[i]), 0);
 }
 
-coroutine static void nap(int64_t deadline, int *ended) {
+coroutine static void nap(int64_t deadline, volatile int *ended) {
     CHECK_INT(msleep(deadline), 0);
     ++*ended;
 }
 
 TEST(twenty_sleepers_finish_and_can_be_closed_afterwards) {
-    int h[20], ended = 0;
+    volatile int ended = 0;
+    int h[20];
     int64_t deadline = now() + 50;
     for (int i = 0; i != 20; ++i) {
         h[i] = go(nap(deadline, &ended));
@@ -85,14 +87,15 @@ TEST(twenty_sleepers_finish_and_can_be_closed_afterwards) {
     for (int i = 0; i != 20; ++i) CHECK_INT(hclose(h[i]), 0);
 }
 
-coroutine static void sleep_twice(int *ended) {
+coroutine static void sleep_twice(volatile int *ended) {
     CHECK_ERR(msleep(now() + 10000), -1, ECANCELED);
     CHECK_ERR(msleep(now() + 10000), -1, ECANCELED);
     ++*ended;
 }
 
 TEST(closing_waits_until_the_coroutine_has_ended) {
-    int h[3], ended = 0;
+    volatile int ended = 0;
+    int h[3];
     for (int i = 0; i != 3; ++i) h[i] = go(sleep_twice(&ended));
     for (int i = 0; i != 3; ++i) {
         CHECK_INT(msleep(now() + 30), 0);
@@ -103,7 +106,7 @@ TEST(closing_waits_until_the_coroutine_has_ended) {
 }
 
 TEST(closing_a_finished_coroutine_is_quiet) {
-    int sum = 0;
+    volatile int sum = 0;
     int h = go(add(&sum, 1));
     CHECK_INT(hclose(h), 0);
     CHECK_INT(msleep(now() + 20), 0);
@@ -118,13 +121,13 @@ struct five_words {
 };
 
 coroutine static void take_many(int a, long b, double c, float d, const char *e, struct five_words f, char g,
-                                unsigned long h, double i, int j, int k, int *ok) {
+                                unsigned long h, double i, int j, int k, volatile int *ok) {
     *ok = a == 1 && b == -2 && c == 3.5 && d == 4.25f && strcmp(e, "five") == 0 && f.w[0] == 60 &&
           f.w[4] == 64 && g == 'g' && h == ~0UL && i == -9.75 && j == 10 && k == 11;
 }
 
 TEST(arguments_of_every_kind_reach_the_coroutine) {
-    int ok = 0;
+    volatile int ok = 0;
     struct five_words f = {{60, 61, 62, 63, 64}};
     int h = go(take_many(1, -2, 3.5, 4.25f, "five", f, 'g', ~0UL, -9.75, 10, 11, &ok));
     CHECK_INT(ok, 1);
@@ -132,7 +135,9 @@ TEST(arguments_of_every_kind_reach_the_coroutine) {
 }
 
 TEST(arguments_are_evaluated_once_before_the_parent_goes_on) {
-    int sum = 0, i = 5, b = bundle();
+    volatile int sum = 0;
+    volatile int i = 5;
+    int b = bundle();
     CHECK_INT(bundle_go(b, add(&sum, i++)), 0);
     CHECK_INT(bundle_go(b, add(&sum, i++)), 0);
     CHECK_INT(sum, 11);
@@ -141,7 +146,8 @@ TEST(arguments_are_evaluated_once_before_the_parent_goes_on) {
 }
 
 TEST(the_bundle_argument_is_evaluated_once) {
-    int sum = 0, b[2];
+    volatile int sum = 0;
+    int b[2];
     int *next = b;
     b[0] = bundle();
     b[1] = -2;
@@ -150,10 +156,10 @@ TEST(the_bundle_argument_is_evaluated_once) {
     CHECK_INT(hclose(b[0]), 0);
 }
 
-coroutine static int add_and_return(int *sum, int n) { return *sum += n; }
+coroutine static int add_and_return(volatile int *sum, int n) { return *sum += n; }
 
 TEST(the_value_of_the_expression_is_discarded) {
-    int sum = 0;
+    volatile int sum = 0;
     int h = go(add_and_return(&sum, 7));
     CHECK(h >= 0);
     CHECK_INT(sum, 7);
@@ -168,7 +174,7 @@ TEST(any_expression_may_be_launched) {
 }
 
 /* More live values than there are registers, across switches of several coroutines. */
-coroutine static void juggle(unsigned seed, int rounds, int *ok) {
+coroutine static void juggle(unsigned seed, int rounds, volatile int *ok) {
     unsigned a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13, g = seed * 17;
     double x = seed, y = seed * 0.5;
     for (int i = 1; i <= rounds; ++i) {
@@ -185,7 +191,8 @@ coroutine static void juggle(unsigned seed, int rounds, int *ok) {
 }
 
 TEST(registers_survive_switches) {
-    int ok = 0, b = bundle();
+    volatile int ok = 0;
+    int b = bundle();
     for (unsigned i = 1; i <= 10; ++i) CHECK_INT(bundle_go(b, juggle(i, 50, &ok)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
     CHECK_INT(ok, 10);
@@ -193,7 +200,8 @@ TEST(registers_survive_switches) {
 }
 
 TEST(locals_of_the_parent_survive_launches) {
-    int sum = 0, b = bundle();
+    volatile int sum = 0;
+    int b = bundle();
     long a = 1, c = 3, d = 5, e = 7, f = 11, g = 13, h = 17;
     for (int i = 0; i != 100; ++i) {
         CHECK_INT(bundle_go(b, add_and_yield(&sum, 2, i)), 0);
@@ -207,12 +215,12 @@ TEST(locals_of_the_parent_survive_launches) {
 }
 
 #ifdef __x86_64__
-coroutine static void look_at_frame(int *misalignment) {
+coroutine static void look_at_frame(volatile int *misalignment) {
     *misalignment = (int)((uintptr_t)__builtin_frame_address(0) % 16);
 }
 
 TEST(the_stack_of_a_coroutine_is_aligned) {
-    int misalignment = -1;
+    volatile int misalignment = -1;
     int h = go(look_at_frame(&misalignment));
     CHECK_INT(misalignment, 0);
     CHECK_INT(hclose(h), 0);
@@ -221,7 +229,7 @@ TEST(the_stack_of_a_coroutine_is_aligned) {
 
 /* --- Stacks --- */
 
-coroutine static void use_stack(size_t len, int *ok) {
+coroutine static void use_stack(size_t len, volatile int *ok) {
     volatile char *block = (volatile char *)alloca(len);
     for (size_t i = 0; i < len; i += 512) block[i] = (char)i;
     CHECK_INT(yield(), 0);
@@ -231,7 +239,7 @@ coroutine static void use_stack(size_t len, int *ok) {
 }
 
 TEST(a_coroutine_has_at_least_240_KiB_of_stack) {
-    int ok = 0;
+    volatile int ok = 0;
     int h = go(use_stack(240 * 1024, &ok));
     CHECK_INT(yield(), 0);
     CHECK_INT(ok, 1);
@@ -239,7 +247,8 @@ TEST(a_coroutine_has_at_least_240_KiB_of_stack) {
 }
 
 TEST(stacks_of_live_coroutines_are_separate) {
-    int ok[50], b = bundle();
+    volatile int ok[50];
+    int b = bundle();
     for (int i = 0; i != 50; ++i) CHECK_INT(bundle_go(b, use_stack(100 * 1024, &ok[i])), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
     for (int i = 0; i != 50; ++i) CHECK_INT(ok[i], 1);
@@ -260,7 +269,8 @@ static void overflow_a_stack(void) {
 TEST(a_stack_overflow_hits_a_guard) { CHECK_DIES_BY(overflow_a_stack, SIGSEGV); }
 
 static void overflow_between_others(void) {
-    int ok[3], b = bundle(), h;
+    volatile int ok[3];
+    int b = bundle(), h;
     for (int i = 0; i != 3; ++i) CHECK_INT(bundle_go(b, use_stack(1000, &ok[i])), 0);
     h = go(recurse(100000));
     (void)h;
@@ -271,7 +281,7 @@ TEST(a_stack_overflow_hits_a_guard_among_other_stacks) { CHECK_DIES_BY(overflow_
 /* --- Many --- */
 
 TEST(a_million_short_coroutines_come_and_go) {
-    int sum = 0;
+    volatile int sum = 0;
     for (int i = 0; i != 1000000; ++i) {
         int h = go(add(&sum, 1));
         CHECK(h >= 0);
@@ -282,7 +292,8 @@ TEST(a_million_short_coroutines_come_and_go) {
 
 TEST(twenty_thousand_coroutines_live_at_once) {
     enum { COUNT = 20000 };
-    int ended = 0, b = bundle();
+    volatile int ended = 0;
+    int b = bundle();
     int64_t deadline = now() + 300;
     for (int i = 0; i != COUNT; ++i) CHECK_INT(bundle_go(b, nap(deadline, &ended)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
@@ -314,7 +325,7 @@ TEST(a_value_passes_through_a_chain_of_whispering_coroutines) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void nest(int depth, int *deepest) {
+coroutine static void nest(int depth, volatile int *deepest) {
     int h;
     *deepest = depth;
     if (depth == 100) return;
@@ -325,7 +336,7 @@ coroutine static void nest(int depth, int *deepest) {
 }
 
 TEST(coroutines_launch_coroutines) {
-    int deepest = 0;
+    volatile int deepest = 0;
     int h = go(nest(1, &deepest));
     CHECK_INT(msleep(now() + 20), 0);
     CHECK_INT(deepest, 100);
@@ -343,7 +354,8 @@ TEST(successful_yield_leaves_errno_0) {
 }
 
 TEST(successful_go_leaves_errno_alone) {
-    int sum = 0, h;
+    volatile int sum = 0;
+    int h;
     errno = EXDEV;
     h = go(add(&sum, 1));
     CHECK_INT(errno, EXDEV);

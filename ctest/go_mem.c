@@ -5,21 +5,22 @@
 #include "mem.h"
 #include "test.h"
 
-coroutine static void count(int *runs) { ++*runs; }
+coroutine static void count(volatile int *runs) { ++*runs; }
 
-coroutine static void nap(int *runs) {
+coroutine static void nap(volatile int *runs) {
     CHECK_INT(msleep(now() + 50), 0);
     ++*runs;
 }
 
-coroutine static void count_cancellation(int *runs) {
+coroutine static void count_cancellation(volatile int *runs) {
     CHECK_ERR(msleep(-1), -1, ECANCELED);
     ++*runs;
 }
 
 /* Makes the dynamic linker resolve what the coroutines call, which would need stack of its own. */
 static void resolve_symbols(void) {
-    int runs = 0, ch[2], fds[2], h;
+    volatile int runs = 0;
+    int ch[2], fds[2], h;
     h = go(count(&runs));
     CHECK_INT(hclose(h), 0);
     h = bundle();
@@ -37,7 +38,8 @@ static void resolve_symbols(void) {
 
 TEST(go_mem_runs_a_sleeper_on_64_KiB_again_and_again) {
     for (int i = 0; i != 5; ++i) {
-        int runs = 0, h;
+        volatile int runs = 0;
+        int h;
         char *stack = (char *)malloc(65536);
         h = go_mem(nap(&runs), stack, 65536);
         CHECK(h >= 0);
@@ -50,20 +52,22 @@ TEST(go_mem_runs_a_sleeper_on_64_KiB_again_and_again) {
 
 TEST(bundle_go_mem_runs_on_a_4096_byte_array_of_the_parent) {
     char stack[4096];
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go_mem(b, count(&runs), stack, sizeof(stack)), 0);
     CHECK_INT(runs, 1);
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void where_am_i(uintptr_t *address) {
+coroutine static void where_am_i(volatile uintptr_t *address) {
     volatile char local = 0;
     *address = (uintptr_t)&local;
 }
 
 TEST(the_coroutine_runs_inside_the_block) {
     struct guarded_mem m;
-    uintptr_t here = 0, start;
+    volatile uintptr_t here = 0;
+    uintptr_t start;
     int b = bundle();
     start = (uintptr_t)guarded_make(&m, 4096, 0);
     CHECK_INT(bundle_go_mem(b, where_am_i(&here), (void *)start, 4096), 0);
@@ -76,7 +80,8 @@ TEST(bundle_go_mem_works_at_every_alignment) {
     resolve_symbols();
     EACH_OFFSET(offset) {
         struct guarded_mem m;
-        int runs = 0, b = bundle();
+        volatile int runs = 0;
+        int b = bundle();
         void *stack = guarded_make(&m, 4096, offset);
         CHECK_INT(bundle_go_mem(b, count(&runs), stack, 4096), 0);
         CHECK_INT(runs, 1);
@@ -90,7 +95,8 @@ TEST(go_mem_works_at_every_alignment) {
     resolve_symbols();
     EACH_OFFSET(offset) {
         struct guarded_mem m;
-        int runs = 0, h;
+        volatile int runs = 0;
+        int h;
         void *stack = guarded_make(&m, 4096, offset);
         h = go_mem(count(&runs), stack, 4096);
         CHECK(h >= 0);
@@ -104,7 +110,8 @@ TEST(a_1000_byte_block_is_enough_for_an_empty_coroutine) {
     resolve_symbols();
     for (size_t offset = 1; offset != 4; ++offset) {
         struct guarded_mem m;
-        int runs = 0, b = bundle();
+        volatile int runs = 0;
+        int b = bundle();
         void *stack = guarded_make(&m, 1000, offset);
         CHECK_INT(bundle_go_mem(b, count(&runs), stack, 1000), 0);
         CHECK_INT(runs, 1);
@@ -118,7 +125,8 @@ TEST(go_mem_on_a_block_of_any_size_runs_inside_it_or_refuses) {
     resolve_symbols();
     for (size_t len = 0; len <= 4096; ++len) {
         struct guarded_mem m;
-        int runs = 0, h;
+        volatile int runs = 0;
+        int h;
         void *stack = guarded_make(&m, len, len % 16);
         errno = 0;
         h = go_mem(count(&runs), stack, len);
@@ -140,7 +148,8 @@ TEST(bundle_go_mem_on_a_block_of_any_size_runs_inside_it_or_refuses) {
     resolve_symbols();
     for (size_t len = 0; len <= 4096; ++len) {
         struct guarded_mem m;
-        int runs = 0, rc;
+        volatile int runs = 0;
+        int rc;
         void *stack = guarded_make(&m, len, len % 16);
         errno = 0;
         rc = bundle_go_mem(b, count(&runs), stack, len);
@@ -159,7 +168,8 @@ TEST(bundle_go_mem_on_a_block_of_any_size_runs_inside_it_or_refuses) {
 
 TEST(a_refused_block_is_not_written_to) {
     struct guarded_mem m;
-    int runs = 0, h;
+    volatile int runs = 0;
+    int h;
     unsigned char *stack = (unsigned char *)guarded_make(&m, 63, 1);
     h = go_mem(count(&runs), stack, 63);
     CHECK_INT(h, -1);
@@ -169,7 +179,8 @@ TEST(a_refused_block_is_not_written_to) {
 
 TEST(a_length_beyond_the_end_of_the_address_space_is_refused) {
     char stack[4096];
-    int runs = 0, b = bundle(), h;
+    volatile int runs = 0;
+    int b = bundle(), h;
     h = go_mem(count(&runs), stack, SIZE_MAX);
     CHECK_INT(h, -1);
     CHECK(errno == ENOMEM || errno == EINVAL);
@@ -181,7 +192,7 @@ TEST(a_length_beyond_the_end_of_the_address_space_is_refused) {
 }
 
 TEST(go_mem_with_NULL_works_as_go) {
-    int runs = 0;
+    volatile int runs = 0;
     int h = go_mem(nap(&runs), NULL, 5);
     CHECK(h >= 0);
     CHECK_INT(bundle_wait(h, -1), 0);
@@ -190,7 +201,8 @@ TEST(go_mem_with_NULL_works_as_go) {
 }
 
 TEST(bundle_go_mem_with_NULL_works_as_bundle_go) {
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go_mem(b, nap(&runs), NULL, 5), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
     CHECK_INT(runs, 1);
@@ -201,7 +213,8 @@ TEST(pointer_and_length_are_evaluated_once) {
     static char stacks[2][8192];
     char(*next)[8192] = stacks;
     size_t len = 8192;
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     CHECK_INT(bundle_go_mem(b, count(&runs), next++, len--), 0);
     CHECK(next == stacks + 1);
     CHECK_INT(len, 8191);
@@ -211,7 +224,8 @@ TEST(pointer_and_length_are_evaluated_once) {
 
 TEST(the_block_may_be_reused_after_bundle_wait) {
     static char stack[8192];
-    int runs = 0, b = bundle();
+    volatile int runs = 0;
+    int b = bundle();
     for (int i = 0; i != 10; ++i) {
         CHECK_INT(bundle_go_mem(b, count(&runs), stack, sizeof(stack)), 0);
         CHECK_INT(bundle_wait(b, -1), 0);
@@ -223,7 +237,7 @@ TEST(the_block_may_be_reused_after_bundle_wait) {
 
 TEST(the_block_may_be_reused_after_hclose_of_go_mem) {
     static char stack[16384];
-    int runs = 0;
+    volatile int runs = 0;
     for (int i = 0; i != 10; ++i) {
         int h = go_mem(count(&runs), stack, sizeof(stack));
         CHECK(h >= 0);
@@ -235,7 +249,7 @@ TEST(the_block_may_be_reused_after_hclose_of_go_mem) {
 
 TEST(coroutines_may_be_added_to_the_bundle_of_go_mem) {
     static char stack[65536];
-    int runs = 0;
+    volatile int runs = 0;
     int h = go_mem(nap(&runs), stack, sizeof(stack));
     CHECK_INT(bundle_go(h, nap(&runs)), 0);
     CHECK_INT(bundle_wait(h, -1), 0);
@@ -245,7 +259,7 @@ TEST(coroutines_may_be_added_to_the_bundle_of_go_mem) {
 
 TEST(a_cancelled_coroutine_on_a_supplied_stack_ends_before_hclose_returns) {
     static char stack[65536];
-    int runs = 0;
+    volatile int runs = 0;
     int h = go_mem(count_cancellation(&runs), stack, sizeof(stack));
     CHECK(h >= 0);
     CHECK_INT(hclose(h), 0);
@@ -256,7 +270,8 @@ TEST(a_cancelled_coroutine_on_a_supplied_stack_ends_before_hclose_returns) {
 
 TEST(bundle_go_mem_in_a_stale_bundle_gives_EBADF) {
     char stack[4096];
-    int runs = 0, b = bundle(), rc;
+    volatile int runs = 0;
+    int b = bundle(), rc;
     CHECK_INT(hclose(b), 0);
     rc = bundle_go_mem(b, count(&runs), stack, sizeof(stack));
     CHECK_INT(rc, -1);
@@ -266,7 +281,8 @@ TEST(bundle_go_mem_in_a_stale_bundle_gives_EBADF) {
 
 TEST(bundle_go_mem_in_another_kind_of_handle_gives_ENOTSUP) {
     char stack[4096];
-    int runs = 0, ch[2], rc;
+    volatile int runs = 0;
+    int ch[2], rc;
     CHECK_INT(chmake(ch), 0);
     rc = bundle_go_mem(ch[0], count(&runs), stack, sizeof(stack));
     CHECK_INT(rc, -1);
@@ -278,14 +294,14 @@ TEST(bundle_go_mem_in_another_kind_of_handle_gives_ENOTSUP) {
 
 static int probe_channel[2], probe_pipe[2], probe_bundle;
 
-coroutine static void probe_yield(int *rc) { *rc = yield(); }
-coroutine static void probe_msleep(int *rc) { *rc = msleep(now() + 20); }
-coroutine static void probe_chrecv(int *rc) { *rc = chrecv(probe_channel[0], NULL, 0, -1); }
-coroutine static void probe_chsend(int *rc) { *rc = chsend(probe_channel[0], NULL, 0, -1); }
-coroutine static void probe_fdin(int *rc) { *rc = fdin(probe_pipe[0], now() + 5000); }
-coroutine static void probe_bundle_wait(int *rc) { *rc = bundle_wait(probe_bundle, -1); }
-coroutine static void probe_go(int *rc) {
-    int runs = 0;
+coroutine static void probe_yield(volatile int *rc) { *rc = yield(); }
+coroutine static void probe_msleep(volatile int *rc) { *rc = msleep(now() + 20); }
+coroutine static void probe_chrecv(volatile int *rc) { *rc = chrecv(probe_channel[0], NULL, 0, -1); }
+coroutine static void probe_chsend(volatile int *rc) { *rc = chsend(probe_channel[0], NULL, 0, -1); }
+coroutine static void probe_fdin(volatile int *rc) { *rc = fdin(probe_pipe[0], now() + 5000); }
+coroutine static void probe_bundle_wait(volatile int *rc) { *rc = bundle_wait(probe_bundle, -1); }
+coroutine static void probe_go(volatile int *rc) {
+    volatile int runs = 0;
     int h = go(count(&runs));
     *rc = h < 0 ? -1 : hclose(h);
 }

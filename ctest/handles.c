@@ -257,7 +257,7 @@ TEST(blocking_calls_inside_close_give_ECANCELED) {
     CHECK_INT(o.closes, 1);
 }
 
-coroutine static void do_nothing(int *runs) { ++*runs; }
+coroutine static void do_nothing(volatile int *runs) { ++*runs; }
 
 static int launches_in_close;
 static void launch_a_coroutine(struct object *self) {

@@ -242,12 +242,13 @@ TEST(the_preferred_family_comes_first) {
     }
 }
 
-coroutine static void tick(int *ticks) {
+coroutine static void tick(volatile int *ticks) {
     while (msleep(now() + 10) == 0) ++*ticks;
 }
 
 TEST(other_coroutines_run_while_a_name_is_looked_up) {
-    int ticks = 0, b = go(tick(&ticks)), n;
+    volatile int ticks = 0;
+    int b = go(tick(&ticks)), n;
     int64_t start = now();
     n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, start + 1000);
     CHECK(n == 0 || (n == -1 && errno == ETIMEDOUT));
@@ -255,14 +256,15 @@ TEST(other_coroutines_run_while_a_name_is_looked_up) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void resolve_until_cancelled(int *done) {
+coroutine static void resolve_until_cancelled(volatile int *done) {
     int n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, -1);
     CHECK(n == 0 || (n == -1 && errno == ECANCELED));
     *done = 1;
 }
 
 TEST(a_lookup_can_be_cancelled) {
-    int done = 0, b = go(resolve_until_cancelled(&done));
+    volatile int done = 0;
+    int b = go(resolve_until_cancelled(&done));
     CHECK_INT(hclose(b), 0);
     CHECK_INT(done, 1);
 }
@@ -277,7 +279,7 @@ TEST(a_name_of_the_hosts_file_resolves_without_a_free_descriptor_or_reports_it) 
     CHECK(ipaddr_remote(&addr, "localhost", 80, IPADDR_IPV4, now() + 10000) == 0 || errno == EMFILE);
 }
 
-coroutine static void resolve_cancelled(int *done) {
+coroutine static void resolve_cancelled(volatile int *done) {
     CHECK_ERR(msleep(-1), -1, ECANCELED);
     CHECK_INT(ipaddr_remote(&addr, "1.2.3.4", 80, 0, -1), 0);
     CHECK_INT(ipaddr_local(&addr, "1.2.3.4", 80, 0), 0);
@@ -285,7 +287,8 @@ coroutine static void resolve_cancelled(int *done) {
 }
 
 TEST(literals_work_in_a_cancelled_coroutine) {
-    int done = 0, b = go(resolve_cancelled(&done));
+    volatile int done = 0;
+    int b = go(resolve_cancelled(&done));
     CHECK_INT(hclose(b), 0);
     CHECK_INT(done, 1);
 }

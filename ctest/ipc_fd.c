@@ -184,10 +184,11 @@ TEST(sendfd_after_a_failed_send_gives_ECONNRESET) {
     CHECK_ERR(ipc_sendfd(s[0], p[0], now() + 20), -1, ECONNRESET);
 }
 
-coroutine static void receive_descriptor(int h, int *fd) { *fd = ipc_recvfd(h, -1); }
+coroutine static void receive_descriptor(int h, volatile int *fd) { *fd = ipc_recvfd(h, -1); }
 
 TEST(a_receive_while_recvfd_waits_gives_EBUSY_and_disturbs_nothing) {
-    int fd = -2, b;
+    volatile int fd = -2;
+    int b;
     char c;
     make_pair_and_pipe();
     b = go(receive_descriptor(s[1], &fd));

@@ -15,7 +15,7 @@ struct guarded_mem {
 
 /* A block of len bytes at an address that is offset more than a multiple of 16. */
 static inline void *guarded_make(struct guarded_mem *m, size_t len, size_t offset) {
-    void *all;
+    void *all = NULL;
     CHECK_INT(posix_memalign(&all, 16, MEM_CANARY + offset + len + MEM_CANARY), 0);
     m->all = (unsigned char *)all;
     m->len = len;

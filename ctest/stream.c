@@ -94,14 +94,15 @@ TEST(a_receive_of_no_bytes_succeeds_at_the_end_of_the_stream) {
 
 /* --- What needs no waiting does not wait --- */
 
-coroutine static void set(int *flag) {
+coroutine static void set(volatile int *flag) {
     if (yield() == 0) *flag = 1;
 }
 
 TEST(operations_that_can_complete_at_once_do_not_switch) {
     EACH_STREAM_WITH(s, done, close) {
         char buf[3];
-        int flag = 0, b;
+        volatile int flag = 0;
+        int b;
         CHECK_INT(bsend(s[1], "XYZ", 3, -1), 0);
         b = go(set(&flag));
         CHECK_INT(bsend(s[0], "ABC", 3, -1), 0);
@@ -186,7 +187,7 @@ TEST(after_done_the_opposite_direction_still_works) {
 
 TEST(done_ignores_its_deadline_and_does_not_switch) {
     EACH_STREAM_WITH(s, done, close) {
-        int flag = 0;
+        volatile int flag = 0;
         int b = go(set(&flag));
         CHECK_INT(done(s[0], 1), 0);
         CHECK_INT(flag, 0);
@@ -328,7 +329,7 @@ TEST(a_sender_and_a_receiver_do_not_disturb_each_other) {
     }
 }
 
-coroutine static void send_large(int end, int *rc) {
+coroutine static void send_large(int end, volatile int *rc) {
     static char block[20000000];
     *rc = bsend(end, block, sizeof(block), -1);
 }
@@ -336,7 +337,8 @@ coroutine static void send_large(int end, int *rc) {
 TEST(a_second_sender_gets_EBUSY_and_disturbs_nothing) {
     EACH_STREAM(s) {
         static char block[20000000];
-        int rc = -2, b = go(send_large(s[0], &rc));
+        volatile int rc = -2;
+        int b = go(send_large(s[0], &rc));
         CHECK_INT(rc, -2);
         CHECK_ERR(bsend(s[0], "A", 1, -1), -1, EBUSY);
         CHECK_INT(brecv(s[1], block, sizeof(block), now() + 15000), 0);

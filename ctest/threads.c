@@ -14,7 +14,7 @@ static void in_thread(void *(*body)(void *), void *arg) {
     CHECK_INT(pthread_join(t, NULL), 0);
 }
 
-coroutine static void count_and_sleep(int rounds, int *count) {
+coroutine static void count_and_sleep(int rounds, volatile int *count) {
     for (int i = 0; i != rounds; ++i) {
         ++*count;
         CHECK_INT(msleep(now() + 10), 0);
@@ -22,7 +22,8 @@ coroutine static void count_and_sleep(int rounds, int *count) {
 }
 
 static void *run_three_workers(void *arg) {
-    int count = 0, b = bundle();
+    volatile int count = 0;
+    int b = bundle();
     (void)arg;
     for (int i = 0; i != 3; ++i) CHECK_INT(bundle_go(b, count_and_sleep(10, &count)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
@@ -192,7 +193,8 @@ TEST(the_library_may_be_called_from_destructors_of_a_thread) {
 }
 
 static void *launch_many(void *arg) {
-    int count = 0, b = bundle();
+    volatile int count = 0;
+    int b = bundle();
     (void)arg;
     for (int i = 0; i != 20000; ++i) {
         CHECK_INT(bundle_go(b, count_and_sleep(0, &count)), 0);

@@ -21,7 +21,7 @@ coroutine static void log_after(int64_t deadline, char id) {
     log_text[len] = id;
 }
 
-coroutine static void count_yields(int n, int *count) {
+coroutine static void count_yields(int n, volatile int *count) {
     for (; n; --n) {
         CHECK_INT(yield(), 0);
         ++*count;
@@ -73,7 +73,7 @@ TEST(successful_msleep_leaves_errno_0) {
 }
 
 TEST(msleep_with_deadline_0_lets_ready_coroutines_run_first) {
-    int count = 0;
+    volatile int count = 0;
     int b = go(count_yields(3, &count));
     CHECK(b >= 0);
     CHECK_INT(msleep(0), 0);
@@ -82,7 +82,7 @@ TEST(msleep_with_deadline_0_lets_ready_coroutines_run_first) {
 }
 
 TEST(msleep_with_a_past_deadline_lets_ready_coroutines_run_first) {
-    int count = 0;
+    volatile int count = 0;
     int b = go(count_yields(3, &count));
     CHECK(b >= 0);
     CHECK_INT(msleep(now() - 1000), 0);
@@ -130,7 +130,7 @@ TEST(many_sleepers_with_scattered_deadlines_all_wake_in_time) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void sleep_until_cancelled(int64_t deadline, int *failures) {
+coroutine static void sleep_until_cancelled(int64_t deadline, volatile int *failures) {
     for (int i = 0; i != 2; ++i) {
         CHECK_ERR(msleep(deadline), -1, ECANCELED);
         ++*failures;
@@ -138,7 +138,7 @@ coroutine static void sleep_until_cancelled(int64_t deadline, int *failures) {
 }
 
 static void check_cancelled_sleep(int64_t deadline) {
-    int failures = 0;
+    volatile int failures = 0;
     int b = go(sleep_until_cancelled(deadline, &failures));
     CHECK(b >= 0);
     CHECK_INT(msleep(now() + 30), 0);
@@ -190,17 +190,17 @@ TEST(the_largest_deadline_does_not_burn_the_processor) { check_idle_wait(INT64_M
 
 TEST(waiting_without_a_deadline_does_not_burn_the_processor) { check_idle_wait(-1); }
 
-coroutine static void yield_until(const int *stop) {
+coroutine static void yield_until(const volatile int *stop) {
     while (!*stop && yield() == 0) continue;
 }
 
-coroutine static void set_after(int64_t deadline, int *flag) {
+coroutine static void set_after(int64_t deadline, volatile int *flag) {
     CHECK_INT(msleep(deadline), 0);
     *flag = 1;
 }
 
 TEST(timers_fire_while_another_coroutine_is_always_ready) {
-    int stop = 0;
+    volatile int stop = 0;
     int64_t start = now();
     int b = bundle();
     CHECK_INT(bundle_go(b, yield_until(&stop)), 0);
@@ -211,13 +211,14 @@ TEST(timers_fire_while_another_coroutine_is_always_ready) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void wait_for_byte(int fd, int *flag) {
+coroutine static void wait_for_byte(int fd, volatile int *flag) {
     CHECK_INT(fdin(fd, -1), 0);
     *flag = 1;
 }
 
 TEST(descriptors_are_polled_while_another_coroutine_is_always_ready) {
-    int stop = 0, fds[2];
+    volatile int stop = 0;
+    int fds[2];
     int64_t start = now();
     int b = bundle();
     CHECK_INT(pipe(fds), 0);

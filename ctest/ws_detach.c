@@ -117,21 +117,25 @@ TEST(bytes_behind_the_close_frame_belong_to_the_stream_on_TCP) {
     }
 }
 
-coroutine static void detach_peer(int ws, int *s) { *s = ws_detach(ws, 1000, NULL, 0, now() + 5000); }
+coroutine static void detach_peer(int ws, volatile int *stream) {
+    *stream = ws_detach(ws, 1000, NULL, 0, now() + 5000);
+}
 
 TEST(both_sides_detach_and_close_the_stream) {
     for (int i = 0; i != 2; ++i) {
         stream_call close = i ? ipc_close : tcp_close;
+        volatile int detached = -2;
         int s[2], ws[2], h;
         make_stream_pair[i](s);
         ws[0] = attach_without_http(s[0], CLIENT, WS_TEXT);
         ws[1] = attach_without_http(s[1], SERVER, WS_TEXT);
         CHECK_INT(ws_send(ws[0], WS_TEXT, "hello", 5, -1), 0);
         expect_text(ws[1], "hello");
-        h = go(detach_peer(ws[0], &s[0]));
+        h = go(detach_peer(ws[0], &detached));
         s[1] = ws_detach(ws[1], 1000, NULL, 0, now() + 5000);
         CHECK(s[1] >= 0);
         CHECK_INT(bundle_wait(h, now() + 5000), 0);
+        s[0] = detached;
         CHECK(s[0] >= 0);
         CHECK_INT(bsend(s[0], "raw", 3, -1), 0);
         CHECK_INT(brecv(s[1], buf, 3, now() + 5000), 0);

@@ -102,14 +102,15 @@ TEST(a_violation_stays_inside_the_block) {
     }
 }
 
-coroutine static void attach_client(int s, struct ws_storage *mem, int *ws) {
+coroutine static void attach_client(int s, struct ws_storage *mem, volatile int *ws) {
     *ws = ws_attach_client_mem(s, WS_TEXT, "/", "h", mem, now() + 5000);
 }
 
 TEST(the_handshake_stays_inside_the_blocks) {
     EACH_OFFSET(offset) {
         struct guarded_mem mem[2];
-        int s[2], ws[2] = {-2, -2}, h;
+        volatile int ws[2] = {-2, -2};
+        int s[2], h;
         make_ipc_pair(s);
         h = go(attach_client(
             s[0], (struct ws_storage *)guarded_make(&mem[0], sizeof(struct ws_storage), offset), &ws[0]));

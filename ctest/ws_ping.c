@@ -135,12 +135,12 @@ TEST(a_ping_before_a_message_that_does_not_fit_is_answered) {
 enum { LARGE = 3000000 };
 static char large[LARGE];
 
-coroutine static void send_large(int ws, int *done) {
+coroutine static void send_large(int ws, volatile int *done) {
     CHECK_INT(ws_send(ws, WS_BINARY, large, LARGE, -1), 0);
     *done = 1;
 }
 
-coroutine static void send_small(int ws, int *done) {
+coroutine static void send_small(int ws, volatile int *done) {
     CHECK_INT(ws_send(ws, WS_BINARY, "small", 5, -1), 0);
     *done = 1;
 }
@@ -170,7 +170,8 @@ static int next_frame(int peer, enum role role, char *payload, size_t max) {
 
 TEST(a_pong_goes_out_right_after_the_frame_that_is_being_sent) {
     EACH_ROLE(&w, WS_BINARY) {
-        int done[2] = {0, 0}, senders = bundle(), receiver, peer;
+        volatile int done[2] = {0, 0};
+        int senders = bundle(), receiver, peer;
         CHECK_INT(bundle_go(senders, send_large(w.ws, &done[0])), 0);
         CHECK_INT(done[0], 0);
         wire_send_text(&w, FIN | PING, "old");

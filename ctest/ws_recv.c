@@ -94,13 +94,13 @@ TEST(many_messages_in_one_segment_arrive_one_by_one) {
     }
 }
 
-coroutine static void receive_into(int ws, ssize_t *size) { *size = ws_recv(ws, NULL, buf, sizeof(buf), -1); }
+coroutine static void receive_into(int ws, volatile ssize_t *size) { *size = ws_recv(ws, NULL, buf, sizeof(buf), -1); }
 
 TEST(a_message_may_come_byte_by_byte) {
     EACH_ROLE(&w, WS_TEXT) {
         uint8_t frame[400];
         char data[300];
-        ssize_t size = -2;
+        volatile ssize_t size = -2;
         int h = go(receive_into(w.ws, &size));
         memset(data, 'x', sizeof(data));
         size_t n = frame_build(frame, w.role, FIN | TEXT, data, sizeof(data));

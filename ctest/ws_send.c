@@ -142,7 +142,7 @@ TEST(the_buffer_of_the_user_is_only_read) {
     }
 }
 
-coroutine static void send_slowly(int ws, const char *data, size_t len, int *done) {
+coroutine static void send_slowly(int ws, const char *data, size_t len, volatile int *done) {
     CHECK_INT(ws_send(ws, WS_BINARY, data, len, -1), 0);
     *done = 1;
 }
@@ -152,7 +152,8 @@ TEST(the_buffer_of_the_user_is_only_read_while_a_send_is_blocked) {
     char *data = (char *)malloc(len);
     for (size_t i = 0; i != len; ++i) data[i] = (char)(i % 253);
     EACH_ROLE(&w, WS_BINARY) {
-        int done = 0, peer, h;
+        volatile int done = 0;
+        int peer, h;
         uint8_t head[14];
         char *in = (char *)malloc(len);
         size_t n = w.role == CLIENT ? 14 : 10;
@@ -239,13 +240,13 @@ TEST(after_ws_done_sending_gives_EPIPE) {
 
 /* --- Without waiting --- */
 
-coroutine static void set(int *flag) {
+coroutine static void set(volatile int *flag) {
     if (yield() == 0) *flag = 1;
 }
 
 TEST(sending_does_not_switch_when_the_transport_takes_the_message) {
     EACH_ROLE(&w, WS_TEXT) {
-        int flag = 0;
+        volatile int flag = 0;
         int h = go(set(&flag));
         CHECK_INT(ws_send(w.ws, WS_TEXT, "A", 1, 0), 0);
         CHECK_INT(flag, 0);

@@ -44,7 +44,7 @@ TEST(messages_of_several_senders_go_out_whole) {
 enum { LARGE = 2000000 };
 static char large[LARGE];
 
-coroutine static void send_large(int ws, int *rc) { *rc = ws_send(ws, WS_BINARY, large, LARGE, -1); }
+coroutine static void send_large(int ws, volatile int *rc) { *rc = ws_send(ws, WS_BINARY, large, LARGE, -1); }
 
 coroutine static void send_text(int ws, const char *text) {
     CHECK_INT(ws_send(ws, WS_TEXT, text, strlen(text), -1), 0);
@@ -72,7 +72,8 @@ static void expect_short_text(int peer, const char *text) {
 
 TEST(messages_go_out_in_the_order_of_the_calls) {
     EACH_ROLE(&w, WS_TEXT) {
-        int b = bundle(), rc = -2, peer;
+        volatile int rc = -2;
+        int b = bundle(), peer;
         CHECK_INT(bundle_go(b, send_large(w.ws, &rc)), 0);
         CHECK_INT(rc, -2);
         CHECK_INT(bundle_go(b, send_text(w.ws, "first")), 0);
@@ -90,7 +91,8 @@ TEST(messages_go_out_in_the_order_of_the_calls) {
 
 TEST(a_call_that_times_out_while_it_waits_for_its_turn_does_no_harm) {
     EACH_ROLE(&w, WS_TEXT) {
-        int b = bundle(), rc = -2, peer;
+        volatile int rc = -2;
+        int b = bundle(), peer;
         int64_t deadline;
         CHECK_INT(bundle_go(b, send_large(w.ws, &rc)), 0);
         deadline = now() + 30;
@@ -112,7 +114,8 @@ coroutine static void send_cancelled(int ws) {
 
 TEST(a_call_that_is_cancelled_while_it_waits_for_its_turn_does_no_harm) {
     EACH_ROLE(&w, WS_TEXT) {
-        int b = bundle(), rc = -2, peer, h;
+        volatile int rc = -2;
+        int b = bundle(), peer, h;
         CHECK_INT(bundle_go(b, send_large(w.ws, &rc)), 0);
         h = go(send_cancelled(w.ws));
         CHECK_INT(bundle_go(b, send_text(w.ws, "sent")), 0);
@@ -129,14 +132,15 @@ coroutine static void send_broken(int ws) {
     CHECK_ERR(ws_send(ws, WS_BINARY, large, LARGE, now() + 30), -1, ETIMEDOUT);
 }
 
-coroutine static void send_after_broken(int ws, int *done) {
+coroutine static void send_after_broken(int ws, volatile int *done) {
     CHECK_ERR(ws_send(ws, WS_TEXT, "A", 1, -1), -1, ECONNRESET);
     *done = 1;
 }
 
 TEST(calls_that_wait_behind_a_broken_one_get_ECONNRESET) {
     EACH_ROLE(&w, WS_TEXT) {
-        int b = bundle(), done = 0;
+        volatile int done = 0;
+        int b = bundle();
         CHECK_INT(bundle_go(b, send_broken(w.ws)), 0);
         CHECK_INT(bundle_go(b, send_after_broken(w.ws, &done)), 0);
         CHECK_INT(bundle_wait(b, now() + 5000), 0);
@@ -149,7 +153,8 @@ coroutine static void finish(int ws) { CHECK_INT(ws_done(ws, 1000, NULL, 0, -1),
 
 TEST(ws_done_waits_for_its_turn_too) {
     EACH_ROLE(&w, WS_TEXT) {
-        int b = bundle(), rc = -2, peer;
+        volatile int rc = -2;
+        int b = bundle(), peer;
         uint8_t head[8];
         CHECK_INT(bundle_go(b, send_large(w.ws, &rc)), 0);
         CHECK_INT(bundle_go(b, finish(w.ws)), 0);

@@ -154,13 +154,14 @@ TEST(an_end_of_the_stream_without_close_frame_gives_ECONNRESET) {
     }
 }
 
-coroutine static void attach_client(int s, int *ws) {
+coroutine static void attach_client(int s, volatile int *ws) {
     *ws = ws_attach_client(s, WS_TEXT, "/chat", "example.org", now() + 5000);
 }
 
 TEST(the_handshake_works_over_two_streams_of_the_user_and_reads_nothing_beyond_it) {
     struct user_stream other;
-    int s[2], ws[2] = {-2, -2}, h;
+    volatile int ws[2] = {-2, -2};
+    int s[2], h;
     make_ipc_pair(s);
     s[0] = user_stream_make(&stream, s[0]);
     s[1] = user_stream_make(&other, s[1]);
