@@ -112,9 +112,7 @@ static void run_until(const struct options *o, struct connecting *conns, double 
     for(long i = 0; i < o->conns && started < limit; i++)
         if(conns[i].fd < 0) start(&conns[i], o->port);
     while(done < started) {
-        int n = poll_wait(events, 256, 5000);
-        errno = 0;
-        if(n == 0) die("no answer for 5 s");
+        int n = poll_wait(events, 256);
         bool late = clock_ns(CLOCK_MONOTONIC) >= stop;
         for(int i = 0; i < n; i++) {
             struct connecting *c = events[i].data.ptr;

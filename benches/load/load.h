@@ -19,6 +19,7 @@ struct options {
     long messages;      /* stop after so many at the latest */
     pid_t pid;          /* the process to account for, or 0 */
     bool syscalls;      /* count its system calls (slows it down a little) */
+    bool spin;          /* never sleep: waking this program would cost the server time */
 };
 
 void run_echo(const struct options *o);
@@ -54,9 +55,15 @@ void latency_add(uint64_t ns, uint64_t times);
 double latency_us(double quantile);
 
 /* poll.c: the poller, and connections from 127.0.0.1 to the server. */
-void poll_open(void);
+/* Never waits where the options say so. */
+void poll_open(const struct options *o);
 void poll_control(int op, int fd, uint32_t events, void *data);
-int poll_wait(void *events, int max, int timeout_ms);
+
+/* At least one event, or the end of the program when there is none for 5 s. */
+int poll_wait(void *events, int max);
+
+/* Time spent on anything else than waiting for events, in all. */
+uint64_t poll_busy_ns(void);
 
 /* Starts to connect, without waiting. */
 int connect_start(int port);

@@ -23,7 +23,8 @@ static const char usage[] =
     "  --seconds SEC    of the measurement, or for idle at most (1)\n"
     "  --messages N     stop after so many at the latest (100 million)\n"
     "  --pid PID        account for this process\n"
-    "  --syscalls       count its system calls too\n";
+    "  --syscalls       count its system calls too\n"
+    "  --spin           do not sleep while there is nothing to do\n";
 
 static double decimal(const char *text)
 {
@@ -50,6 +51,7 @@ static struct options parse(int argc, char **argv)
         {"messages", required_argument, NULL, 'm'},
         {"pid", required_argument, NULL, 'P'},
         {"syscalls", no_argument, NULL, 'S'},
+        {"spin", no_argument, NULL, 'z'},
         {NULL, 0, NULL, 0},
     };
     struct options o = {
@@ -69,6 +71,7 @@ static struct options parse(int argc, char **argv)
         case 'm': o.messages = number(optarg, 1, 1000000000); break;
         case 'P': o.pid = (pid_t)number(optarg, 1, 1 << 30); break;
         case 'S': o.syscalls = true; break;
+        case 'z': o.spin = true; break;
         default: fputs(usage, stderr); exit(2);
         }
     }
@@ -87,7 +90,7 @@ int main(int argc, char **argv)
     for(size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
         if(strcmp(argv[1], modes[i].name) != 0) continue;
         struct options o = parse(argc - 1, argv + 1);
-        poll_open();
+        poll_open(&o);
         account_open(&o);
         modes[i].run(&o);
         return 0;

@@ -12,9 +12,12 @@
 #include <sys/socket.h>
 
 static int poller;
+static bool spin;
+static uint64_t last_event, busy_ns;    /* when the last wait ended; time between waits */
 
-void poll_open(void)
+void poll_open(const struct options *o)
 {
+    spin = o->spin;
     poller = epoll_create1(EPOLL_CLOEXEC);
     if(poller < 0) die("epoll_create1");
 }
@@ -25,11 +28,26 @@ void poll_control(int op, int fd, uint32_t events, void *data)
     if(epoll_ctl(poller, op, fd, &event)) die("epoll_ctl");
 }
 
-int poll_wait(void *events, int max, int timeout_ms)
+int poll_wait(void *events, int max)
 {
-    int n = epoll_wait(poller, events, max, timeout_ms);
-    if(n < 0 && errno != EINTR) die("epoll_wait");
-    return n < 0 ? 0 : n;
+    uint64_t start = clock_ns(CLOCK_MONOTONIC), now = start;
+    if(last_event) busy_ns += start - last_event;
+    for(;;) {
+        int n = epoll_wait(poller, events, max, spin ? 0 : 5000);
+        if(n < 0 && errno != EINTR) die("epoll_wait");
+        now = clock_ns(CLOCK_MONOTONIC);
+        if(n > 0) {
+            last_event = now;
+            return n;
+        }
+        errno = 0;
+        if(now - start > 5000000000) die("no answer for 5 s");
+    }
+}
+
+uint64_t poll_busy_ns(void)
+{
+    return busy_ns;
 }
 
 int connect_start(int port)

@@ -79,6 +79,7 @@ int main(int argc, char **argv)
         .port = (int)number(argv[1], 1, 65535),
         .iface = "127.0.0.1",
         .protocols = protocols,
+        .options = LWS_SERVER_OPTION_DISABLE_IPV6,
         .pt_serv_buf_size = PIECE,
         .gid = -1,
         .uid = -1,

@@ -15,11 +15,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let read = Pin::new(&mut self.0).poll_read(cx, buf);
         if read.is_pending() {
             ready!(Pin::new(&mut self.0).poll_flush(cx))?;
@@ -29,11 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 

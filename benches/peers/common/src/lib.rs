@@ -53,14 +53,8 @@ pub fn job() -> Job {
 
 fn parse(args: &[&str]) -> Option<Job> {
     match *args {
-        ["echo", port] => Some(Job::Echo {
-            port: port.parse().ok()?,
-            idle: false,
-        }),
-        ["echo", port, "idle"] => Some(Job::Echo {
-            port: port.parse().ok()?,
-            idle: true,
-        }),
+        ["echo", port] => Some(Job::Echo { port: port.parse().ok()?, idle: false }),
+        ["echo", port, "idle"] => Some(Job::Echo { port: port.parse().ok()?, idle: true }),
         ["send", port, size, count, batch] => Some(Job::Send(SendJob {
             port: port.parse().ok()?,
             size: size.parse().ok()?,
@@ -73,11 +67,7 @@ fn parse(args: &[&str]) -> Option<Job> {
 
 /// Runs a future on a runtime of one thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
 /// Accepts connections for ever, each with a task of its own.

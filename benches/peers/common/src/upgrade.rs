@@ -23,15 +23,10 @@ pub async fn hyper_upgrade(stream: TcpStream) -> Result<TcpStream> {
         *upgrade.lock().expect("one thread") = Some(hyper::upgrade::on(&mut request));
         Ok::<_, hyper::http::Error>(response)
     });
-    http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), answer)
-        .with_upgrades()
-        .await?;
+    http1::Builder::new().serve_connection(TokioIo::new(stream), answer).with_upgrades().await?;
     let upgrade = upgrade.into_inner()?.ok_or("not upgraded")?;
     let upgraded = upgrade.await?;
-    let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| "not the socket")?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not the socket")?;
     if !parts.read_buf.is_empty() {
         return Err("data came with the request".into());
     }
@@ -40,9 +35,7 @@ pub async fn hyper_upgrade(stream: TcpStream) -> Result<TcpStream> {
 
 fn accept(request: &Request<Incoming>) -> hyper::http::Result<Response<Empty<Bytes>>> {
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
-        return Response::builder()
-            .status(StatusCode::BAD_REQUEST)
-            .body(Empty::new());
+        return Response::builder().status(StatusCode::BAD_REQUEST).body(Empty::new());
     };
     let mut sha1 = Sha1::new();
     sha1.update(key.as_bytes());

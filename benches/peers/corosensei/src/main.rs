@@ -2,16 +2,21 @@
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
-use std::time::Instant;
 
 const TIMES: u32 = 10_000_000;
 
-/// Nanoseconds per operation of `work`, which does `operations` of them.
-fn nanoseconds(operations: u32, work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
+fn cpu_ns() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// Processor time of one of the operations of `work`, in nanoseconds.
+fn cost(work: impl FnOnce()) -> f64 {
+    let start = cpu_ns();
     work();
-    start.elapsed().as_nanos() as f64 / f64::from(operations)
+    (cpu_ns() - start) / f64::from(TIMES)
 }
 
 fn call() {
@@ -45,10 +50,6 @@ fn go() {
 }
 
 fn main() {
-    let (call, switch, go) = (
-        nanoseconds(TIMES, call),
-        nanoseconds(TIMES, switch),
-        nanoseconds(TIMES, go),
-    );
+    let (call, switch, go) = (cost(call), cost(switch), cost(go));
     println!("{{\"call\": {call:.3}, \"switch\": {switch:.3}, \"go\": {go:.3}}}");
 }

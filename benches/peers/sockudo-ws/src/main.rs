@@ -7,11 +7,7 @@ use sockudo_ws::handshake::server_handshake;
 use sockudo_ws::{Config, Http1, Message, WebSocketStream};
 
 fn config() -> Config {
-    Config::builder()
-        .max_payload_length(MAX_MESSAGE)
-        .auto_ping(false)
-        .idle_timeout(0)
-        .build()
+    Config::builder().max_payload_length(MAX_MESSAGE).auto_ping(false).idle_timeout(0).build()
 }
 
 fn answer(message: sockudo_ws::Result<Message>) -> Result<Option<Message>> {
@@ -33,10 +29,7 @@ async fn send(job: common::SendJob) -> Result<()> {
     let stream = common::connect(job.port).await?;
     let client = WebSocketClient::<Http1>::new(config());
     let (ws, _) = client.connect(stream, "127.0.0.1", "/", None).await?;
-    common::send(ws, job, |payload| {
-        Message::Binary(Bytes::copy_from_slice(payload))
-    })
-    .await
+    common::send(ws, job, |payload| Message::Binary(Bytes::copy_from_slice(payload))).await
 }
 
 fn main() -> Result<()> {

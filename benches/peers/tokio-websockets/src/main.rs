@@ -4,9 +4,7 @@ use bytes::Bytes;
 use common::{Job, MAX_MESSAGE, Result};
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, ServerBuilder};
 
-fn answer(
-    message: std::result::Result<Message, tokio_websockets::Error>,
-) -> Result<Option<Message>> {
+fn answer(message: std::result::Result<Message, tokio_websockets::Error>) -> Result<Option<Message>> {
     let message = message?;
     Ok((message.is_binary() || message.is_text()).then_some(message))
 }
@@ -24,14 +22,8 @@ async fn echo(port: u16) -> Result<()> {
 
 async fn send(job: common::SendJob) -> Result<()> {
     let stream = common::connect(job.port).await?;
-    let (ws, _) = ClientBuilder::new()
-        .uri("ws://127.0.0.1/")?
-        .connect_on(stream)
-        .await?;
-    common::send(ws, job, |payload| {
-        Message::binary(Bytes::copy_from_slice(payload))
-    })
-    .await
+    let (ws, _) = ClientBuilder::new().uri("ws://127.0.0.1/")?.connect_on(stream).await?;
+    common::send(ws, job, |payload| Message::binary(Bytes::copy_from_slice(payload))).await
 }
 
 fn main() -> Result<()> {

@@ -64,8 +64,7 @@ impl Connection {
     }
 }
 
-type Shaken =
-    std::result::Result<WebSocket<Socket>, HandshakeError<ServerHandshake<Socket, NoCallback>>>;
+type Shaken = std::result::Result<WebSocket<Socket>, HandshakeError<ServerHandshake<Socket, NoCallback>>>;
 
 fn shaken(outcome: Shaken) -> Option<Connection> {
     match outcome {
@@ -121,13 +120,9 @@ fn accept_all(
         stream.set_nodelay(true)?;
         let entry = connections.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry()
-            .register(&mut stream, Token(entry.key()), interest)?;
+        poll.registry().register(&mut stream, Token(entry.key()), interest)?;
         let drained = false;
-        let socket = Socket {
-            inner: stream,
-            drained,
-        };
+        let socket = Socket { inner: stream, drained };
         if let Some(connection) = shaken(tungstenite::accept_with_config(socket, Some(config))) {
             entry.insert(Some(connection));
         }
@@ -139,8 +134,7 @@ fn echo(port: u16, idle: bool) -> Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
     let mut connections = Slab::new();
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     loop {
         poll.poll(&mut events, None)?;
         for event in &events {

@@ -32,10 +32,7 @@ async fn send(job: common::SendJob) -> Result<()> {
     let stream = common::connect(job.port).await?;
     let url = "ws://127.0.0.1/".parse()?;
     let ws = WebSocket::handshake(url, stream, options(false)).await?;
-    common::send(ws, job, |payload| {
-        Frame::binary(Bytes::copy_from_slice(payload))
-    })
-    .await
+    common::send(ws, job, |payload| Frame::binary(Bytes::copy_from_slice(payload))).await
 }
 
 fn main() -> Result<()> {

@@ -1,0 +1,235 @@
+"""The programs that are compared: how each is built and started."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .process import Failed
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "benches"
+BUILD = ROOT / "build" / "bench"
+
+C_FLAGS = ["-std=gnu11", "-O3", "-march=native", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+COMMON = [SOURCE / "common" / "net.c", SOURCE / "common" / "handshake.c"]
+SERVER = [*COMMON, SOURCE / "common" / "server.c"]
+
+OURS, FLOOR, RAW = "libdill (this)", "floor", "raw bytes"
+
+
+def command(argv, **options):
+    """Runs a build step; what it prints goes to a log, and its last error to the report."""
+    argv = [str(a) for a in argv]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)
+    with open(BUILD / "build.log", "a", encoding="utf-8") as log:
+        log.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}\n")
+    if done.returncode != 0:
+        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        telling = [line for line in lines if "error" in line.lower()] or lines or ["no message"]
+        raise Failed(f"{argv[0]}: {telling[0][:160]}")
+    return done.stdout
+
+
+def need_package(name, tool=None):
+    """Installs a Debian package unless it, or the tool it brings, is there."""
+    if tool and shutil.which(tool):
+        return
+    state = subprocess.run(["dpkg-query", "-W", "-f=${Status}", name], capture_output=True,
+                           text=True, check=False)
+    if state.stdout.endswith(" installed"):
+        return
+    if os.geteuid() != 0:
+        raise Failed(f"{name} is not installed")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command(["apt-get", "update"], env=environment)
+    command(["apt-get", "install", "-y", "--no-install-recommends", name], env=environment)
+
+
+def compile_c(out, sources, *more):
+    need_package("gcc", "gcc")
+    command(["gcc", *C_FLAGS, "-o", BUILD / out, *sources, *more])
+    return BUILD / out
+
+
+def copy_sources(name):
+    """Copies a directory of sources to where tools may write beside them."""
+    for source in sorted((SOURCE / name).rglob("*")):
+        copy = BUILD / source.relative_to(SOURCE)
+        if source.is_dir():
+            copy.mkdir(parents=True, exist_ok=True)
+        elif not copy.exists() or copy.read_bytes() != source.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+    return BUILD / name
+
+
+def cargo_peer(package):
+    """Builds one package of the peers' workspace for this very processor."""
+    workspace = copy_sources("peers")
+    flags = os.environ.get("RUSTFLAGS", "")
+    environment = {**os.environ, "RUSTFLAGS": f"{flags} -C target-cpu=native".strip()}
+    command(["cargo", "build", "--release", "--manifest-path", workspace / "Cargo.toml",
+             "--target-dir", BUILD / "target", "--package", package], env=environment)
+    return BUILD / "target" / "release" / package
+
+
+@dataclass
+class Program:
+    """Something that can be built, and then serves or sends or both."""
+    name: str
+    version: str = ""
+    note: str = ""
+    handshake: bool = True      # it has one of its own
+    absent: str = ""
+
+    def prepare(self):
+        """Builds; a failure makes the program absent, with the reason."""
+        try:
+            self.build()
+        except (Failed, OSError) as reason:
+            self.absent = str(reason)
+
+    def build(self):
+        raise NotImplementedError
+
+    def serve(self, port, size, idle=False):
+        """The command of the echo server, or None."""
+        raise NotImplementedError
+
+    def send(self, port, size, count, batch):
+        """The command of the sending client, or None."""
+        return None
+
+
+class Floor(Program):
+    def build(self):
+        self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
+        self.client = compile_c("floor_send", [SOURCE / "floor" / "send.c", *COMMON])
+
+    def serve(self, port, size, idle=False):
+        return [self.server, port]
+
+    def send(self, port, size, count, batch):
+        return [self.client, port, size, count, batch]
+
+
+class Raw(Program):
+    def build(self):
+        self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
+
+    def serve(self, port, size, idle=False):
+        return [self.server, port, "raw"]
+
+
+def build_library():
+    """Builds the library and copies it, so that a later build does not disturb a run."""
+    metadata = json.loads(command(["cargo", "metadata", "--no-deps", "--format-version", "1"],
+                                  cwd=ROOT))
+    command(["cargo", "build", "--release", "--lib"], cwd=ROOT)
+    library = Path(metadata["target_directory"]) / "release" / "libdill.so"
+    directory = BUILD / "lib"
+    directory.mkdir(exist_ok=True)
+    for name in ("libdill.so", "libdill.so.20"):
+        (directory / name).unlink(missing_ok=True)
+        shutil.copyfile(library, directory / name)
+    return directory
+
+
+def compile_ours(out, library):
+    source = SOURCE / f"{out}.c"
+    return compile_c(out, [source, *COMMON], f"-I{ROOT / 'include'}", f"-L{library}", "-ldill",
+                     f"-Wl,-rpath,{library}")
+
+
+class Ours(Program):
+    def build(self):
+        library = build_library()
+        self.server = compile_ours("ours_echo", library)
+        self.client = compile_ours("ours_send", library)
+
+    def serve(self, port, size, idle=False):
+        return [self.server, port, size]
+
+    def send(self, port, size, count, batch):
+        return [self.client, port, size, count, batch]
+
+
+class CargoPeer(Program):
+    def build(self):
+        self.program = cargo_peer(f"peer-{self.name}")
+
+    def serve(self, port, size, idle=False):
+        return [self.program, "echo", port, *(["idle"] if idle else [])]
+
+    def send(self, port, size, count, batch):
+        return [self.program, "send", port, size, count, batch]
+
+
+class ServerOnly(Program):
+    def serve(self, port, size, idle=False):
+        return [self.server, port]
+
+
+class Libwebsockets(ServerOnly):
+    def build(self):
+        need_package("libwebsockets-dev")
+        self.server = compile_c("peer-libwebsockets", [SOURCE / "peers" / "libwebsockets.c",
+                                                       *COMMON], "-lwebsockets")
+
+
+class Wslay(ServerOnly):
+    def build(self):
+        need_package("libwslay-dev")
+        self.server = compile_c("peer-wslay", [SOURCE / "peers" / "wslay.c", *SERVER], "-lwslay")
+
+
+class UWebSockets(ServerOnly):
+    def build(self):
+        need_package("g++", "g++")
+        manifest = copy_sources("peers") / "uwebsockets" / "Cargo.toml"
+        metadata = json.loads(command(["cargo", "metadata", "--format-version", "1",
+                                       "--manifest-path", manifest]))
+        crate = next(p for p in metadata["packages"] if p["name"] == "libuwebsockets-sys")
+        cpp = Path(crate["manifest_path"]).parent / "uWebSockets"
+        sockets = cpp / "uSockets" / "src"
+        objects = BUILD / "uwebsockets"
+        objects.mkdir(exist_ok=True)
+        flags = ["-O3", "-march=native", "-DLIBUS_NO_SSL", "-DUWS_NO_ZLIB", "-w", f"-I{sockets}"]
+        command(["gcc", *flags, "-c", *sorted(sockets.glob("*.c")),
+                 *sorted((sockets / "eventing").glob("epoll*.c"))], cwd=objects)
+        self.server = BUILD / "peer-uwebsockets"
+        command(["g++", "-std=c++20", *flags, f"-I{cpp / 'src'}",
+                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")),
+                 "-o", self.server])
+
+
+class NpmWs(Program):
+    def build(self):
+        need_package("npm", "npm")
+        self.directory = copy_sources("peers/ws")
+        command(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+                cwd=self.directory)
+
+    def serve(self, port, size, idle=False):
+        return ["node", self.directory / "server.mjs", port]
+
+
+def all_programs():
+    return [
+        Floor(FLOOR),
+        Raw(RAW, note="not WebSocket", handshake=False),
+        Ours(OURS),
+        UWebSockets("uWebSockets", "in libuwebsockets-sys 0.0.10"),
+        CargoPeer("sockudo-ws", "3.1.0"),
+        CargoPeer("tungstenite", "0.30.0", "does not gather by itself: flushed by hand"),
+        CargoPeer("fastwebsockets", "0.10.0", "does not gather by itself: its stream does"),
+        CargoPeer("yawc", "0.5.0"),
+        CargoPeer("tokio-websockets", "0.13.3"),
+        Wslay("wslay", "Debian", "has no sockets and no handshake: on the floor's loop",
+              handshake=False),
+        Libwebsockets("libwebsockets", "Debian"),
+        NpmWs("ws", "8.23.0 with bufferutil"),
+    ]

@@ -1,0 +1,71 @@
+"""What is asked of the programs."""
+
+from dataclasses import dataclass
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+def size_text(size):
+    if size >= MIB:
+        return f"{size // MIB} MiB"
+    return f"{size // KIB} KiB" if size >= KIB else f"{size} B"
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Messages that come back: connections × messages on the way on each."""
+    conns: int
+    outstanding: int
+    size: int
+    text: bool = False
+
+    @property
+    def name(self):
+        kind = " text" if self.text else ""
+        return f"{self.conns}×{self.outstanding}×{size_text(self.size)}{kind}"
+
+    @property
+    def arguments(self):
+        return ["--conns", self.conns, "--outstanding", self.outstanding, "--size", self.size,
+                *(["--text"] if self.text else [])]
+
+
+@dataclass(frozen=True)
+class Send:
+    """Messages from a client to a sink, so many at a time."""
+    size: int
+    batch: int
+
+    @property
+    def name(self):
+        how = "one by one" if self.batch == 1 else f"gathered by {self.batch}"
+        return f"{size_text(self.size)}, {how}"
+
+    def count(self, seconds):
+        """About so many messages take so long."""
+        ns = 2500 / self.batch + 60 + self.size * 0.3
+        return max(20, int(seconds * 1e9 / ns))
+
+
+ECHO = [
+    Echo(64, 1, 125),
+    Echo(64, 1, KIB),
+    Echo(16, 64, 16),
+    Echo(16, 64, 125),
+    Echo(16, 64, KIB),
+    Echo(16, 64, KIB, text=True),
+    Echo(16, 16, 16 * KIB),
+    Echo(8, 4, 256 * KIB),
+    Echo(4, 2, MIB),
+]
+
+# Where one connection alone is asked, for the system calls that it takes.
+SINGLE = Echo(1, 1, 125)
+
+SEND = [Send(size, batch) for batch in (1, 16)
+        for size in (16, 125, KIB, 16 * KIB, 256 * KIB, MIB)
+        if batch == 1 or size <= 16 * KIB]
+
+CONNECTING = 16     # connects at a time
+IDLE = 10_000       # idle connections
+IDLE_SIZE = 125     # of the one message each of them echoes

@@ -1,0 +1,53 @@
+/* Our echo server: one coroutine per connection, in a plain blocking loop. */
+#include "common/net.h"
+
+#include <libdill.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A message up to this size goes on the coroutine's stack. */
+enum { ON_STACK = 64 * 1024 };
+
+static void echo(int s, char *buf, size_t size)
+{
+    ssize_t n;
+    int f;
+    while((n = ws_recv(s, &f, buf, size, -1)) >= 0) ws_send(s, f, buf, (size_t)n, -1);
+    ws_done(s, 1000, NULL, 0, -1);
+}
+
+static coroutine void serve(int s, size_t size)
+{
+    s = ws_attach_server(s, WS_BINARY, NULL, 0, NULL, 0, -1);
+    if(s < 0) return;
+    if(size <= ON_STACK) {
+        char buf[size];
+        echo(s, buf, size);
+    } else {
+        char *buf = malloc(size);
+        if(buf) echo(s, buf, size);
+        free(buf);
+    }
+    hclose(s);
+}
+
+int main(int argc, char **argv)
+{
+    if(argc != 3) {
+        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE\n", argv[0]);
+        return 2;
+    }
+    size_t size = (size_t)number(argv[2], 1, 1 << 26);
+    struct ipaddr addr;
+    if(ipaddr_local(&addr, "127.0.0.1", (int)number(argv[1], 1, 65535), IPADDR_IPV4))
+        die("ipaddr_local");
+    int listener = tcp_listen(&addr, 1024);
+    if(listener < 0) die("tcp_listen");
+    int clients = bundle();
+    if(clients < 0) die("bundle");
+    for(;;) {
+        int s = tcp_accept(listener, NULL, -1);
+        if(s < 0) die("tcp_accept");
+        if(bundle_go(clients, serve(s, size)) < 0) die("bundle_go");
+    }
+}
