@@ -42,6 +42,7 @@ TEST(a_coroutine_may_fork) {
     int h;
     use_runtime();
     h = go(fork_and_wait(&done));
+    CHECK_INT(bundle_wait(h, -1), 0);
     CHECK_INT(done, 1);
     CHECK_INT(hclose(h), 0);
 }

@@ -14,7 +14,7 @@ static char trace[256];
 static void note(const char *text) { strcat(trace, text); }
 
 coroutine static void yield_and_note(const char *name, int n) {
-    char text[8];
+    char text[32];
     for (int i = 0; i != n; ++i) {
         snprintf(text, sizeof(text), "%s%d ", name, i);
         note(text);

@@ -147,7 +147,7 @@ TEST(both_sides_detach_and_close_the_stream) {
 }
 
 TEST(a_WebSocket_may_be_attached_again_to_the_stream_that_remains) {
-    int s[2], before;
+    int s[2], before = -1;
     make_ipc_pair(s);
     for (int i = 0; i != 2000; ++i) {
         int ws[2];

@@ -108,12 +108,13 @@ coroutine static void attach_client(int s, struct ws_storage *mem, volatile int 
 
 TEST(the_handshake_stays_inside_the_blocks) {
     EACH_OFFSET(offset) {
-        struct guarded_mem mem[2];
+        struct guarded_mem mem[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
         volatile int ws[2] = {-2, -2};
         int s[2], h;
+        struct ws_storage *client_mem;
         make_ipc_pair(s);
-        h = go(attach_client(
-            s[0], (struct ws_storage *)guarded_make(&mem[0], sizeof(struct ws_storage), offset), &ws[0]));
+        client_mem = (struct ws_storage *)guarded_make(&mem[0], sizeof(struct ws_storage), offset);
+        h = go(attach_client(s[0], client_mem, &ws[0]));
         ws[1] = ws_attach_server_mem(
             s[1], WS_TEXT, NULL, 0, NULL, 0,
             (struct ws_storage *)guarded_make(&mem[1], sizeof(struct ws_storage), offset), now() + 5000);
