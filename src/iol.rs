@@ -107,9 +107,19 @@ impl<'a> Pieces<'a> {
         (self.first, self.last)
     }
 
+    /// The only element, if there is but one and it is somewhere.
+    #[inline]
+    pub fn single(&self) -> Option<Piece> {
+        // SAFETY: a checked list is alive.
+        let element = unsafe { self.first.as_ref() }?;
+        let only = ptr::eq(self.first, self.last) && !element.iol_base.is_null();
+        only.then_some(Piece { base: element.iol_base.cast(), len: element.iol_len })
+    }
+
     /// Whether bytes are promised where there are none.
+    #[inline]
     pub fn has_null(&self) -> bool {
-        self.cursor().any(|piece| piece.base.is_null())
+        self.single().is_none() && self.cursor().any(|piece| piece.base.is_null())
     }
 
     /// A position at the front.

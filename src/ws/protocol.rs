@@ -16,6 +16,7 @@
 use super::close::{self, CloseReason};
 use super::frame::{
     ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, Opcode, RSV, Role,
+    whole_message_len,
 };
 use super::mask;
 use super::utf8::Utf8;
@@ -109,6 +110,33 @@ impl Decoder {
         }
         let next = self.frame(front);
         next.map_err(|violation| self.fail(violation))
+    }
+
+    /// Takes a whole message in one frame at once, if one lies at the front and fits in `place`:
+    /// the bytes to drop from the front and its size. None if not; then nothing has happened. The
+    /// short way through `next`, `payload_copy` and `end_of_frame` for what is most common.
+    #[inline]
+    pub fn whole_message(
+        &mut self,
+        front: &[u8],
+        place: &mut [u8],
+    ) -> Result<Option<(usize, usize)>, Violation> {
+        if self.left > 0 || self.open {
+            return Ok(None);
+        }
+        let Some(len) = whole_message_len(front, self.role) else {
+            return Ok(None);
+        };
+        let Some(place) = place.get_mut(..len) else {
+            return Ok(None);
+        };
+        let Next::Data { consumed } = self.next(front)? else {
+            return Ok(None);
+        };
+        let end = consumed + len;
+        self.payload_copy(place, &front[consumed..end])?;
+        self.end_of_frame()?;
+        Ok(Some((end, len)))
     }
 
     /// The payload of the current data frame that is still to be taken.

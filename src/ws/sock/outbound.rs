@@ -36,6 +36,29 @@ impl Frame<'_> {
         self.payload.total().checked_add(self.header.as_bytes().len())
     }
 
+    /// Writes the whole frame to a place that has room for it and a few bytes more; returns its
+    /// length.
+    #[inline]
+    fn write_whole(&self, place: &mut [u8]) -> usize {
+        let header = self.header.as_bytes().len();
+        let (Some(piece), Some(padded)) = (self.payload.single(), place.first_chunk_mut()) else {
+            return self.write(0, place);
+        };
+        *padded = *self.header.as_padded();
+        let place = &mut place[header..header + piece.len];
+        // SAFETY: the pieces of a list to send are readable.
+        self.write_payload(place, unsafe { core::slice::from_raw_parts(piece.base, piece.len) }, 0);
+        header + piece.len
+    }
+
+    #[inline]
+    fn write_payload(&self, place: &mut [u8], bytes: &[u8], offset: usize) {
+        match self.key {
+            Some(key) => mask::mask_copy(place, bytes, key, offset),
+            None => place.copy_from_slice(bytes),
+        }
+    }
+
     /// Writes the bytes of the frame from `from` on, masked if need be; returns how many fit.
     fn write(&self, from: usize, place: &mut [u8]) -> usize {
         let header = self.header.as_bytes();
@@ -54,11 +77,7 @@ impl Frame<'_> {
             }
             // SAFETY: the pieces of a list to send are readable.
             let bytes = unsafe { core::slice::from_raw_parts(piece.base, len) };
-            let place = &mut place[filled..filled + len];
-            match self.key {
-                Some(key) => mask::mask_copy(place, bytes, key, offset),
-                None => place.copy_from_slice(bytes),
-            }
+            self.write_payload(&mut place[filled..filled + len], bytes, offset);
             cursor.advance(len);
             offset = offset.wrapping_add(len);
             filled += len;
@@ -185,7 +204,7 @@ impl Ws {
         }
         let buffer = context.buffers.lend_send(stream)?;
         let gathered = context.buffers.gathered(stream);
-        let end = gathered + frame.write(0, &mut buffer[gathered..]);
+        let end = gathered + frame.write_whole(&mut buffer[gathered..]);
         if gather {
             context.buffers.set_gathered(end);
             return Ok(());
@@ -318,7 +337,7 @@ impl Ws {
             let buffer = context.buffers.lend_send(stream)?;
             let gathered = context.buffers.gathered(stream);
             // Gathered bytes leave plenty of room for a control frame.
-            let end = gathered + frame.write(0, &mut buffer[gathered..]);
+            let end = gathered + frame.write_whole(&mut buffer[gathered..]);
             context.buffers.set_gathered(end);
             if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context)) {
                 context.buffers.flush();
