@@ -228,7 +228,8 @@ TEST(a_handshake_can_be_cancelled) {
 TEST(failed_handshakes_leave_no_descriptor_behind) {
     int before;
     make_certificate();
-    CHECK_INT(msleep(now() + 1), 0);
+    /* The first wait for a descriptor opens one for the library itself. */
+    CHECK_REFUSED(s, attach(CLIENT, s, now() + 1), ETIMEDOUT);
     before = open_descriptors();
     EACH_KIND(kind) CHECK_REFUSED(s, attach(kind, s, now() + 1), ETIMEDOUT);
     CHECK_NO_SERVER(in_directory("server.pem"), in_directory("none"));

@@ -62,6 +62,11 @@ errnos! {
     EAGAIN,
     /// The descriptor is not a socket.
     ENOTSOCK,
+    /// A file cannot be used: there is none, or there is something else in it. Or the bytes to be
+    /// sent are NULL.
+    EFAULT,
+    /// The peer could not prove who it is, or the system does not permit this.
+    EACCES,
     /// There is no such interface, and the name is no literal address.
     ENODEV,
     /// The name has no address of the wanted family, or the address is not one of this machine.

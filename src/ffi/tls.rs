@@ -73,11 +73,7 @@ pub extern "C" fn dill_tls_attach_client_mem(s: c_int, mem: *mut TlsStorage, dea
 /// # Safety
 /// The options can be read, or are NULL; what they point to are strings.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dill_tls_attach_client_opts(
-    s: c_int,
-    opts: *const TlsOpts,
-    deadline: i64,
-) -> c_int {
+pub unsafe extern "C" fn dill_tls_attach_client_opts(s: c_int, opts: *const TlsOpts, deadline: i64) -> c_int {
     // SAFETY: by contract.
     socket_call(|| tls::attach_client_verifying(s, unsafe { options(opts) }, deadline))
 }
@@ -126,12 +122,7 @@ pub unsafe extern "C" fn dill_tls_attach_server_mem(
     })
 }
 
-unsafe fn attach_server(
-    s: c_int,
-    cert: *const c_char,
-    pkey: *const c_char,
-    deadline: i64,
-) -> Result<c_int> {
+unsafe fn attach_server(s: c_int, cert: *const c_char, pkey: *const c_char, deadline: i64) -> Result<c_int> {
     // SAFETY: by contract.
     let cert = unsafe { optional(cert) };
     // SAFETY: by contract.

@@ -1,0 +1,82 @@
+/* TLS fits on the stacks of coroutines. */
+
+#include <libdill.h>
+
+#include "test.h"
+#include "tls.h"
+
+/* What a pooled stack has. */
+enum { STACK = 256 * 1024 };
+static _Alignas(16) unsigned char stacks[2][STACK];
+
+static size_t depth(const unsigned char *stack) {
+    size_t untouched = 0;
+    while (untouched != STACK && stack[untouched] == 0xA5) ++untouched;
+    return STACK - untouched;
+}
+
+static void converse(int h, int first) {
+    static char block[2][100000];
+    for (int i = 0; i != 4; ++i) {
+        if (i % 2 == first)
+            CHECK_INT(bsend(h, block[first], sizeof(block[0]), soon()), 0);
+        else
+            CHECK_INT(brecv(h, block[first], sizeof(block[0]), soon()), 0);
+    }
+    CHECK(tls_detach(h, soon()) >= 0);
+}
+
+coroutine static void be_client(int s, const struct tls_opts *opts) {
+    int h = tls_attach_client_opts(s, opts, soon());
+    CHECK(h >= 0);
+    converse(h, 0);
+}
+
+coroutine static void be_server(int s, const char *name) {
+    char cert[32], key[32];
+    snprintf(cert, sizeof(cert), "%s.pem", name);
+    snprintf(key, sizeof(key), "%s.key", name);
+    int h = tls_attach_server(s, in_directory(cert), in_directory(key), soon());
+    CHECK(h >= 0);
+    converse(h, 1);
+}
+
+static void check_depth(const char *name, const struct tls_opts *opts) {
+    int s[2], b = bundle();
+    make_tcp_pair(s);
+    memset(stacks, 0xA5, sizeof(stacks));
+    CHECK_INT(bundle_go_mem(b, be_server(s[1], name), stacks[1], STACK), 0);
+    CHECK_INT(bundle_go_mem(b, be_client(s[0], opts), stacks[0], STACK), 0);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK_INT(hclose(b), 0);
+    printf("%s: the client took %zu bytes of its stack, the server %zu\n", name, depth(stacks[0]), depth(stacks[1]));
+    /* A quarter of it is for the program's own frames, and signal handlers. */
+    for (int i = 0; i != 2; ++i) CHECK(depth(stacks[i]) < STACK * 3 / 4);
+}
+
+TEST(both_sides_fit_with_elliptic_curves) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = in_directory("server.pem")};
+    make_certificate();
+    check_depth("server", &opts);
+}
+
+TEST(both_sides_fit_with_RSA) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = in_directory("ca.pem")};
+    openssl("req -x509 -newkey rsa:4096 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=ca");
+    openssl("req -newkey rsa:4096 -nodes -keyout rsa.key -out rsa.csr -subj /CN=x -addext subjectAltName=DNS:localhost");
+    openssl("x509 -req -in rsa.csr -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy -days 30 -out rsa.pem");
+    check_depth("rsa", &opts);
+}
+
+TEST(a_client_fits_with_the_certificates_of_the_system) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost"};
+    openssl("req -x509 " NEW_EC_KEY " -keyout leaf.key -out leaf.pem -days 30 -subj /CN=localhost "
+            "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost");
+    /* Besides all that this machine has. */
+    CHECK_INT(setenv("SSL_CERT_FILE", in_directory("leaf.pem"), 1), 0);
+    if (access("/etc/ssl/certs", R_OK) == 0)
+        CHECK_INT(setenv("SSL_CERT_DIR", "/etc/ssl/certs", 1), 0);
+    else
+        CHECK_INT(unsetenv("SSL_CERT_DIR"), 0);
+    check_depth("leaf", &opts);
+}

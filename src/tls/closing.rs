@@ -1,0 +1,56 @@
+//! The end of a connection: the close_notify of either side.
+
+use super::Tls;
+use crate::error::{Errno, Result};
+use crate::object;
+use crate::rt::context::Context;
+use crate::sock::layer;
+use core::ffi::c_int;
+
+/// Sends the close_notify: the peer reads what was sent, and then the end of the stream. Receiving
+/// goes on. EBADF, ENOTSUP, ECONNRESET after a failure, EPIPE if it was done already, EBUSY,
+/// ETIMEDOUT, ECANCELED.
+pub fn done(s: c_int, deadline: i64) -> Result<()> {
+    object::find::<Tls>(s)?.end(deadline)
+}
+
+/// Ends both directions in order and returns the handle of the bytestream below, which stands
+/// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
+/// failure everything is closed.
+pub fn detach(s: c_int, deadline: i64) -> Result<c_int> {
+    layer::detach::<Tls>(s, |tls| tls.finish(deadline))
+}
+
+impl Tls {
+    fn end(&self, deadline: i64) -> Result<()> {
+        let context = Context::get()?;
+        let outbound = &self.layer.outbound;
+        if outbound.broken.get() {
+            return Err(Errno::ECONNRESET);
+        }
+        outbound.send(|| {
+            self.session.borrow_mut().end();
+            self.flush(context, deadline)
+        })?;
+        outbound.done.set(true);
+        Ok(())
+    }
+
+    fn finish(&self, deadline: i64) -> Result<()> {
+        let context = Context::get()?;
+        let (inbound, outbound) = (&self.layer.inbound, &self.layer.outbound);
+        if inbound.broken.get() || outbound.broken.get() {
+            return Err(Errno::ECONNRESET);
+        }
+        if !outbound.done.get() {
+            self.end(deadline)?;
+        }
+        if inbound.done.get() {
+            return Ok(());
+        }
+        match inbound.receive(|| self.receive(context, None, deadline)) {
+            Err(Errno::EPIPE) => Ok(()),
+            other => other,
+        }
+    }
+}
