@@ -28,7 +28,7 @@ def per_message(result):
         "rate": messages / result["seconds"] if "seconds" in result else None,
         "p50_us": result.get("p50_us"),
         "p99_us": result.get("p99_us"),
-        "busy_ns": result.get("busy_ns", 0) / messages,
+        "busy_ns": result["busy_ns"] / messages if "busy_ns" in result else None,
         "syscalls": result.get("syscalls", 0) / messages,
     }
 
