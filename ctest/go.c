@@ -214,6 +214,22 @@ TEST(locals_of_the_parent_survive_launches) {
     CHECK_INT(hclose(b), 0);
 }
 
+#ifndef __clang__ /* which must be told that such a variable is volatile */
+coroutine static void change_later(int *v) {
+    *v = 1;
+    CHECK_ERR(msleep(-1), -1, ECANCELED);
+    *v = 2;
+}
+
+TEST(a_local_of_the_parent_that_the_coroutine_changes_is_read_again_by_the_parent) {
+    int v = 0;
+    int h = go(change_later(&v));
+    CHECK_INT(v, 1);
+    CHECK_INT(hclose(h), 0);
+    CHECK_INT(v, 2);
+}
+#endif
+
 #ifdef __x86_64__
 coroutine static void look_at_frame(volatile int *misalignment) {
     *misalignment = (int)((uintptr_t)__builtin_frame_address(0) % 16);

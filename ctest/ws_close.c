@@ -4,6 +4,7 @@
 
 #include <libdill.h>
 
+#include "dies.h"
 #include "test.h"
 #include "wire.h"
 
@@ -305,3 +306,36 @@ TEST(hclose_after_ws_done_and_the_answer_ends_the_connection) {
         CHECK_RAW_END(w.fd);
     }
 }
+
+/* --- Under a waiter --- */
+
+coroutine static void receive_and_fail(int ws) {
+    char c;
+    CHECK_INT(ws_recv(ws, NULL, &c, 1, now() + 1000), -1);
+}
+
+static void close_under_a_receiver(void) {
+    int h;
+    wire_open(&w, SERVER, WS_TEXT);
+    h = go(receive_and_fail(w.ws));
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+}
+
+static void close_under_a_sender(void) {
+    static char large[5000000];
+    int h;
+    wire_open(&w, SERVER, WS_TEXT);
+    h = go((void)ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 1000));
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+}
+
+static void check_error_or_abort(void (*body)(void)) {
+    int status = status_of_child(body);
+    CHECK(WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGABRT);
+}
+
+TEST(closing_under_a_receiver_wakes_it_with_an_error_or_aborts) { check_error_or_abort(close_under_a_receiver); }
+
+TEST(closing_under_a_sender_wakes_it_with_an_error_or_aborts) { check_error_or_abort(close_under_a_sender); }

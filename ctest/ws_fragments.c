@@ -167,7 +167,7 @@ TEST(random_messages_arrive_intact_however_they_are_fragmented_and_segmented) {
     for (unsigned seed = 1; seed != 9; ++seed) EACH_ROLE(&w, WS_TEXT) {
             unsigned s = seed;
             size_t n = 0;
-            int h;
+            int h, peer;
             for (int i = 0; i != MESSAGES; ++i) {
                 struct message *m = &messages[i];
                 m->flags = rand_r(&s) % 2 ? WS_TEXT : WS_BINARY;
@@ -176,7 +176,8 @@ TEST(random_messages_arrive_intact_however_they_are_fragmented_and_segmented) {
                 n += build_message(stream + n, w.role, m, &s);
                 CHECK(n < STREAM - 2000);
             }
-            h = go(send_in_segments(ipc_fromfd(w.fd), n, seed));
+            peer = ipc_fromfd(w.fd);
+            h = go(send_in_segments(peer, n, seed));
             for (int i = 0; i != MESSAGES; ++i)
                 expect_message(w.ws, messages[i].flags, messages[i].data, messages[i].len);
             CHECK_INT(bundle_wait(h, now() + 5000), 0);
