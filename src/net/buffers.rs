@@ -20,6 +20,10 @@ pub const GATHER_LIMIT: usize = 64 * 1024;
 /// How long gathered bytes may stay while their socket is in use, in ticks of the processor's
 /// clock: a millisecond or less, since no such clock is slower than 1 GHz.
 const GATHER_TICKS: u64 = 1_000_000;
+/// The first so many uses of a socket with gathered bytes all look at the clock.
+const LOOK_ALWAYS: u32 = 8;
+/// Later ones do so in such strides.
+const LOOK_STRIDE: u32 = 16;
 
 /// The shared buffers. Mapped on first use.
 pub struct Buffers {
@@ -31,7 +35,11 @@ pub struct Buffers {
     send: Cell<*mut u8>,
     sender: Cell<*const Stream>,
     gathered: Cell<usize>,
+    /// When the oldest gathered bytes came, in ticks, and how often their socket was used since.
     since: Cell<u64>,
+    uses: Cell<u32>,
+    /// The use at which to look at the clock again.
+    next_look: Cell<u32>,
 }
 
 impl Buffers {
@@ -46,6 +54,8 @@ impl Buffers {
             sender: Cell::new(ptr::null()),
             gathered: Cell::new(0),
             since: Cell::new(0),
+            uses: Cell::new(0),
+            next_look: Cell::new(0),
         }
     }
 
@@ -131,9 +141,26 @@ impl Buffers {
         if ptr::eq(self.sender.get(), stream) { self.gathered.get() } else { 0 }
     }
 
-    /// Whether a stream's gathered bytes have waited long enough.
+    /// Whether a stream's gathered bytes have waited long enough. To be asked once at each use of
+    /// the socket.
+    #[inline]
     pub fn is_overdue(&self, stream: &Stream) -> bool {
-        self.gathered(stream) > 0 && clock::ticks().wrapping_sub(self.since.get()) > GATHER_TICKS
+        if self.gathered(stream) == 0 {
+            return false;
+        }
+        let uses = self.uses.get() + 1;
+        self.uses.set(uses);
+        uses >= self.next_look.get() && self.look(uses)
+    }
+
+    /// Looks at the clock, which costs as much as a small message: at every use in the beginning,
+    /// and then less often as long as the uses are quick.
+    fn look(&self, uses: u32) -> bool {
+        let waited = clock::ticks().wrapping_sub(self.since.get());
+        let of_a_stride = waited / u64::from(uses) * u64::from(LOOK_STRIDE);
+        let quick = uses >= LOOK_ALWAYS && of_a_stride < GATHER_TICKS / 4;
+        self.next_look.set(uses + if quick { LOOK_STRIDE } else { 1 });
+        waited > GATHER_TICKS
     }
 
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
@@ -165,6 +192,8 @@ impl Buffers {
     pub fn set_gathered(&self, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
             self.since.set(clock::ticks());
+            self.uses.set(0);
+            self.next_look.set(0);
         }
         self.gathered.set(len);
     }

@@ -307,6 +307,12 @@ impl Stream {
         self.failure.get().map_or(Ok(()), Err)
     }
 
+    /// Whether what is sent now can leave at once, as far as is known.
+    #[inline]
+    pub fn is_clear(&self) -> bool {
+        !self.has_backlog() && self.failure.get().is_none()
+    }
+
     /// Whether something accepted has not been taken by the kernel.
     pub fn has_backlog(&self) -> bool {
         !self.backlog.borrow().is_empty()

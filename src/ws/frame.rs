@@ -193,28 +193,26 @@ impl Eq for ControlPayload {}
 /// A hint for batching and not a check: the decoder still judges the frame when its turn comes.
 #[inline]
 pub fn whole_message_at(front: &[u8], role: Role) -> bool {
-    whole_message_len(front, role).is_some()
-}
-
-/// The payload length of the whole message in one frame at the front, if there is one. As
-/// [`whole_message_at`], a hint.
-#[inline]
-pub fn whole_message_len(front: &[u8], role: Role) -> Option<usize> {
     let &[first, second, ref rest @ ..] = front else {
-        return None;
+        return false;
     };
     if first & FIN == 0 || !matches!(first & OPCODE, 1 | 2) {
-        return None;
+        return false;
     }
     let (length, extension) = match second & LENGTH {
-        LENGTH_16 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
-        LENGTH_64 => (u64::from_be_bytes(*rest.first_chunk()?), 8),
+        LENGTH_16 => match rest.first_chunk() {
+            Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
+            None => return false,
+        },
+        LENGTH_64 => match rest.first_chunk() {
+            Some(bytes) => (u64::from_be_bytes(*bytes), 8),
+            None => return false,
+        },
         short => (u64::from(short), 0),
     };
     let key = match role {
         Role::Client => 0,
         Role::Server => 4,
     };
-    let there = rest.len().checked_sub(extension + key)?;
-    usize::try_from(length).ok().filter(|length| *length <= there)
+    (rest.len() as u64).checked_sub(extension + key) >= Some(length)
 }

@@ -16,7 +16,6 @@
 use super::close::{self, CloseReason};
 use super::frame::{
     ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, Opcode, RSV, Role,
-    whole_message_len,
 };
 use super::mask;
 use super::utf8::Utf8;
@@ -79,6 +78,10 @@ pub struct Decoder {
 // Every connection has one, and an idle one has little else.
 const _: () = assert!(size_of::<Decoder>() <= 32);
 
+/// The first byte of a message in one frame.
+const TEXT_FRAME: u8 = FIN | Opcode::Text as u8;
+const BINARY_FRAME: u8 = FIN | Opcode::Binary as u8;
+
 /// How much discarded text is unmasked at a time: small, for it lies on a coroutine's stack.
 const SKIP_CHUNK: usize = 256;
 
@@ -113,30 +116,56 @@ impl Decoder {
     }
 
     /// Takes a whole message in one frame at once, if one lies at the front and fits in `place`:
-    /// the bytes to drop from the front and its size. None if not; then nothing has happened. The
-    /// short way through `next`, `payload_copy` and `end_of_frame` for what is most common.
+    /// the bytes to drop from the front and its size. None if not; then nothing has happened.
+    ///
+    /// The short way through `next`, `payload_copy` and `end_of_frame` for what is most common: a
+    /// frame without any oddity, of less than 64 KiB. Everything else, violations of the header
+    /// included, is left to the long way.
     #[inline]
     pub fn whole_message(
         &mut self,
         front: &[u8],
         place: &mut [u8],
     ) -> Result<Option<(usize, usize)>, Violation> {
-        if self.left > 0 || self.open {
+        if self.open || self.finished.is_some() || front.len() < 4 {
             return Ok(None);
         }
-        let Some(len) = whole_message_len(front, self.role) else {
+        let text = match front[0] {
+            TEXT_FRAME => true,
+            BINARY_FRAME => false,
+            _ => return Ok(None),
+        };
+        let (masked, key_len) = match self.role {
+            Role::Server => (MASK, 4),
+            Role::Client => (0, 0),
+        };
+        let length = front[1] ^ masked;
+        let (len, key_at) = match length {
+            0..LENGTH_16 => (usize::from(length), 2),
+            LENGTH_16 => (usize::from(u16::from_be_bytes([front[2], front[3]])), 4),
+            _ => return Ok(None),
+        };
+        let payload_at = key_at + key_len;
+        let (Some(payload), Some(place)) =
+            (front.get(payload_at..payload_at + len), place.get_mut(..len))
+        else {
             return Ok(None);
         };
-        let Some(place) = place.get_mut(..len) else {
-            return Ok(None);
-        };
-        let Next::Data { consumed } = self.next(front)? else {
-            return Ok(None);
-        };
-        let end = consumed + len;
-        self.payload_copy(place, &front[consumed..end])?;
-        self.end_of_frame()?;
-        Ok(Some((end, len)))
+        match front[key_at..].first_chunk() {
+            Some(key) if masked != 0 => mask::mask_copy(place, payload, *key, 0),
+            _ => place.copy_from_slice(payload),
+        }
+        self.text = text;
+        if text {
+            let mut utf8 = Utf8::default();
+            if utf8.push(place).is_err() {
+                return Err(self.fail(&TEXT_NOT_UTF8));
+            }
+            if utf8.finish().is_err() {
+                return Err(self.fail(&TEXT_CUT_SHORT));
+            }
+        }
+        Ok(Some((payload_at + len, len)))
     }
 
     /// The payload of the current data frame that is still to be taken.

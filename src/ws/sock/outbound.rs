@@ -38,7 +38,7 @@ impl Frame<'_> {
 
     /// Writes the whole frame to a place that has room for it and a few bytes more; returns its
     /// length.
-    #[inline]
+    #[inline(always)]
     fn write_whole(&self, place: &mut [u8]) -> usize {
         let header = self.header.as_bytes().len();
         let (Some(piece), Some(padded)) = (self.payload.single(), place.first_chunk_mut()) else {
@@ -101,10 +101,57 @@ impl Ws {
         }
         self.flush_overdue(context);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
+        if let Some(sent) = self.send_at_once(context, opcode, more_follows, payload, deadline) {
+            return sent;
+        }
         self.as_sender(context, deadline, || {
             let gather = self.may_gather && (more_follows || self.next_message_is_here(context));
             self.send_frame(context, opcode, payload, gather, deadline)
         })
+    }
+
+    /// Sends a small message in one piece while nobody else is sending and nothing stands before
+    /// it. None: this is not the case, or the kernel does not take it; then nothing has happened.
+    #[inline]
+    fn send_at_once(
+        &self,
+        context: &Context,
+        opcode: Opcode,
+        more_follows: bool,
+        payload: Pieces<'_>,
+        deadline: i64,
+    ) -> Option<Result<()>> {
+        let stream = self.transport.own()?;
+        let gathered = context.buffers.gathered(stream);
+        let piece = payload.single()?;
+        if piece.len > COPY_LIMIT - MAX_HEADER
+            || gathered + piece.len > GATHER_LIMIT - MAX_HEADER
+            || self.sending.get()
+            || self.outbound.get() != Outbound::Open
+            || !stream.is_clear()
+        {
+            return None;
+        }
+        let buffer = context.buffers.lend_send(stream).ok()?;
+        let frame = self.frame(context, opcode, payload).ok()?;
+        let end = gathered + frame.write_whole(&mut buffer[gathered..]);
+        if self.may_gather && (more_follows || self.next_message_is_here(context)) {
+            context.buffers.set_gathered(end);
+            return Some(Ok(()));
+        }
+        match stream.send_some(context, &buffer[..end]) {
+            Ok(sent) if sent == end => {
+                context.buffers.set_gathered(0);
+                Some(Ok(()))
+            }
+            Ok(sent) => {
+                context.buffers.set_gathered(0);
+                stream.push_out(&buffer[sent..end]);
+                let len = end - gathered;
+                Some(self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline)))
+            }
+            Err(_) => None,
+        }
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
@@ -169,6 +216,7 @@ impl Ws {
         }
     }
 
+    #[inline(always)]
     fn frame<'a>(&self, context: &Context, opcode: Opcode, payload: Pieces<'a>) -> Result<Frame<'a>> {
         // RFC 6455, 5.3: a fresh key for every frame.
         let key = match self.role {
@@ -211,8 +259,13 @@ impl Ws {
         }
         context.buffers.set_gathered(0);
         stream.push_out(&buffer[..end]);
+        self.wait_left(context, stream, len, deadline)
+    }
+
+    /// Waits until the frame of `len` bytes that was pushed out last has left. What has not begun
+    /// to leave is taken back on failure, and the call may be repeated.
+    fn wait_left(&self, context: &Context, stream: &Stream, len: usize, deadline: i64) -> Result<()> {
         self.wait_clear(context, stream, deadline).inspect_err(|_| {
-            // What has not begun to leave is taken back, and the call may be repeated.
             if self.outbound.get() == Outbound::Open && !stream.take_back(len) {
                 self.break_outbound(stream);
             }
