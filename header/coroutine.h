@@ -28,11 +28,12 @@
 #define dill_bundle_go(bndl, expr) dill_launch_(expr, NULL, 0, bndl)
 #define dill_bundle_go_mem(bndl, expr, ptr, len) dill_launch_(expr, ptr, len, bndl)
 
-/* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed
-   it returns from dill_save_ a second time, with 1. Its frame must stay as it is until then:
+/* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed,
+   the place where it saved them is left for the second time. Its frame must stay as it is until then:
 
-   - What it still needs counts as needed after dill_epilogue too, for the compiler does not know that
-     this function never returns. So its place in the frame is not given to anything else.
+   - For the compiler the coroutine, when it is over, goes back to where the registers are saved. (In truth
+     dill_epilogue never returns.) So what the parent needs there is needed as long as the coroutine runs,
+     and its place in the frame is not given to anything else.
    - alloca makes the compiler address the frame through another register than the stack pointer; of a
      size that it cannot know, or it would make room for it as for any other variable.
 
@@ -40,45 +41,93 @@
    src/rt/switch_x86_64.rs. */
 #define dill_launch_(expr, ptr, len, bndl)                                                                  \
     __extension__({                                                                                         \
+        __label__ dill_again_, dill_child_, dill_parent_;                                                   \
         void *dill_registers_;                                                                              \
         void *dill_stack_ = (ptr);                                                                          \
-        int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__); \
-        if (dill_handle_ >= 0 && !dill_save_(dill_registers_)) {                                            \
-            size_t dill_unknown_ = sizeof(size_t);                                                          \
-            __asm__("" : "+r"(dill_unknown_));                                                              \
-            __asm__ __volatile__("" : : "r"(__builtin_alloca(dill_unknown_)) : "memory");                   \
-            __asm__ __volatile__("movq %0, %%rsp" : : "r"(dill_stack_) : "memory");                         \
-            (void)(expr);                                                                                   \
-            dill_epilogue();                                                                                \
-        }                                                                                                   \
+        int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__);\
+        if (dill_handle_ < 0) goto dill_parent_;                                                            \
+    dill_again_:                                                                                            \
+        DILL_SAVE_(dill_registers_, dill_child_);                                                           \
+        goto dill_parent_;                                                                                  \
+    dill_child_:                                                                                            \
+        DILL_LEAVE_FRAME_(dill_stack_);                                                                     \
+        (void)(expr);                                                                                       \
+        dill_epilogue();                                                                                    \
+        goto dill_again_;                                                                                   \
+    dill_parent_:                                                                                           \
         dill_handle_;                                                                                       \
     })
 
-/* Saves the registers that a function must preserve, the stack pointer and the place to go on. All others
-   are lost when the parent is resumed, rdx excepted. */
-#define dill_save_(registers)                                                                               \
-    __extension__({                                                                                         \
-        int dill_resumed_;                                                                                  \
-        __asm__ __volatile__("leaq 1f(%%rip), %%rcx\n\t"                                                    \
-                             "xorl %%eax, %%eax\n\t"                                                        \
-                             "movq %%rbx, (%%rdx)\n\t"                                                      \
-                             "movq %%rbp, 8(%%rdx)\n\t"                                                     \
-                             "movq %%r12, 16(%%rdx)\n\t"                                                    \
-                             "movq %%r13, 24(%%rdx)\n\t"                                                    \
-                             "movq %%r14, 32(%%rdx)\n\t"                                                    \
-                             "movq %%r15, 40(%%rdx)\n\t"                                                    \
-                             "movq %%rsp, 48(%%rdx)\n\t"                                                    \
-                             "movq %%rcx, 56(%%rdx)\n"                                                      \
-                             "1:" DILL_LANDING_PAD_                                                         \
-                             : "=a"(dill_resumed_)                                                          \
-                             : "d"(registers)                                                               \
-                             : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc"                \
-                               DILL_X87_ DILL_SSE_ DILL_AVX512_ DILL_APX_);                                 \
-        dill_resumed_;                                                                                      \
-    })
+/* Saves the registers that a function must preserve, the stack pointer and the place to go on, and goes to
+   the child. When the parent is resumed, it goes on behind this. All other registers are lost by then.
+   clang has a function for that: as C++, older versions of it refuse "asm goto" in more than one place of
+   a function, and what they do to one that returns twice is the same. */
+#ifdef __clang__
+__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+    __attribute__((__unused__)) void *registers) {
+    __asm__("movq %rbx, (%rdi)\n\t"
+            "movq %rbp, 8(%rdi)\n\t"
+            "movq %r12, 16(%rdi)\n\t"
+            "movq %r13, 24(%rdi)\n\t"
+            "movq %r14, 32(%rdi)\n\t"
+            "movq %r15, 40(%rdi)\n\t"
+            "leaq 8(%rsp), %rcx\n\t"
+            "movq %rcx, 48(%rdi)\n\t"
+            "movq (%rsp), %rcx\n\t"
+            "movq %rcx, 56(%rdi)\n\t"
+            "xorl %eax, %eax\n\t"
+            "ret");
+}
+#define DILL_SAVE_(registers, child)                                                                        \
+    if (!dill_save_(registers)) goto child
+#else
+#define DILL_SAVE_(registers, child)                                                                        \
+    __asm__ __volatile__ goto("leaq 1f(%%rip), %%rcx\n\t"                                                   \
+                              "movq %%rbx, (%%rdx)\n\t"                                                     \
+                              "movq %%rbp, 8(%%rdx)\n\t"                                                    \
+                              "movq %%r12, 16(%%rdx)\n\t"                                                   \
+                              "movq %%r13, 24(%%rdx)\n\t"                                                   \
+                              "movq %%r14, 32(%%rdx)\n\t"                                                   \
+                              "movq %%r15, 40(%%rdx)\n\t"                                                   \
+                              "movq %%rsp, 48(%%rdx)\n\t"                                                   \
+                              "movq %%rcx, 56(%%rdx)\n\t"                                                   \
+                              "jmp %l[" #child "]\n"                                                        \
+                              "1:" DILL_LANDING_PAD_                                                        \
+                              :                                                                             \
+                              : "d"(registers)                                                              \
+                              : "rax", "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc"        \
+                                DILL_X87_ DILL_SSE_ DILL_AVX512_ DILL_APX_                                  \
+                              : child)
+#endif
+
+#define DILL_LEAVE_FRAME_(stack)                                                                            \
+    do {                                                                                                    \
+        size_t dill_unknown_ = sizeof(size_t);                                                              \
+        __asm__("" : "+r"(dill_unknown_));                                                                  \
+        char *dill_block_ = (char *)__builtin_alloca(dill_unknown_);                                        \
+        __asm__ __volatile__("" : : "r"(dill_block_) : "memory");                                           \
+        DILL_UNPOISON_(dill_block_ - 32, 128);                                                              \
+        DILL_UNPOISON_((char *)(stack) - 2048, 2048);                                                       \
+        __asm__ __volatile__("movq %0, %%rsp" : : "r"(stack) : "memory");                                   \
+    } while (0)
 
 /* Written by programs that were compiled with the portable go macros of libdill. */
 extern DILL_EXPORT volatile void *dill_unoptimisable;
+
+/* For the address sanitizer: it marks the surroundings of the alloca as out of bounds, but the parent
+   gets them back without returning; and the frames in which the last coroutine on the stack ended never
+   returned either. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define DILL_ASAN_
+#endif
+#endif
+#if defined DILL_ASAN_ || defined __SANITIZE_ADDRESS__
+void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+#define DILL_UNPOISON_(addr, size) __asan_unpoison_memory_region(addr, size)
+#else
+#define DILL_UNPOISON_(addr, size)
+#endif
 
 #if defined __CET__ && (__CET__ & 1)
 #define DILL_LANDING_PAD_ "\tendbr64\n"
