@@ -1,0 +1,242 @@
+/* A deadline or a cancellation strikes a receive at every byte of a conversation, on every transport and by
+   every call that receives. Nothing is lost. */
+
+#include <libdill.h>
+
+#include "sweep.h"
+#include "test.h"
+
+static struct wire w;
+static char buf[300];
+
+/* --- The conversation --- */
+
+static uint8_t bytes[1000];
+static size_t ends[16]; /* where its frames end */
+static char medium[140];
+
+static struct {
+    int flags;
+    const char *text;
+} const messages[] = {{WS_TEXT, "caf\xc3\xa9"}, {WS_TEXT, "abcdef"}, {WS_TEXT, medium}, {WS_TEXT, ""}};
+enum { MESSAGES = 4 };
+
+static size_t add(size_t n, enum role receiver, int first, const char *payload) {
+    return n + frame_build(bytes + n, receiver, first, payload, strlen(payload));
+}
+
+static size_t build(enum role receiver) {
+    size_t n = 0;
+    memset(medium, 'm', sizeof(medium) - 1);
+    n = add(n, receiver, FIN | TEXT, messages[0].text);
+    n = add(n, receiver, FIN | PING, "ping");
+    n = add(n, receiver, TEXT, "abc");
+    n = add(n, receiver, FIN | PONG, "");
+    n = add(n, receiver, CONTINUATION, "");
+    n = add(n, receiver, FIN | CONTINUATION, "def");
+    /* The length in eight bytes: longer than need be, which is tolerated. */
+    ends[0] = frame_header(bytes + n, FIN | TEXT, receiver == SERVER, strlen(medium), 8);
+    for (size_t i = 0; i != strlen(medium); ++i)
+        bytes[n + ends[0] + i] = (uint8_t)(medium[i] ^ (receiver == SERVER ? wire_key[i % 4] : 0));
+    n += ends[0] + strlen(medium);
+    n = add(n, receiver, FIN | TEXT, "");
+    return add(n, receiver, FIN | CLOSE, "\x0f\xa0" "bye");
+}
+
+/* --- The calls --- */
+
+static long long by_recv(struct struck *c, int64_t deadline) {
+    return ws_recv(c->s, &c->flags, c->buf, c->len, deadline);
+}
+
+static long long by_mrecv(struct struck *c, int64_t deadline) { return mrecv(c->s, c->buf, c->len, deadline); }
+
+/* Three elements, the middle one empty. */
+static void make_list(struct iolist list[3], const struct struck *c) {
+    struct iolist made[3] = {{c->buf, 4, &list[1], 0}, {NULL, 0, &list[2], 0}, {(char *)c->buf + 4, c->len - 4, NULL, 0}};
+    memcpy(list, made, sizeof(made));
+}
+
+static long long by_recvl(struct struck *c, int64_t deadline) {
+    struct iolist list[3];
+    make_list(list, c);
+    return ws_recvl(c->s, &c->flags, &list[0], &list[2], deadline);
+}
+
+static long long by_mrecvl(struct struck *c, int64_t deadline) {
+    struct iolist list[3];
+    make_list(list, c);
+    return mrecvl(c->s, &list[0], &list[2], deadline);
+}
+
+static struct struck receive(long long (*call)(struct struck *, int64_t)) {
+    struct struck c = {w.ws, buf, sizeof(buf), WS_TEXT, call, 0, 0};
+    memset(buf, '?', sizeof(buf));
+    return c;
+}
+
+static void check_message(const struct struck *c, size_t number) {
+    CHECK(number < MESSAGES);
+    CHECK_INT(c->rc, strlen(messages[number].text));
+    CHECK_INT(c->flags, messages[number].flags);
+    CHECK_MEM(buf, messages[number].text, (size_t)c->rc);
+}
+
+/* --- The sweeps --- */
+
+/* The peer sends a part, what can be received is received until the strike, the peer sends the rest. */
+static void check_split(size_t at, size_t n, enum strike how, long long (*call)(struct struck *, int64_t)) {
+    size_t count = 0;
+    struct struck c;
+    raw_send(w.fd, bytes, at);
+    for (c = receive(call); strike(how, &c) >= 0; c = receive(call)) check_message(&c, count++);
+    if (at == n && c.err == EPIPE) CHECK_INT(count, MESSAGES);
+    else CHECK_STRUCK(how, &c);
+    raw_send(w.fd, bytes + at, n - at);
+    for (; count != MESSAGES; ++count) {
+        c = receive(call);
+        struck_run(&c, now() + 5000);
+        check_message(&c, count);
+    }
+    CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPIPE);
+    CHECK_INT(ws_status(w.ws, &c.flags, buf, sizeof(buf)), 3);
+    CHECK_INT(c.flags, 4000);
+    wire_expect_text(&w, FIN | PONG, "ping");
+    CHECK_INT(ws_send(w.ws, WS_TEXT, "still open", 10, 0), 0);
+    wire_expect_text(&w, FIN | TEXT, "still open");
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(close(w.fd), 0);
+}
+
+static void check_every_split(long long (*call)(struct struck *, int64_t)) {
+    CHECK_NOTHING_LEAKED({
+        EACH_SWEEP(how, transport, role) {
+            size_t n = build((enum role)role);
+            for (size_t at = 0; at <= n; ++at) {
+                sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+                check_split(at, n, (enum strike)how, call);
+            }
+        }
+    });
+}
+
+TEST(ws_recv_struck_at_any_byte_loses_nothing) { check_every_split(by_recv); }
+TEST(ws_recvl_struck_at_any_byte_loses_nothing) { check_every_split(by_recvl); }
+TEST(mrecv_struck_at_any_byte_loses_nothing) { check_every_split(by_mrecv); }
+TEST(mrecvl_struck_at_any_byte_loses_nothing) { check_every_split(by_mrecvl); }
+
+TEST(a_receive_struck_at_every_byte_one_after_the_other_loses_nothing) {
+    EACH_SWEEP(how, transport, role) {
+        size_t n = build((enum role)role), count = 0;
+        struct struck c;
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        for (size_t i = 0; i != n; ++i) {
+            raw_send(w.fd, &bytes[i], 1);
+            c = receive(by_recv);
+            if (strike((enum strike)how, &c) >= 0) check_message(&c, count++);
+            else if (c.err != EPIPE) CHECK_STRUCK(how, &c);
+        }
+        while (count != MESSAGES) {
+            c = receive(by_recv);
+            struck_run(&c, now() + 5000);
+            check_message(&c, count++);
+        }
+        wire_expect_text(&w, FIN | PONG, "ping");
+        CHECK_INT(hclose(w.ws), 0);
+        CHECK_INT(close(w.fd), 0);
+    }
+}
+
+/* --- What the next receive finds of a message that was begun --- */
+
+enum { LEN = 10 };
+static const char digits[] = "0123456789";
+
+/* A message of 10 bytes comes up to a byte, then the rest of it and another one. */
+static size_t split_digits(size_t at, enum strike how, size_t room) {
+    uint8_t frame[32];
+    size_t n = frame_build(frame, w.role, FIN | TEXT, digits, LEN);
+    struct struck c = receive(by_recv);
+    if (at >= n) return 0;
+    c.len = room;
+    raw_send(w.fd, frame, at);
+    strike(how, &c);
+    CHECK_STRUCK(how, &c);
+    raw_send(w.fd, frame + at, n - at);
+    wire_send_text(&w, FIN | TEXT, "next");
+    return n;
+}
+
+TEST(a_message_whose_receive_was_struck_does_not_fit_in_a_smaller_buffer) {
+    EACH_SWEEP(how, transport, role) {
+        for (size_t at = 0;; ++at)
+            for (size_t room = 0; room <= LEN; ++room) {
+                sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+                if (!split_digits(at, (enum strike)how, sizeof(buf))) goto next_role;
+                memset(buf, '?', sizeof(buf));
+                if (room < LEN) {
+                    CHECK_ERR(ws_recv(w.ws, NULL, buf, room, now() + 5000), -1, EMSGSIZE);
+                } else {
+                    CHECK_INT(ws_recv(w.ws, NULL, buf, room, now() + 5000), LEN);
+                    CHECK_MEM(buf, digits, LEN);
+                }
+                CHECK_INT(buf[room], '?');
+                expect_text(w.ws, "next");
+                CHECK_INT(hclose(w.ws), 0);
+                CHECK_INT(close(w.fd), 0);
+            }
+    next_role:
+        CHECK_INT(hclose(w.ws), 0);
+        CHECK_INT(close(w.fd), 0);
+    }
+}
+
+TEST(a_message_too_long_for_the_buffer_is_skipped_however_often_the_skip_is_struck) {
+    EACH_SWEEP(how, transport, role) {
+        uint8_t frame[64];
+        size_t n;
+        struct struck c = receive(by_recv);
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        n = frame_build(frame, w.role, TEXT, digits, LEN);
+        n += frame_build(frame + n, w.role, FIN | CONTINUATION, digits, LEN);
+        c.s = w.ws;
+        c.len = 5;
+        for (size_t i = 0; i != n; ++i) {
+            raw_send(w.fd, frame + i, 1);
+            strike((enum strike)how, &c);
+            CHECK_INT(c.rc, -1);
+            if (c.err == EMSGSIZE) c.len = sizeof(buf);
+            else CHECK_STRUCK(how, &c);
+        }
+        CHECK_INT(c.len, sizeof(buf));
+        wire_send_text(&w, FIN | TEXT, "next");
+        expect_text(w.ws, "next");
+        CHECK_INT(hclose(w.ws), 0);
+        CHECK_INT(close(w.fd), 0);
+    }
+}
+
+/* --- Violations and ends --- */
+
+TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {
+    CHECK_NOTHING_LEAKED({
+        EACH_SWEEP(how, transport, role) {
+            size_t n = build((enum role)role) - 5;
+            for (size_t at = 0; at <= n; ++at) {
+                struct struck c;
+                sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+                raw_send(w.fd, bytes, at);
+                for (c = receive(by_recv); strike((enum strike)how, &c) >= 0; c = receive(by_recv)) continue;
+                CHECK_STRUCK(how, &c);
+                CHECK_INT(shutdown(w.fd, SHUT_WR), 0);
+                for (int i = 0; i != 2; ++i) {
+                    ssize_t rc;
+                    while ((rc = ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000)) >= 0) continue;
+                    CHECK_INT(errno, ECONNRESET);
+                }
+                CHECK_INT(hclose(w.ws), 0);
+                CHECK_INT(close(w.fd), 0);
+            }
+        }
+    });
+}
