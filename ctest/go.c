@@ -306,8 +306,9 @@ TEST(a_million_short_coroutines_come_and_go) {
     CHECK_INT(sum, 1000000);
 }
 
-TEST(twenty_thousand_coroutines_live_at_once) {
-    enum { COUNT = 20000 };
+/* More than half as many as a process may have memory mappings. */
+TEST(forty_thousand_coroutines_live_at_once) {
+    enum { COUNT = 40000 };
     volatile int ended = 0;
     int b = bundle();
     int64_t deadline = now() + 300;

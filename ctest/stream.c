@@ -349,6 +349,23 @@ TEST(a_second_sender_gets_EBUSY_and_disturbs_nothing) {
     }
 }
 
+/* --- Descriptors --- */
+
+TEST(descriptors_of_connections_do_not_block_and_are_inherited_by_other_programs) {
+    EACH_STREAM(s) {
+        int sockets = 0;
+        for (int fd = 3; fd != 64; ++fd) {
+            int type = 0;
+            socklen_t len = sizeof(type);
+            if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0) continue;
+            ++sockets;
+            CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+            CHECK_INT(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+        }
+        CHECK(sockets >= 2);
+    }
+}
+
 /* --- Kinds of handle --- */
 
 TEST(a_stream_is_no_message_socket) {
