@@ -7,7 +7,6 @@ pub type Result<T> = core::result::Result<T, Errno>;
 macro_rules! errnos {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// Why a call failed. The names are those of `errno.h`.
-        #[expect(clippy::upper_case_acronyms, reason = "errno.h spells them so")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Errno {
             $($(#[doc = $doc])+ $name,)*

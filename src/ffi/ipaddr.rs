@@ -135,7 +135,7 @@ pub extern "C" fn dill_ipaddr_sockaddr(addr: *const IpAddr) -> *const libc::sock
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_len(addr: *const IpAddr) -> c_int {
     // SAFETY: by contract.
-    unsafe { read(addr) }.map_or(0, |addr| addr.len())
+    unsafe { read(addr) }.map_or(0, |addr| addr.native_len())
 }
 
 /// The port of an address, 0 to 65535.

@@ -21,9 +21,9 @@ pub mod suffix;
 pub mod tcp;
 pub mod term;
 pub mod time;
-mod two_names;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod two_names;
 pub mod types;
 pub mod udp;
 pub mod ws;

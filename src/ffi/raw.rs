@@ -110,7 +110,6 @@ pub unsafe extern "C" fn ws_attach_server(
 /// # Safety
 /// As that.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
 pub unsafe extern "C" fn ws_attach_server_mem(
     s: c_int,
     flags: c_int,

@@ -100,7 +100,6 @@ pub unsafe extern "C" fn dill_ws_attach_server(
 /// # Safety
 /// The buffers have those lengths, or are NULL.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
 pub unsafe extern "C" fn dill_ws_attach_server_mem(
     s: c_int,
     flags: c_int,

@@ -105,7 +105,7 @@ impl IpAddr {
     }
 
     /// The size of the native socket address, in bytes.
-    pub fn len(&self) -> c_int {
+    pub fn native_len(&self) -> c_int {
         let len = if self.family() == libc::AF_INET {
             size_of::<libc::sockaddr_in>()
         } else {
@@ -116,7 +116,7 @@ impl IpAddr {
 
     /// The bytes of the native socket address.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0[..self.len() as usize]
+        &self.0[..self.native_len() as usize]
     }
 
     /// The port, in host order.
@@ -147,9 +147,7 @@ impl IpAddr {
     /// Whether both are the same address, and have the same port unless that is to be ignored.
     /// Addresses of no IP family equal nothing.
     pub fn equal(&self, other: &IpAddr, ignore_port: bool) -> bool {
-        self.ip().is_some()
-            && self.ip() == other.ip()
-            && (ignore_port || self.port() == other.port())
+        self.ip().is_some() && self.ip() == other.ip() && (ignore_port || self.port() == other.port())
     }
 
     /// The numeric text.

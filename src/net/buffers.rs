@@ -9,6 +9,7 @@ use super::stream::Stream;
 use crate::error::{Errno, Result};
 use crate::rt::clock;
 use core::cell::Cell;
+use core::ops::Range;
 use core::ptr;
 
 /// The receive buffer, in bytes.
@@ -175,7 +176,7 @@ impl Buffers {
 
     /// Lends the send buffer to a stream: what another one gathered leaves first. The stream's own
     /// gathered bytes are at its front.
-    pub fn lend_send(&self, stream: &Stream) -> Result<&mut [u8]> {
+    pub fn lend_send(&self, stream: &Stream) -> Result<()> {
         if !ptr::eq(self.sender.get(), stream) {
             map(&self.send, SEND_SIZE)?;
             if self.has_output() {
@@ -183,9 +184,23 @@ impl Buffers {
             }
             self.sender.set(stream);
         }
-        // SAFETY: the buffer is SEND_SIZE long; the slice is used by the caller before anything
-        // else of this thread runs.
-        Ok(unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) })
+        Ok(())
+    }
+
+    /// Lets `write` fill the send buffer, which is lent to the caller, from a position on.
+    #[inline]
+    pub fn fill_send(&self, from: usize, write: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        // SAFETY: the buffer is SEND_SIZE long, and nothing else of this thread runs meanwhile.
+        let buffer = unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) };
+        write(&mut buffer[from..])
+    }
+
+    /// A part of the send buffer, which is lent to the caller and was filled as far as that.
+    #[inline]
+    pub fn filled_send(&self, part: Range<usize>) -> &[u8] {
+        // SAFETY: the buffer is SEND_SIZE long; the slice is used before anything else is written.
+        let buffer = unsafe { core::slice::from_raw_parts(self.send.get(), SEND_SIZE) };
+        &buffer[part]
     }
 
     /// Notes how much of the send buffer now holds gathered bytes.

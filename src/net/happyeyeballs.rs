@@ -134,7 +134,7 @@ impl World for Network<'_> {
     fn begin(&mut self, address: &IpAddr) -> Result<Option<Fd>> {
         self.attempts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
-        let len = address.len() as usize;
+        let len = address.native_len() as usize;
         // SAFETY: the address is readable for its length.
         match unsafe { socket::connect(fd.get(), address.native(), len) } {
             Ok(()) => Ok(Some(fd)),

@@ -11,7 +11,7 @@ use core::ffi::c_int;
 /// Listens. If the port is 0, the one that the kernel chose is stored in the address.
 pub fn listen(address: &mut IpAddr, backlog: c_int) -> Result<c_int> {
     let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
-    let len = address.len() as usize;
+    let len = address.native_len() as usize;
     // SAFETY: the address is readable for its length.
     unsafe { socket::bind(fd.get(), address.native(), len) }?;
     socket::listen(fd.get(), backlog)?;
@@ -50,7 +50,7 @@ pub fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
 /// Connects; returns the handle of the connection.
 pub fn connect(address: &IpAddr, deadline: i64) -> Result<c_int> {
     let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
-    let len = address.len() as usize;
+    let len = address.native_len() as usize;
     // SAFETY: the address is readable for its length.
     let fd = unsafe { listener::connect(fd, address.native(), len, deadline) }?;
     listener::make_stream(fd, Family::Tcp)

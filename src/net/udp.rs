@@ -7,9 +7,9 @@ use super::tcp::local_port;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::object::{self, Kind, Ref};
-use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::poller::Direction;
+use crate::rt::turn::Turn;
 use crate::rt::wait::{Clause, Source};
 use crate::sock::half::Half;
 use crate::sock::sink::Sink;
@@ -23,8 +23,6 @@ use core::ptr;
 const BATCH: usize = 16;
 /// More bytes than any datagram has.
 const MAX_DATAGRAM: usize = 65536;
-/// So many datagrams of strangers are dropped before the others get their turn.
-const STRANGERS: u32 = 64;
 
 /// The body of a UDP handle.
 pub struct Udp {
@@ -82,7 +80,7 @@ pub fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> Result<c
     let fd = socket::open(family, libc::SOCK_DGRAM)?;
     let mut chosen = None;
     if let Some(local) = &local {
-        let len = local.len() as usize;
+        let len = local.native_len() as usize;
         // SAFETY: the address is readable for its length.
         unsafe { socket::bind(fd.get(), local.native(), len) }?;
         if local.port() == 0 {
@@ -159,7 +157,7 @@ impl Udp {
 
     fn send_to(&self, to: Option<&IpAddr>, pieces: Pieces<'_>) -> Result<()> {
         let mut address = *to.or(self.remote.as_ref()).ok_or(Errno::EINVAL)?;
-        let len = address.len() as usize;
+        let len = address.native_len() as usize;
         let copy;
         let mut vector = match Vector::of(pieces) {
             Some(vector) => vector,
@@ -183,16 +181,13 @@ impl Udp {
     fn recv_from(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(usize, IpAddr)> {
         let context = Context::get()?;
         self.inbound.run(|| {
-            let mut strangers = 0;
+            let mut turn = Turn::default();
             loop {
                 match self.try_recv(pieces) {
                     Err(Errno::EAGAIN) => self.wait(context, deadline)?,
                     Err(error) => return Err(error),
                     Ok((_, from)) if self.is_stranger(&from) => {
-                        strangers += 1;
-                        if strangers % STRANGERS == 0 {
-                            give_way(context, deadline)?;
-                        }
+                        turn.step(context, 0, deadline)?;
                     }
                     Ok((size, _)) if pieces.is_some_and(|pieces| size > pieces.total()) => {
                         return Err(Errno::EMSGSIZE);
@@ -248,15 +243,6 @@ impl Udp {
     }
 }
 
-/// A flood of datagrams from strangers must neither hold the thread nor outlast the deadline.
-fn give_way(context: &Context, deadline: i64) -> Result<()> {
-    if deadline >= 0 && clock::now() >= deadline {
-        return Err(Errno::ETIMEDOUT);
-    }
-    context.check_cancelled()?;
-    context.yield_now()
-}
-
 /// Copies the bytes of a list. EMSGSIZE if no datagram has so many.
 fn gather(pieces: Pieces<'_>) -> Result<Vec<u8>> {
     if pieces.total() >= MAX_DATAGRAM {
@@ -265,7 +251,7 @@ fn gather(pieces: Pieces<'_>) -> Result<Vec<u8>> {
     let mut copy = Vec::new();
     for piece in pieces.cursor() {
         if piece.base.is_null() {
-            return Err(Errno::System(libc::EFAULT));
+            return Err(Errno::EFAULT);
         }
         // SAFETY: the pieces of a list to send are readable.
         let bytes = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };

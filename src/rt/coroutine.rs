@@ -55,7 +55,9 @@ enum Storage {
     /// The thread's own stack.
     Thread,
     Pooled(Stack),
-    Caller { valgrind_id: Option<usize> },
+    Caller {
+        valgrind_id: Option<usize>,
+    },
 }
 
 const _: () = assert!(size_of::<Coroutine>() <= 272, "libdill's control block has 272 bytes");
@@ -94,8 +96,9 @@ impl Coroutine {
     /// # Safety
     /// The link is that of a living coroutine.
     pub(super) unsafe fn from_link<'a>(link: *const Link) -> &'a Coroutine {
+        let coroutine = link.wrapping_byte_sub(core::mem::offset_of!(Coroutine, link));
         // SAFETY: by contract the link is this field of a coroutine.
-        unsafe { &*link.byte_sub(core::mem::offset_of!(Coroutine, link)).cast::<Coroutine>() }
+        unsafe { &*coroutine.cast::<Coroutine>() }
     }
 }
 

@@ -10,5 +10,6 @@ pub mod poller;
 mod stack;
 mod switch_x86_64;
 mod timer;
+pub mod turn;
 mod valgrind;
 pub mod wait;

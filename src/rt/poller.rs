@@ -87,8 +87,7 @@ pub struct Poller {
     events: RefCell<Vec<libc::epoll_event>>,
 }
 
-const OWN_INTEREST: u32 =
-    (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+const OWN_INTEREST: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
 const IN_EVENTS: u32 = (libc::EPOLLIN | libc::EPOLLERR | libc::EPOLLHUP) as u32;
 const OUT_EVENTS: u32 = (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) as u32;
 const HANG_UP: u32 = (libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
@@ -349,11 +348,11 @@ impl Poller {
         if happened & HANG_UP != 0 {
             entry.hung_up.set(true);
         }
-        if happened & (IN_EVENTS | HANG_UP) != 0 {
-            if let Some(reader) = entry.reader.get() {
-                // SAFETY: a registered clause is alive; firing it unregisters it.
-                context.fire(unsafe { reader.as_ref() }, None);
-            }
+        if happened & (IN_EVENTS | HANG_UP) != 0
+            && let Some(reader) = entry.reader.get()
+        {
+            // SAFETY: a registered clause is alive; firing it unregisters it.
+            context.fire(unsafe { reader.as_ref() }, None);
         }
         if happened & OUT_EVENTS != 0 {
             if let Some(watcher) = entry.watcher.get() {

@@ -182,8 +182,7 @@ mod tests {
     #[test]
     fn fires_by_deadline_and_among_equals_in_order_of_starting() {
         let heap = Heap::new();
-        let nodes: Vec<Node> =
-            (0..500u32).map(|i| Node::new(i64::from(i * 7919 % 50))).collect();
+        let nodes: Vec<Node> = (0..500u32).map(|i| Node::new(i64::from(i * 7919 % 50))).collect();
         for node in &nodes {
             // SAFETY: the nodes live until the heap is drained.
             unsafe { heap.insert(node) };
@@ -196,8 +195,7 @@ mod tests {
     #[test]
     fn any_timer_can_be_withdrawn() {
         let heap = Heap::new();
-        let nodes: Vec<Node> =
-            (0..300u32).map(|i| Node::new(i64::from(i * 31 % 97))).collect();
+        let nodes: Vec<Node> = (0..300u32).map(|i| Node::new(i64::from(i * 31 % 97))).collect();
         for node in &nodes {
             // SAFETY: the nodes live until the heap is drained.
             unsafe { heap.insert(node) };

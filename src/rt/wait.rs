@@ -21,7 +21,7 @@ const CANCELLED: i32 = -1;
 const DEADLINE: i32 = -2;
 
 /// While somebody is always ready, descriptors and timers are looked at this often, in ms.
-const POLL_INTERVAL: i64 = 10;
+const POLL_INTERVAL: i64 = 50;
 /// How many waits may pass between two looks at the clock.
 const WAITS_PER_LOOK: u32 = 16;
 
@@ -50,13 +50,7 @@ pub struct Clause {
 impl Clause {
     /// A clause that will end a wait with `id`, which is not negative.
     pub fn new(id: i32, source: Source) -> Clause {
-        Clause {
-            link: Link::new(),
-            owner: Cell::new(ptr::null()),
-            next: Cell::new(ptr::null()),
-            id,
-            source,
-        }
+        Clause { link: Link::new(), owner: Cell::new(ptr::null()), next: Cell::new(ptr::null()), id, source }
     }
 
     /// The link, for wait lists.
@@ -180,10 +174,14 @@ impl Context {
             return;
         }
         self.set_current(to);
+        // SAFETY: the current coroutine is alive, or its stack is at least.
+        let from = unsafe { &*from };
+        // SAFETY: whoever is in the ready queue is alive.
+        let to = unsafe { &*to };
         // SAFETY: whoever is in the ready queue was suspended by this function or by the `go`
         // macro, and is resumed once for each time it was queued. `from` is the coroutine whose
         // stack this is.
-        unsafe { switch((*from).registers.as_ptr(), (*to).registers.as_ptr()) };
+        unsafe { switch(from.registers.as_ptr(), to.registers.as_ptr()) };
     }
 
     /// Looks at the clock and, when it is time or nobody is ready, at descriptors and timers.

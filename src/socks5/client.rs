@@ -3,7 +3,7 @@
 use super::wire::{
     self, AUTH_VERSION, CONNECT, MAX_MESSAGE, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, Message, VERSION,
 };
-use super::{REFUSED, recv, recv_message};
+use super::{recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::IpAddr;
 use crate::sock::call;
@@ -48,11 +48,11 @@ fn ask(
             call::send_all(s, login.as_bytes(), deadline)?;
             match recv(s, deadline)? {
                 [AUTH_VERSION, 0] => {}
-                [AUTH_VERSION, _] => return Err(REFUSED),
+                [AUTH_VERSION, _] => return Err(Errno::EACCES),
                 _ => return Err(Errno::EPROTO),
             }
         }
-        (VERSION, METHOD_REFUSED, _) => return Err(REFUSED),
+        (VERSION, METHOD_REFUSED, _) => return Err(Errno::EACCES),
         // A method that was not offered, too.
         _ => return Err(Errno::EPROTO),
     }

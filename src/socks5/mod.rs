@@ -5,7 +5,7 @@ pub mod client;
 pub mod proxy;
 pub mod wire;
 
-use crate::error::{Errno, Result};
+use crate::error::Result;
 use crate::net::addr::IpAddr;
 use crate::rt::handle;
 use crate::sock::{BSOCK_TYPE, call};
@@ -44,6 +44,7 @@ impl Text {
 }
 
 /// Where a request or a reply points to.
+#[expect(clippy::large_enum_variant, reason = "it stays on the stack, and only for a moment")]
 enum Target {
     Address(IpAddr),
     Name(Text, u16),
@@ -73,6 +74,3 @@ fn recv_message(s: c_int, deadline: i64) -> Result<(u8, Target)> {
 fn recv_port(s: c_int, deadline: i64) -> Result<u16> {
     recv(s, deadline).map(u16::from_be_bytes)
 }
-
-/// Authentication failed, or there is no method that both sides know.
-const REFUSED: Errno = Errno::System(libc::EACCES);

@@ -3,16 +3,19 @@
 use super::wire::{
     self, AUTH_VERSION, BIND, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, UDP_ASSOCIATE, VERSION,
 };
-use super::{REFUSED, Target, Text, recv, recv_message};
+use super::{Target, Text, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::{self, IpAddr};
 use crate::net::resolve;
 use crate::sock::call;
 use core::ffi::{CStr, c_int};
 
+/// Judges a user name and a password.
+pub type Judge<'a> = dyn FnMut(&CStr, &CStr) -> bool + 'a;
+
 /// Agrees upon a method with the client and, if `accept` is given, has it judge user name and
 /// password. EPROTO; EACCES if the client was turned away.
-pub fn auth(s: c_int, accept: Option<&mut dyn FnMut(&CStr, &CStr) -> bool>, deadline: i64) -> Result<()> {
+pub fn auth(s: c_int, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> {
     // RFC 1928, 3.
     let [version] = recv(s, deadline)?;
     if version != VERSION {
@@ -22,7 +25,7 @@ pub fn auth(s: c_int, accept: Option<&mut dyn FnMut(&CStr, &CStr) -> bool>, dead
     let wanted = if accept.is_some() { METHOD_PASSWORD } else { METHOD_NONE };
     if !offer.bytes[..offer.len].contains(&wanted) {
         call::send_all(s, &[VERSION, METHOD_REFUSED], deadline)?;
-        return Err(REFUSED);
+        return Err(Errno::EACCES);
     }
     call::send_all(s, &[VERSION, wanted], deadline)?;
     match accept {
@@ -32,7 +35,7 @@ pub fn auth(s: c_int, accept: Option<&mut dyn FnMut(&CStr, &CStr) -> bool>, dead
 }
 
 /// RFC 1929, 2.
-fn check_login(s: c_int, accept: &mut dyn FnMut(&CStr, &CStr) -> bool, deadline: i64) -> Result<()> {
+fn check_login(s: c_int, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
     let [version] = recv(s, deadline)?;
     if version != AUTH_VERSION {
         return Err(Errno::EPROTO);
@@ -41,7 +44,7 @@ fn check_login(s: c_int, accept: &mut dyn FnMut(&CStr, &CStr) -> bool, deadline:
     let password = Text::recv(s, deadline)?;
     let accepted = accept(as_c_string(&username)?, as_c_string(&password)?);
     call::send_all(s, &[AUTH_VERSION, if accepted { 0 } else { 0xff }], deadline)?;
-    if accepted { Ok(()) } else { Err(REFUSED) }
+    if accepted { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// A text with a NUL in it ends there, as C sees it.

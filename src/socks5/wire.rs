@@ -137,7 +137,7 @@ pub fn outcome(reply: u8) -> Result<()> {
     Err(match reply {
         0 => return Ok(()),
         1 => Errno::System(libc::EIO),
-        2 => Errno::System(libc::EACCES),
+        2 => Errno::EACCES,
         3 => Errno::System(libc::ENETUNREACH),
         4 => Errno::System(libc::EHOSTUNREACH),
         5 => Errno::ECONNREFUSED,

@@ -5,6 +5,7 @@ use crate::error::{Errno, Result};
 use crate::net::stream::{Family, Stream};
 use crate::object::{self, Ref};
 use crate::rt::context::Context;
+use crate::rt::turn::Turn;
 use crate::sock::call;
 use crate::sock::layer::Layer;
 use core::ffi::c_int;
@@ -48,7 +49,7 @@ fn read_own(
 ) -> Result<()> {
     let context = Context::get()?;
     stream.check_inbound()?;
-    let mut first = true;
+    let (mut first, mut turn) = (true, Turn::default());
     loop {
         let fed = stream.peek(context, |bytes| scan.feed(bytes, &mut emit))?;
         stream.consume(context, fed.consumed);
@@ -61,6 +62,7 @@ fn read_own(
             Family::Unix => look_ahead(stream, &scan),
         };
         first = false;
+        turn.step(context, fed.consumed, deadline)?;
         stream.fill(context, want, deadline)?;
     }
 }
@@ -79,8 +81,9 @@ fn read_foreign(
     deadline: i64,
     mut emit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
+    let context = Context::get()?;
     let mut bytes = [0; MAX_DELIMITER];
-    let mut first = true;
+    let (mut first, mut turn) = (true, Turn::default());
     loop {
         let place = &mut bytes[..scan.missing()];
         call::recv_all(layer.lower(), place, deadline).map_err(|error| match error {
@@ -92,5 +95,6 @@ fn read_foreign(
         if scan.feed(place, &mut emit)?.complete {
             return Ok(());
         }
+        turn.step(context, place.len(), deadline)?;
     }
 }

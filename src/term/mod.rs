@@ -3,6 +3,8 @@
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::object::{self, Kind, Ref};
+use crate::rt::context::Context;
+use crate::rt::turn::Turn;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing, drop_message};
 use crate::sock::sink::Sink;
@@ -126,7 +128,9 @@ impl Term {
         if !self.layer.outbound.done.get() {
             self.send_terminator(deadline)?;
         }
+        let (context, mut turn) = (Context::get()?, Turn::default());
         while !self.layer.inbound.done.get() {
+            turn.step(context, 0, deadline)?;
             // The end of the layer below is not the end that was agreed upon.
             self.receive(None, deadline).map_err(|error| match error {
                 Errno::EPIPE => Errno::ECONNRESET,

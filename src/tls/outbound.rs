@@ -69,13 +69,13 @@ impl Tls {
 
     /// Moves records into the stream's line. An error of the stream shows when it is waited for.
     fn push(&self, context: &Context, stream: &Stream) -> Result<()> {
-        let buffer = context.buffers.lend_send(stream)?;
         loop {
-            let len = self.session.borrow_mut().take_output(buffer);
+            context.buffers.lend_send(stream)?;
+            let len = context.buffers.fill_send(0, |place| self.session.borrow_mut().take_output(place));
             if len == 0 {
                 return Ok(());
             }
-            stream.push_out(&buffer[..len]);
+            stream.push_out(context.buffers.filled_send(0..len));
         }
     }
 

@@ -24,18 +24,12 @@ pub struct Violation {
 impl Violation {
     /// A violation that is answered with 1002.
     pub(super) const fn protocol(rule: &'static str) -> Violation {
-        Violation {
-            code: PROTOCOL_ERROR,
-            rule,
-        }
+        Violation { code: PROTOCOL_ERROR, rule }
     }
 
     /// A violation that is answered with 1007.
     pub(super) const fn payload(rule: &'static str) -> Violation {
-        Violation {
-            code: INVALID_PAYLOAD,
-            rule,
-        }
+        Violation { code: INVALID_PAYLOAD, rule }
     }
 }
 
@@ -60,24 +54,17 @@ pub struct CloseReason<'a> {
 /// Reads the unmasked payload of a close frame.
 pub fn parse_payload(payload: &[u8]) -> Result<CloseReason<'_>, &'static Violation> {
     if payload.is_empty() {
-        return Ok(CloseReason {
-            code: 0,
-            reason: &[],
-        });
+        return Ok(CloseReason { code: 0, reason: &[] });
     }
     // RFC 6455, 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte
     // unsigned integer".
     let Some((&code, reason)) = payload.split_first_chunk() else {
-        return Err(
-            const { &Violation::protocol("RFC 6455, 5.5.1: close frame with half a code") },
-        );
+        return Err(const { &Violation::protocol("RFC 6455, 5.5.1: close frame with half a code") });
     };
     let code = u16::from_be_bytes(code);
     // RFC 6455, 7.4.
     if !allowed_on_wire(code) {
-        return Err(
-            const { &Violation::protocol("RFC 6455, 7.4: close code not allowed on the wire") },
-        );
+        return Err(const { &Violation::protocol("RFC 6455, 7.4: close code not allowed on the wire") });
     }
     // RFC 6455, 5.5.1: "the body MAY contain UTF-8-encoded data"; 8.1: else the connection fails.
     if !is_utf8(reason) {

@@ -86,12 +86,7 @@ impl FrameHeader {
     /// Encodes a header. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
     /// length". `payload_len` is below 2^63, as the length of everything in memory is.
     #[inline]
-    pub fn encode(
-        fin: bool,
-        opcode: Opcode,
-        payload_len: u64,
-        mask: Option<[u8; 4]>,
-    ) -> FrameHeader {
+    pub fn encode(fin: bool, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
         // Gathered in a register and stored at once: the header is about to be copied, and a load
         // that spans several fresh stores stalls. The first byte is the least significant one.
         let mut header = u128::from(opcode as u8 | if fin { FIN } else { 0 });
@@ -115,10 +110,7 @@ impl FrameHeader {
             header |= u128::from(MASK) << 8 | u128::from(u32::from_le_bytes(key)) << (8 * len);
             len += 4;
         }
-        FrameHeader {
-            bytes: header.to_le_bytes(),
-            len,
-        }
+        FrameHeader { bytes: header.to_le_bytes(), len }
     }
 
     /// The header as it goes out, and bytes without a meaning behind it.
@@ -143,10 +135,7 @@ pub struct ControlPayload {
 
 impl ControlPayload {
     /// No payload.
-    pub const EMPTY: ControlPayload = ControlPayload {
-        bytes: [0; MAX_CONTROL_PAYLOAD],
-        len: 0,
-    };
+    pub const EMPTY: ControlPayload = ControlPayload { bytes: [0; MAX_CONTROL_PAYLOAD], len: 0 };
 
     /// The parts one after the other, or `None` if they are too long for a control frame.
     pub fn concat(parts: &[&[u8]]) -> Option<ControlPayload> {

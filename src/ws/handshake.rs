@@ -37,10 +37,7 @@ pub struct Refusal {
 
 impl Refusal {
     const fn with(status: u16, rule: &'static str) -> Refusal {
-        Refusal {
-            rule,
-            status: Some(status),
-        }
+        Refusal { rule, status: Some(status) }
     }
 }
 
@@ -72,10 +69,7 @@ pub fn encode_key(nonce: [u8; 16]) -> [u8; KEY_LEN] {
 pub fn is_valid_key(key: &[u8]) -> bool {
     match key.split_at_checked(KEY_LEN - 2) {
         Some((digits, padding)) => {
-            padding == b"=="
-                && digits
-                    .iter()
-                    .all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+            padding == b"==" && digits.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
         }
         None => false,
     }
@@ -145,9 +139,7 @@ impl HeadScan {
                 return Err(Refusal::with(431, "head longer than 64 KiB"));
             }
         }
-        Ok(Scan::Incomplete {
-            at_least: self.missing(),
-        })
+        Ok(Scan::Incomplete { at_least: self.missing() })
     }
 
     fn missing(&self) -> usize {
@@ -160,11 +152,7 @@ impl HeadScan {
 /// Whatever could end a line or a word early is refused, and so is an empty resource, which the
 /// request line has no way to express (RFC 9112, 3.2). Anything else goes out as it is; an empty
 /// host is an empty field (RFC 9112, 3.2: if the authority is "missing or undefined").
-pub fn request(
-    resource: &[u8],
-    host: &[u8],
-    key: &[u8; KEY_LEN],
-) -> Result<Vec<u8>, InvalidArgument> {
+pub fn request(resource: &[u8], host: &[u8], key: &[u8; KEY_LEN]) -> Result<Vec<u8>, InvalidArgument> {
     let is_graphic = |byte: &u8| !byte.is_ascii_control() && *byte != b' ';
     if resource.is_empty() || !resource.iter().all(is_graphic) {
         return Err(InvalidArgument);
@@ -255,9 +243,7 @@ pub fn parse_request(head: &[u8]) -> Result<Request<'_>, Refusal> {
             once(&mut key, field.value, "RFC 6455, 11.3.1: two keys")?;
         } else if field.is("Sec-WebSocket-Version") {
             once(&mut version, field.value, "RFC 6455, 11.3.5: two versions")?;
-        } else if field.is("Transfer-Encoding")
-            || (field.is("Content-Length") && field.value != b"0")
-        {
+        } else if field.is("Transfer-Encoding") || (field.is("Content-Length") && field.value != b"0") {
             // RFC 9110, 7.8: a request is received whole before the protocol changes. Here its
             // body would be taken for frames.
             return Err(Malformed("RFC 9110, 7.8: request with a body").into());
@@ -291,10 +277,8 @@ pub fn parse_request(head: &[u8]) -> Result<Request<'_>, Refusal> {
 /// (RFC 6455, 4.1). Neither extensions nor subprotocols were asked for.
 pub fn check_response(head: &[u8], key: &[u8; KEY_LEN]) -> Result<(), Refusal> {
     let mut lines = Lines(head);
-    let status = lines
-        .line()
-        .and_then(response_status)
-        .map_err(|Malformed(rule)| Refusal { rule, status: None })?;
+    let status =
+        lines.line().and_then(response_status).map_err(|Malformed(rule)| Refusal { rule, status: None })?;
     check_answer(status, lines, key).map_err(|Malformed(rule)| Refusal::with(status, rule))
 }
 
@@ -306,11 +290,7 @@ fn check_answer(status: u16, mut lines: Lines<'_>, key: &[u8; KEY_LEN]) -> Resul
     let mut accept = None;
     while let Some(field) = lines.field()? {
         if field.is("Sec-WebSocket-Accept") {
-            once(
-                &mut accept,
-                field.value,
-                "RFC 6455, 11.3.3: two accept keys",
-            )?;
+            once(&mut accept, field.value, "RFC 6455, 11.3.3: two accept keys")?;
         } else if field.is("Sec-WebSocket-Extensions") && !field.value.is_empty() {
             return Err(Malformed("RFC 6455, 4.1: unasked-for extension"));
         } else if field.is("Sec-WebSocket-Protocol") && !field.value.is_empty() {
@@ -386,9 +366,9 @@ fn strip_scheme<'a>(target: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 fn response_status(line: &[u8]) -> Result<u16, Malformed> {
     let rest = line.strip_prefix(b"HTTP/1.1 ").unwrap_or_default();
     match rest.split_at_checked(3) {
-        Some((status, [] | [b' ', ..])) if status.iter().all(u8::is_ascii_digit) => Ok(status
-            .iter()
-            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))),
+        Some((status, [] | [b' ', ..])) if status.iter().all(u8::is_ascii_digit) => {
+            Ok(status.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')))
+        }
         _ => Err(Malformed("RFC 9112, 4: not an HTTP/1.1 status line")),
     }
 }
@@ -422,15 +402,10 @@ impl Upgrade {
 
 /// Whether a comma-separated list has the member, in whatever case (RFC 9110, 5.6.1).
 fn has_token(list: &[u8], token: &[u8]) -> bool {
-    list.split(|&byte| byte == b',')
-        .any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
+    list.split(|&byte| byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-fn once<'a>(
-    slot: &mut Option<&'a [u8]>,
-    value: &'a [u8],
-    rule: &'static str,
-) -> Result<(), Malformed> {
+fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], rule: &'static str) -> Result<(), Malformed> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Malformed(rule)),
@@ -469,10 +444,7 @@ impl<'a> Lines<'a> {
             return Err(Malformed("RFC 9110, 5.1: malformed field name"));
         }
         let value = &value[1..];
-        if value
-            .iter()
-            .any(|&byte| byte.is_ascii_control() && byte != b'\t')
-        {
+        if value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(Malformed("RFC 9110, 5.5: control character in a field"));
         }
         let value = value.trim_ascii();

@@ -49,9 +49,7 @@ pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
 /// The key as it meets a piece that begins at `offset`.
 #[inline(always)]
 fn turn(key: [u8; 4], offset: usize) -> [u8; 4] {
-    u32::from_le_bytes(key)
-        .rotate_right((offset % 4) as u32 * 8)
-        .to_le_bytes()
+    u32::from_le_bytes(key).rotate_right((offset % 4) as u32 * 8).to_le_bytes()
 }
 
 #[inline(always)]
@@ -68,9 +66,7 @@ fn xor<const N: usize>(block: &[u8; N], key: [u8; 4]) -> [u8; N] {
 fn blocks_in_place<const N: usize>(buf: &mut [u8], key: [u8; 4]) {
     let start = buf.len() - N;
     // Read before the others are written: it overlaps them.
-    let last = buf
-        .last_chunk::<N>()
-        .map(|last| xor(last, turn(key, start)));
+    let last = buf.last_chunk::<N>().map(|last| xor(last, turn(key, start)));
     for block in buf[..start.next_multiple_of(N)].as_chunks_mut::<N>().0 {
         *block = xor(block, key);
     }

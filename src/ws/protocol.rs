@@ -146,8 +146,7 @@ impl Decoder {
             _ => return Ok(None),
         };
         let payload_at = key_at + key_len;
-        let (Some(payload), Some(place)) =
-            (front.get(payload_at..payload_at + len), place.get_mut(..len))
+        let (Some(payload), Some(place)) = (front.get(payload_at..payload_at + len), place.get_mut(..len))
         else {
             return Ok(None);
         };
@@ -311,9 +310,7 @@ impl Decoder {
         if opcode != Opcode::Continuation {
             self.text = opcode == Opcode::Text;
         }
-        Ok(Next::Data {
-            consumed: key_at + key_len,
-        })
+        Ok(Next::Data { consumed: key_at + key_len })
     }
 
     /// A control frame, whose length fits in the second byte or breaks the rule.
@@ -347,11 +344,7 @@ impl Decoder {
         let reason = ControlPayload::concat(&[reason]).ok_or(&CONTROL_TOO_LONG)?;
         // RFC 6455, 5.5.1: no more frames come after it.
         self.finished = Some(&AFTER_CLOSE);
-        Ok(Next::Close {
-            consumed,
-            code,
-            reason,
-        })
+        Ok(Next::Close { consumed, code, reason })
     }
 
     #[inline]
@@ -389,12 +382,10 @@ static NOTHING_TO_CONTINUE: Violation =
     Violation::protocol("RFC 6455, 5.4: continuation frame with nothing to continue");
 static MESSAGE_IN_MESSAGE: Violation =
     Violation::protocol("RFC 6455, 5.4: new message inside a fragmented one");
-static CONTROL_FRAGMENTED: Violation =
-    Violation::protocol("RFC 6455, 5.5: fragmented control frame");
+static CONTROL_FRAGMENTED: Violation = Violation::protocol("RFC 6455, 5.5: fragmented control frame");
 static CONTROL_TOO_LONG: Violation =
     Violation::protocol("RFC 6455, 5.5: control frame longer than 125 bytes");
 static AFTER_CLOSE: Violation = Violation::protocol("RFC 6455, 5.5.1: frame after the close frame");
-static TEXT_NOT_UTF8: Violation =
-    Violation::payload("RFC 6455, 8.1: text message that is not UTF-8");
+static TEXT_NOT_UTF8: Violation = Violation::payload("RFC 6455, 8.1: text message that is not UTF-8");
 static TEXT_CUT_SHORT: Violation =
     Violation::payload("RFC 6455, 8.1: text message that ends inside a UTF-8 sequence");

@@ -53,9 +53,7 @@ impl Utf8 {
             return Ok(());
         };
         if error.error_len().is_some() {
-            return Err(Invalid {
-                valid: taken + error.valid_up_to(),
-            });
+            return Err(Invalid { valid: taken + error.valid_up_to() });
         }
         // Without a length the error means: good so far, but the last sequence is incomplete.
         // Such a sequence has at most three of its four bytes.
@@ -102,8 +100,6 @@ fn is_ascii(piece: &[u8]) -> bool {
     let Some(last) = piece.last_chunk::<8>() else {
         return piece.is_ascii();
     };
-    let bits = words.iter().fold(u64::from_ne_bytes(*last), |bits, word| {
-        bits | u64::from_ne_bytes(*word)
-    });
+    let bits = words.iter().fold(u64::from_ne_bytes(*last), |bits, word| bits | u64::from_ne_bytes(*word));
     bits & 0x8080_8080_8080_8080 == 0
 }

@@ -46,17 +46,17 @@ pub fn attach_client(
 pub fn attach_server(
     s: c_int,
     flags: c_int,
-    mut resource: Option<&mut [u8]>,
-    mut host: Option<&mut [u8]>,
+    resource: Option<&mut [u8]>,
+    host: Option<&mut [u8]>,
     deadline: i64,
 ) -> Result<c_int> {
     attach(s, flags, Role::Server, |context, transport| {
         let answer = with_head(context, transport, deadline, |head| {
             let request = handshake::parse_request(head)?;
-            if !copy_string(request.resource, resource.as_deref_mut()) {
+            if !copy_string(request.resource, resource) {
                 return Err(NO_ROOM_FOR_RESOURCE);
             }
-            if !copy_string(request.host, host.as_deref_mut()) {
+            if !copy_string(request.host, host) {
                 return Err(NO_ROOM_FOR_HOST);
             }
             Ok(handshake::response(request.key))

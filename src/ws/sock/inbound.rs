@@ -128,7 +128,12 @@ impl Ws {
         }
     }
 
-    fn recv_whole(&self, context: &Context, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(bool, usize)> {
+    fn recv_whole(
+        &self,
+        context: &Context,
+        pieces: Option<Pieces<'_>>,
+        deadline: i64,
+    ) -> Result<(bool, usize)> {
         match self.inbound.get() {
             Inbound::Open => {}
             Inbound::Closed => return Err(Errno::EPIPE),

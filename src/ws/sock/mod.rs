@@ -150,10 +150,10 @@ pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_in
 impl Ws {
     /// Sends what was gathered if it has waited long enough.
     fn flush_overdue(&self, context: &Context) {
-        if let Some(stream) = self.transport.own() {
-            if context.buffers.is_overdue(stream) {
-                context.buffers.flush();
-            }
+        if let Some(stream) = self.transport.own()
+            && context.buffers.is_overdue(stream)
+        {
+            context.buffers.flush();
         }
     }
 }

@@ -8,13 +8,15 @@ use super::transport::{Foreign, Transport};
 use super::{Outbound, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
-use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
+use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::rt::wait::{Clause, Source};
 use crate::sock::call;
 use crate::ws::close;
-use crate::ws::frame::{ControlPayload, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
+use crate::ws::frame::{
+    ControlPayload, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at,
+};
 use crate::ws::mask;
 
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
@@ -132,21 +134,21 @@ impl Ws {
         {
             return None;
         }
-        let buffer = context.buffers.lend_send(stream).ok()?;
+        context.buffers.lend_send(stream).ok()?;
         let frame = self.frame(context, opcode, payload).ok()?;
-        let end = gathered + frame.write_whole(&mut buffer[gathered..]);
+        let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
         if self.may_gather && (more_follows || self.next_message_is_here(context)) {
             context.buffers.set_gathered(end);
             return Some(Ok(()));
         }
-        match stream.send_some(context, &buffer[..end]) {
+        match stream.send_some(context, context.buffers.filled_send(0..end)) {
             Ok(sent) if sent == end => {
                 context.buffers.set_gathered(0);
                 Some(Ok(()))
             }
             Ok(sent) => {
                 context.buffers.set_gathered(0);
-                stream.push_out(&buffer[sent..end]);
+                stream.push_out(context.buffers.filled_send(sent..end));
                 let len = end - gathered;
                 Some(self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline)))
             }
@@ -250,15 +252,15 @@ impl Ws {
             context.buffers.flush();
             self.wait_clear(context, stream, deadline)?;
         }
-        let buffer = context.buffers.lend_send(stream)?;
+        context.buffers.lend_send(stream)?;
         let gathered = context.buffers.gathered(stream);
-        let end = gathered + frame.write_whole(&mut buffer[gathered..]);
+        let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
         if gather {
             context.buffers.set_gathered(end);
             return Ok(());
         }
         context.buffers.set_gathered(0);
-        stream.push_out(&buffer[..end]);
+        stream.push_out(context.buffers.filled_send(0..end));
         self.wait_left(context, stream, len, deadline)
     }
 
@@ -289,9 +291,9 @@ impl Ws {
         let mut done = 0;
         while done < len {
             let sent = if frame.key.is_some() {
-                let buffer = context.buffers.lend_send(stream)?;
-                let filled = frame.write(done, &mut buffer[..SEND_SIZE.min(len - done)]);
-                stream.send_some(context, &buffer[..filled])
+                context.buffers.lend_send(stream)?;
+                let filled = context.buffers.fill_send(0, |place| frame.write(done, place));
+                stream.send_some(context, context.buffers.filled_send(0..filled))
             } else {
                 stream.send_some_pieces(context, [&header[done.min(header.len())..], &[]], &cursor)
             };
@@ -387,10 +389,10 @@ impl Ws {
         let element = element_of(payload);
         let frame = self.frame(context, opcode, Pieces::one(&element))?;
         if !stream.has_backlog() {
-            let buffer = context.buffers.lend_send(stream)?;
+            context.buffers.lend_send(stream)?;
             let gathered = context.buffers.gathered(stream);
             // Gathered bytes leave plenty of room for a control frame.
-            let end = gathered + frame.write_whole(&mut buffer[gathered..]);
+            let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
             context.buffers.set_gathered(end);
             if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context)) {
                 context.buffers.flush();

@@ -6,9 +6,7 @@ use crate::ws::frame::{Opcode, Role};
 
 /// The list of the specification, written out: 1000–1003, 1007–1014, 3000–4999.
 fn listed(code: u16) -> bool {
-    let single = [
-        1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
-    ];
+    let single = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
     single.contains(&code) || (3000..5000).contains(&code)
 }
 
@@ -83,10 +81,7 @@ fn a_reason_that_is_not_utf8_is_answered_with_1007() {
 #[test]
 fn a_bad_code_comes_before_a_bad_reason() {
     let payload = [&1005u16.to_be_bytes()[..], b"\xff"].concat();
-    assert_eq!(
-        receive(Role::Server, &payload),
-        [Event::Failed { code: 1002 }]
-    );
+    assert_eq!(receive(Role::Server, &payload), [Event::Failed { code: 1002 }]);
 }
 
 #[test]

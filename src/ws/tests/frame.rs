@@ -3,14 +3,8 @@
 use super::{KEY, ROLES, Random, wire_frame};
 use crate::ws::frame::{ControlPayload, FrameHeader, MAX_HEADER, Opcode, Role, whole_message_at};
 
-const OPCODES: [Opcode; 6] = [
-    Opcode::Continuation,
-    Opcode::Text,
-    Opcode::Binary,
-    Opcode::Close,
-    Opcode::Ping,
-    Opcode::Pong,
-];
+const OPCODES: [Opcode; 6] =
+    [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
 
 #[test]
 fn headers_of_the_rfcs_examples() {
@@ -20,21 +14,12 @@ fn headers_of_the_rfcs_examples() {
         header.as_bytes().to_vec()
     };
     assert_eq!(header(true, Opcode::Text, 5, None), [0x81, 0x05]);
-    assert_eq!(
-        header(true, Opcode::Text, 5, Some(KEY)),
-        [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]
-    );
+    assert_eq!(header(true, Opcode::Text, 5, Some(KEY)), [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
     assert_eq!(header(false, Opcode::Text, 3, None), [0x01, 0x03]);
     assert_eq!(header(true, Opcode::Continuation, 2, None), [0x80, 0x02]);
     assert_eq!(header(true, Opcode::Ping, 5, None), [0x89, 0x05]);
-    assert_eq!(
-        header(true, Opcode::Binary, 256, None),
-        [0x82, 0x7e, 0x01, 0x00]
-    );
-    assert_eq!(
-        header(true, Opcode::Binary, 65536, None),
-        [0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0]
-    );
+    assert_eq!(header(true, Opcode::Binary, 256, None), [0x82, 0x7e, 0x01, 0x00]);
+    assert_eq!(header(true, Opcode::Binary, 65536, None), [0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0]);
 }
 
 #[test]
@@ -85,10 +70,7 @@ fn a_whole_message_is_seen_from_its_last_byte_on() {
                 wire.extend(b"the beginning of the next frame");
                 let cuts = (0..whole.min(20)).chain([whole / 2, whole - 1]);
                 for cut in cuts.filter(|cut| *cut < whole) {
-                    assert!(
-                        !whole_message_at(&wire[..cut], role),
-                        "{role:?} {len} {cut}"
-                    );
+                    assert!(!whole_message_at(&wire[..cut], role), "{role:?} {len} {cut}");
                 }
                 for cut in whole..wire.len() {
                     assert!(whole_message_at(&wire[..cut], role), "{role:?} {len} {cut}");
@@ -116,9 +98,8 @@ fn the_peek_survives_any_bytes() {
     let mut random = Random::new(3);
     for _ in 0..200_000 {
         let len = random.below(20);
-        let bytes: Vec<u8> = (0..len)
-            .map(|_| random.pick(&[0, 0x7e, 0x7f, 0x81, 0x82, 0xfe, 0xff]))
-            .collect();
+        let bytes: Vec<u8> =
+            (0..len).map(|_| random.pick(&[0, 0x7e, 0x7f, 0x81, 0x82, 0xfe, 0xff])).collect();
         for role in ROLES {
             whole_message_at(&bytes, role);
         }
@@ -136,9 +117,6 @@ fn a_control_payload_holds_at_most_125_bytes() {
         assert_eq!(len, Some(first + second));
     }
     for (first, second) in [(126, 0), (0, 126), (2, 124), (125, 1), (200, 200)] {
-        assert_eq!(
-            ControlPayload::concat(&[&bytes[..first], &bytes[..second]]),
-            None
-        );
+        assert_eq!(ControlPayload::concat(&[&bytes[..first], &bytes[..second]]), None);
     }
 }

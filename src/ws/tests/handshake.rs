@@ -10,11 +10,7 @@ fn recased(text: &str) -> [String; 3] {
         true => c.to_ascii_uppercase(),
         false => c.to_ascii_lowercase(),
     };
-    [
-        text.to_ascii_lowercase(),
-        text.to_ascii_uppercase(),
-        text.chars().map(swap).collect(),
-    ]
+    [text.to_ascii_lowercase(), text.to_ascii_uppercase(), text.chars().map(swap).collect()]
 }
 
 #[test]
@@ -22,11 +18,7 @@ fn the_example_of_the_rfc_is_accepted_on_both_sides() {
     let bytes = Head::good_request().bytes();
     assert_eq!(
         parse_request(&bytes),
-        Ok(Request {
-            resource: b"/chat?room=1",
-            host: b"server.example.com",
-            key: KEY,
-        })
+        Ok(Request { resource: b"/chat?room=1", host: b"server.example.com", key: KEY })
     );
     assert_eq!(check_response(&Head::good_answer().bytes(), KEY), Ok(()));
     assert_eq!(accept_key(KEY), ACCEPT.as_bytes());
@@ -149,37 +141,18 @@ fn upgrade_and_connection_are_lists() {
         let status = head.plus(&format!("{name}: {value}")).as_request();
         assert_eq!(status, if good { 101 } else { 400 }, "{name}: {value}");
     };
-    for value in [
-        "keep-alive, Upgrade",
-        "Upgrade,keep-alive",
-        "a,b , upgrade\t, c",
-        ",,upgrade,,",
-        "upgrade,upgrade",
-    ] {
+    for value in
+        ["keep-alive, Upgrade", "Upgrade,keep-alive", "a,b , upgrade\t, c", ",,upgrade,,", "upgrade,upgrade"]
+    {
         check("Connection", value, true);
     }
     for value in ["h2c, websocket", "websocket , x", ",websocket"] {
         check("Upgrade", value, true);
     }
-    for value in [
-        "",
-        "close",
-        "keep-alive",
-        "upgraded",
-        "up grade",
-        "upgrade;q=1",
-        "\"upgrade\"",
-    ] {
+    for value in ["", "close", "keep-alive", "upgraded", "up grade", "upgrade;q=1", "\"upgrade\""] {
         check("Connection", value, false);
     }
-    for value in [
-        "",
-        "h2c",
-        "websockets",
-        "web socket",
-        "websocket/13",
-        "xwebsocket",
-    ] {
+    for value in ["", "h2c", "websockets", "web socket", "websocket/13", "xwebsocket"] {
         check("Upgrade", value, false);
     }
 }
@@ -287,12 +260,7 @@ fn extensions_and_subprotocols_that_were_not_asked_for_are_refused() {
     for name in ["Sec-WebSocket-Extensions", "sec-websocket-protocol"] {
         assert!(good.plus(&format!("{name}:")).as_answer());
         assert!(!good.plus(&format!("{name}: x")).as_answer());
-        assert!(
-            !good
-                .plus(&format!("{name}:"))
-                .plus(&format!("{name}: x"))
-                .as_answer()
-        );
+        assert!(!good.plus(&format!("{name}:")).plus(&format!("{name}: x")).as_answer());
     }
 }
 
@@ -309,12 +277,7 @@ fn every_single_byte_changed_to_every_other_is_judged_without_harm() {
             {
                 assert!(is_valid_key(request.key));
                 assert!(request.resource.iter().all(|&b| b > b' ' && b != 0x7f));
-                assert!(
-                    !request
-                        .host
-                        .iter()
-                        .any(|&b| b == 0 || b == b'\r' || b == b'\n')
-                );
+                assert!(!request.host.iter().any(|&b| b == 0 || b == b'\r' || b == b'\n'));
             }
             // Without the scan before it.
             let _ = parse_request(&bytes);

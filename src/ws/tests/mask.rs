@@ -7,9 +7,7 @@ use crate::ws::mask::{mask_copy, mask_in_place};
 /// i modulo 4 of the masking key."
 fn naive(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
     let masked = payload.iter().enumerate();
-    masked
-        .map(|(i, byte)| byte ^ key[(i + offset) % 4])
-        .collect()
+    masked.map(|(i, byte)| byte ^ key[(i + offset) % 4]).collect()
 }
 
 #[test]
@@ -25,30 +23,16 @@ fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
 
                 buffer[place.clone()].copy_from_slice(&source[64..64 + len]);
                 mask_in_place(&mut buffer[place.clone()], KEY, offset);
-                assert_eq!(
-                    buffer[place.clone()],
-                    expected,
-                    "{len} {offset} {alignment}"
-                );
+                assert_eq!(buffer[place.clone()], expected, "{len} {offset} {alignment}");
                 buffer[place.clone()].fill(0xaa);
-                assert_eq!(
-                    buffer, [0xaa; 400],
-                    "wrote outside: {len} {offset} {alignment}"
-                );
+                assert_eq!(buffer, [0xaa; 400], "wrote outside: {len} {offset} {alignment}");
 
                 // The source at another alignment than the destination.
                 let from = &source[64..64 + len];
                 mask_copy(&mut buffer[place.clone()], from, KEY, offset);
-                assert_eq!(
-                    buffer[place.clone()],
-                    expected,
-                    "{len} {offset} {alignment}"
-                );
+                assert_eq!(buffer[place.clone()], expected, "{len} {offset} {alignment}");
                 buffer[place].fill(0xaa);
-                assert_eq!(
-                    buffer, [0xaa; 400],
-                    "wrote outside: {len} {offset} {alignment}"
-                );
+                assert_eq!(buffer, [0xaa; 400], "wrote outside: {len} {offset} {alignment}");
             }
         }
     }

@@ -115,11 +115,7 @@ impl Receiver {
 
     /// The events of a stream that arrives in these pieces. Payload that is skipped is not seen in
     /// them.
-    fn events<'a>(
-        role: Role,
-        taking: Taking,
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Vec<Event> {
+    fn events<'a>(role: Role, taking: Taking, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
         let mut receiver = Receiver::new(role, taking);
         for piece in pieces {
             receiver.push(piece);
@@ -129,10 +125,7 @@ impl Receiver {
 
     /// Whether the connection has failed, or ended with a close frame.
     fn finished(&self) -> bool {
-        matches!(
-            self.events.last(),
-            Some(Event::Failed { .. } | Event::Close { .. })
-        )
+        matches!(self.events.last(), Some(Event::Failed { .. } | Event::Close { .. }))
     }
 
     fn push(&mut self, piece: &[u8]) {
@@ -158,15 +151,9 @@ impl Receiver {
                 self.in_frame = true;
                 (consumed, None)
             }
-            Next::Ping { consumed, payload } => {
-                (consumed, Some(Event::Ping(payload.as_bytes().to_vec())))
-            }
+            Next::Ping { consumed, payload } => (consumed, Some(Event::Ping(payload.as_bytes().to_vec()))),
             Next::Pong { consumed } => (consumed, Some(Event::Pong)),
-            Next::Close {
-                consumed,
-                code,
-                reason,
-            } => {
+            Next::Close { consumed, code, reason } => {
                 let reason = reason.as_bytes().to_vec();
                 (consumed, Some(Event::Close { code, reason }))
             }

@@ -14,21 +14,8 @@ use super::{Event, KEY, ROLES, Random, Receiver, TAKINGS};
 use crate::ws::frame::Role;
 use crate::ws::protocol::{Decoder, Next};
 
-const LENGTHS: [u64; 13] = [
-    0,
-    1,
-    125,
-    126,
-    127,
-    65535,
-    65536,
-    1 << 31,
-    (1 << 32) - 1,
-    1 << 32,
-    (1 << 32) + 1,
-    1 << 63,
-    u64::MAX,
-];
+const LENGTHS: [u64; 13] =
+    [0, 1, 125, 126, 127, 65535, 65536, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
 
 /// Up to this length the payload is sent too.
 const SENT: u64 = 65536;
@@ -109,13 +96,7 @@ enum Verdict {
 }
 
 fn judge(role: Role, open: Open, frame: Frame) -> Verdict {
-    let Frame {
-        fin,
-        rsv,
-        opcode,
-        masked,
-        length,
-    } = frame;
+    let Frame { fin, rsv, opcode, masked, length } = frame;
     let control = opcode >= 8;
     // What the first byte shows.
     if rsv != 0
@@ -171,10 +152,7 @@ fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open,
             panic!("{frame:?} with {present} bytes: {answer:?}");
         };
         // More than is there, but never more than a peer that follows the rules will send.
-        assert!(
-            need > present && need <= wire.len().max(2),
-            "{frame:?}: {need}"
-        );
+        assert!(need > present && need <= wire.len().max(2), "{frame:?}: {need}");
     }
     let answer = decoder.next(&wire[..due]);
     let after = match (verdict, answer) {
@@ -194,18 +172,10 @@ fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open,
         (Verdict::Data(open_after), Ok(Next::Data { consumed })) => {
             assert_eq!(consumed, header.len());
             assert_eq!(decoder.payload_left(), frame.length);
-            let kind = if frame.opcode == 0 {
-                open
-            } else {
-                Some(frame.opcode)
-            };
+            let kind = if frame.opcode == 0 { open } else { Some(frame.opcode) };
             assert_eq!(decoder.message_is_text(), kind == Some(1), "{frame:?}");
             take_payload(&mut decoder, frame);
-            assert_eq!(
-                decoder.end_of_frame(),
-                Ok(open_after.is_none()),
-                "{frame:?}"
-            );
+            assert_eq!(decoder.end_of_frame(), Ok(open_after.is_none()), "{frame:?}");
             Some((open_after, decoder))
         }
         (Verdict::Ping, Ok(Next::Ping { consumed, payload })) => {
@@ -217,14 +187,7 @@ fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open,
             assert_eq!(consumed, wire.len());
             Some((open, decoder))
         }
-        (
-            Verdict::Close,
-            Ok(Next::Close {
-                consumed,
-                code,
-                reason,
-            }),
-        ) => {
+        (Verdict::Close, Ok(Next::Close { consumed, code, reason })) => {
             assert_eq!(consumed, wire.len());
             let plain = frame.plain_payload();
             assert_eq!(code, if plain.is_empty() { 0 } else { 1000 });
@@ -313,11 +276,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
         for _ in 0..random.below(12) {
             let frame = Frame {
                 fin: random.below(3) > 0,
-                rsv: if random.below(50) == 0 {
-                    random.pick(&[1, 2, 4, 7])
-                } else {
-                    0
-                },
+                rsv: if random.below(50) == 0 { random.pick(&[1, 2, 4, 7]) } else { 0 },
                 opcode: random.pick(&[0, 0, 0, 1, 2, 1, 2, 9, 10, 8, 3]),
                 masked: (role == Role::Server) != (random.below(50) == 0),
                 length: random.pick(&LENGTHS[..5]),
@@ -344,10 +303,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
                     open = open_after;
                 }
             }
-            if matches!(
-                expected.last(),
-                Some(Event::Failed { .. } | Event::Close { .. })
-            ) {
+            if matches!(expected.last(), Some(Event::Failed { .. } | Event::Close { .. })) {
                 break;
             }
         }
@@ -370,9 +326,7 @@ fn any_bytes_are_survived() {
         let role = random.pick(&ROLES);
         let bytes: Vec<u8> = (0..random.below(60))
             .map(|_| match random.below(2) {
-                0 => random.pick(&[
-                    0, 1, 2, 0x7e, 0x7f, 0x80, 0x81, 0x82, 0x88, 0x89, 0xfe, 0xff,
-                ]),
+                0 => random.pick(&[0, 1, 2, 0x7e, 0x7f, 0x80, 0x81, 0x82, 0x88, 0x89, 0xfe, 0xff]),
                 _ => random.next() as u8,
             })
             .collect();

@@ -226,14 +226,8 @@ fn refusals_of_common_servers_show_their_status() {
     for (answer, status) in [
         ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", 200),
         ("HTTP/1.1 301 Moved\r\nLocation: /x\r\n\r\n", 301),
-        (
-            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n",
-            401,
-        ),
-        (
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n",
-            503,
-        ),
+        ("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n", 401),
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n", 503),
     ] {
         let refusal = check_response(answer.as_bytes(), key).expect_err("refused");
         assert_eq!(refusal.status, Some(status));

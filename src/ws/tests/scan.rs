@@ -107,11 +107,7 @@ fn a_head_of_64_kib_passes_and_a_longer_one_is_refused_with_431() {
     let answer = Head::good_answer();
     let room = MAX_HEAD - answer.bytes().len() - "X: \r\n".len();
     assert!(answer.plus(&format!("X: {}", "x".repeat(room))).as_answer());
-    assert!(
-        !answer
-            .plus(&format!("X: {}", "x".repeat(room + 1)))
-            .as_answer()
-    );
+    assert!(!answer.plus(&format!("X: {}", "x".repeat(room + 1))).as_answer());
 }
 
 #[test]

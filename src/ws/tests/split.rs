@@ -22,30 +22,15 @@ fn conversation(role: Role) -> (Vec<u8>, Vec<Event>) {
         wire_frame(role, true, Opcode::Close, b"\x03\xe9going away"),
     ];
     let events = [
-        Event::Message {
-            text: true,
-            payload: "grüß dich".into(),
-        },
-        Event::Message {
-            text: false,
-            payload: vec![],
-        },
+        Event::Message { text: true, payload: "grüß dich".into() },
+        Event::Message { text: false, payload: vec![] },
         Event::Ping(vec![]),
         Event::Ping(b"between the fragments".to_vec()),
         Event::Pong,
-        Event::Message {
-            text: true,
-            payload: "a euro: €!".into(),
-        },
-        Event::Message {
-            text: false,
-            payload: long.clone(),
-        },
+        Event::Message { text: true, payload: "a euro: €!".into() },
+        Event::Message { text: false, payload: long.clone() },
         Event::Ping(long[..125].to_vec()),
-        Event::Close {
-            code: 1001,
-            reason: b"going away".to_vec(),
-        },
+        Event::Close { code: 1001, reason: b"going away".to_vec() },
     ];
     (wire.concat(), events.into())
 }
@@ -53,10 +38,7 @@ fn conversation(role: Role) -> (Vec<u8>, Vec<Event>) {
 /// The events as seen by somebody who skips all payload.
 fn without_payload(events: &[Event]) -> Vec<Event> {
     let strip = |event: &Event| match event {
-        &Event::Message { text, .. } => Event::Message {
-            text,
-            payload: vec![],
-        },
+        &Event::Message { text, .. } => Event::Message { text, payload: vec![] },
         other => other.clone(),
     };
     events.iter().map(strip).collect()
@@ -170,21 +152,11 @@ fn a_header_that_claims_2_to_the_62_bytes_allocates_nothing() {
 
 #[test]
 fn a_length_in_a_longer_form_than_necessary_is_understood() {
-    for header in [
-        &[0x82, 0x03][..],
-        &[0x82, 0x7e, 0, 3],
-        &[0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0, 3],
-    ] {
+    for header in [&[0x82, 0x03][..], &[0x82, 0x7e, 0, 3], &[0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0, 3]] {
         let wire = [header, b"abc"].concat();
         let events = Receiver::events(Role::Client, Taking::Copied, wire.chunks(1));
         let payload = b"abc".to_vec();
-        assert_eq!(
-            events,
-            [Event::Message {
-                text: false,
-                payload
-            }]
-        );
+        assert_eq!(events, [Event::Message { text: false, payload }]);
     }
 }
 

@@ -46,9 +46,7 @@ fn later_minor_versions_of_http_are_accepted() {
 
 #[test]
 fn other_methods_are_refused_with_405() {
-    for method in [
-        "get", "Get", "POST", "HEAD", "OPTIONS", "CONNECT", "PRI", "GETS",
-    ] {
+    for method in ["get", "Get", "POST", "HEAD", "OPTIONS", "CONNECT", "PRI", "GETS"] {
         let head = Head::good_request().start(&format!("{method} / HTTP/1.1"));
         assert_eq!(head.as_request(), 405, "{method}");
     }
@@ -69,20 +67,10 @@ fn the_target_gives_resource_and_host() {
         assert_eq!(parse(target), some(target, host));
     }
     // RFC 6455, 4.2.1: an absolute URI, whose host comes before the Host field.
-    assert_eq!(
-        parse("http://a.example:80/x?y"),
-        some("/x?y", "a.example:80")
-    );
+    assert_eq!(parse("http://a.example:80/x?y"), some("/x?y", "a.example:80"));
     assert_eq!(parse("HTTPS://[::1]:443/"), some("/", "[::1]:443"));
     assert_eq!(parse("http://a.example"), some("/", "a.example"));
-    for target in [
-        "http://",
-        "http:///x",
-        "http://a?b",
-        "http://a#b",
-        "http://me@a/",
-        "https://",
-    ] {
+    for target in ["http://", "http:///x", "http://a?b", "http://a#b", "http://me@a/", "https://"] {
         assert_eq!(parse(target), None, "{target}");
     }
 }
@@ -104,11 +92,7 @@ fn other_statuses_are_reported_and_refused() {
 
 #[test]
 fn the_reason_in_a_status_line_may_be_anything_or_missing() {
-    for line in [
-        "HTTP/1.1 101",
-        "HTTP/1.1 101 ",
-        "HTTP/1.1 101 Web Socket Protocol Handshake",
-    ] {
+    for line in ["HTTP/1.1 101", "HTTP/1.1 101 ", "HTTP/1.1 101 Web Socket Protocol Handshake"] {
         assert!(Head::good_answer().start(line).as_answer(), "{line:?}");
     }
 }

@@ -33,8 +33,7 @@ fn judge(text: &[u8]) -> Verdict {
         sequence.push(byte);
         let fits = |row: &&&[(u8, u8)]| {
             row.len() >= sequence.len()
-                && (sequence.iter().zip(**row))
-                    .all(|(byte, (low, high))| (low..=high).contains(&byte))
+                && (sequence.iter().zip(**row)).all(|(byte, (low, high))| (low..=high).contains(&byte))
         };
         match WELL_FORMED.iter().find(fits) {
             None => return Verdict::Bad(index),
@@ -64,8 +63,8 @@ fn validate<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
 
 /// Both ends of every range in the table, and their neighbours.
 const BOUNDARIES: [u8; 24] = [
-    0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
-    0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
+    0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+    0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
 ];
 
 /// Every sequence of up to `len` boundary bytes.
@@ -283,12 +282,7 @@ fn message(role: Role, fragments: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {
             0 => Opcode::Text,
             _ => Opcode::Continuation,
         };
-        wire.extend(wire_frame(
-            role,
-            index + 1 == fragments.len(),
-            opcode,
-            fragment,
-        ));
+        wire.extend(wire_frame(role, index + 1 == fragments.len(), opcode, fragment));
         places.extend(wire.len() - fragment.len()..wire.len());
     }
     (wire, places)
@@ -296,10 +290,7 @@ fn message(role: Role, fragments: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {
 
 #[test]
 fn text_over_every_fragmentation_fails_at_its_first_bad_byte() {
-    for (role, taking) in ROLES
-        .into_iter()
-        .flat_map(|role| TAKINGS.map(|taking| (role, taking)))
-    {
+    for (role, taking) in ROLES.into_iter().flat_map(|role| TAKINGS.map(|taking| (role, taking))) {
         for sequence in SEQUENCES {
             let text = [b"a", sequence, b"z"].concat();
             // With and without a byte after it, which would complain about an incomplete one.
@@ -313,10 +304,9 @@ fn text_over_every_fragmentation_fails_at_its_first_bad_byte() {
                     });
                     let failure = Some(&Event::Failed { code: 1007 });
                     match judge(text) {
-                        Verdict::Good => assert!(matches!(
-                            &receiver.events[..],
-                            [Event::Message { text: true, .. }]
-                        )),
+                        Verdict::Good => {
+                            assert!(matches!(&receiver.events[..], [Event::Message { text: true, .. }]))
+                        }
                         Verdict::Incomplete => {
                             assert_eq!(receiver.events.last(), failure);
                             assert_eq!(taken, Some(wire.len() - 1), "{fragments:02x?}");
@@ -334,10 +324,7 @@ fn text_over_every_fragmentation_fails_at_its_first_bad_byte() {
 
 #[test]
 fn text_split_at_every_byte_is_judged_like_the_whole() {
-    for (role, taking) in ROLES
-        .into_iter()
-        .flat_map(|role| TAKINGS.map(|taking| (role, taking)))
-    {
+    for (role, taking) in ROLES.into_iter().flat_map(|role| TAKINGS.map(|taking| (role, taking))) {
         for sequence in SEQUENCES {
             let text = [&[b'a'; 300], sequence, &[b'z'; 5]].concat();
             let (wire, _) = message(role, &[&text[..200], &text[200..301], &text[301..]]);
@@ -353,10 +340,7 @@ fn text_split_at_every_byte_is_judged_like_the_whole() {
 
 #[test]
 fn binary_messages_may_hold_anything() {
-    for (role, taking) in ROLES
-        .into_iter()
-        .flat_map(|role| TAKINGS.map(|taking| (role, taking)))
-    {
+    for (role, taking) in ROLES.into_iter().flat_map(|role| TAKINGS.map(|taking| (role, taking))) {
         for sequence in SEQUENCES {
             let wire = wire_frame(role, true, Opcode::Binary, sequence);
             let events = Receiver::events(role, taking, wire.chunks(1));
