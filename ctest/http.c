@@ -328,6 +328,19 @@ TEST(detaching_without_the_peers_blank_line_times_out_and_closes_everything) {
     CHECK_CLOSED(h[0]);
 }
 
+TEST(a_header_without_end_neither_outlasts_the_deadline_nor_holds_the_others_up) {
+    EACH_LOWER_AND_RAW(&s[0], &fd) {
+        int ticks = 0, counter = go(count_ticks(&ticks));
+        int64_t start = now();
+        attach_one();
+        write_for_ever(fd, "A: b\r\n");
+        CHECK_ERR(http_detach(h[0], start + 500), -1, ETIMEDOUT);
+        CHECK(now() - start < 5000);
+        CHECK(ticks > 2);
+        CHECK_INT(hclose(counter), 0);
+    }
+}
+
 TEST(the_end_of_the_stream_is_not_the_end_of_the_header) {
     int r = receiving("A: b\r\n");
     CHECK_ERR(http_detach(r, now() + 5000), -1, ECONNRESET);

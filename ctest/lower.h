@@ -69,6 +69,23 @@ static inline struct iolist *link_list(struct iolist *list, size_t count) {
 
 #define SEND_MESSAGE(S, TEXT) CHECK_INT(msend(S, TEXT, sizeof(TEXT) - 1, now() + 5000), 0)
 
+/* A process that writes the text to the descriptor for ever. */
+static inline pid_t write_for_ever(int fd, const char *text) {
+    static char block[65536];
+    size_t len = strlen(text), at = 0;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child != 0) return child;
+    for (; at + len <= sizeof(block); at += len) memcpy(block + at, text, len);
+    while (send(fd, block, at, MSG_NOSIGNAL) >= 0) continue;
+    _exit(0);
+}
+
+/* Counts in another coroutine while the calling one is busy. */
+__attribute__((unused)) coroutine static void count_ticks(int *ticks) {
+    while (msleep(now() + 10) == 0) ++*ticks;
+}
+
 #define CHECK_CLOSED(S) CHECK_ERR(hclose(S), -1, EBADF)
 
 #endif

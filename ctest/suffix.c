@@ -280,6 +280,21 @@ TEST(a_timeout_in_the_middle_of_a_message_is_for_good) {
     }
 }
 
+TEST(a_message_without_end_neither_outlasts_the_deadline_nor_holds_the_others_up) {
+    EACH_LOWER_AND_RAW(&s[0], &fd) {
+        struct iolist skip = {NULL, SIZE_MAX, NULL, 0};
+        int ticks = 0, b = go(count_ticks(&ticks));
+        int64_t start = now();
+        attach_lines();
+        write_for_ever(fd, "x");
+        CHECK_ERR(mrecvl(h[0], &skip, &skip, start + 500), -1, ETIMEDOUT);
+        CHECK(now() - start < 5000);
+        CHECK(ticks > 2);
+        CHECK_INT(hclose(h[0]), 0);
+        CHECK_INT(hclose(b), 0);
+    }
+}
+
 TEST(an_end_in_the_middle_of_a_message_is_EPIPE) {
     EACH_LOWER_AND_RAW(&s[0], &fd) {
         char c;

@@ -13,6 +13,7 @@ use crate::memory::try_extend;
 use crate::object::{Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::poller::{Direction, Watcher};
+use crate::rt::turn::Turn;
 use crate::rt::wait::{Clause, Source};
 use crate::sock::half::Half;
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
@@ -425,8 +426,10 @@ impl Stream {
 
     fn recv_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         let mut cursor = pieces.cursor();
+        let (mut turn, mut len) = (Turn::default(), 0);
         while let Some(piece) = cursor.piece() {
-            let len = if piece.base.is_null() {
+            turn.step(context, len, deadline)?;
+            len = if piece.base.is_null() {
                 self.discard(context, piece.len, deadline)?
             } else {
                 // SAFETY: the pieces of a list to receive into are writable.
@@ -450,8 +453,10 @@ impl Stream {
 
     /// Drops everything until the stream ends: EPIPE, or the error that ended it.
     fn discard_all(&self, context: &Context, deadline: i64) -> Errno {
+        let mut turn = Turn::default();
         loop {
-            if let Err(error) = self.discard(context, usize::MAX, deadline) {
+            let discarded = self.discard(context, usize::MAX, deadline);
+            if let Err(error) = discarded.and_then(|len| turn.step(context, len, deadline)) {
                 return error;
             }
         }
