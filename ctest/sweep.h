@@ -191,11 +191,15 @@ static inline void sweep_open(struct wire *w, enum transport transport, enum rol
     w->ws = attach_without_http(open_stream(transport, &w->fd, size), role, WS_TEXT);
 }
 
-/* Every kind of strike on every transport in every role. */
-#define EACH_SWEEP(HOW, TRANSPORT, ROLE)                                                                     \
-    for (int HOW = 0; HOW != STRIKES; ++HOW)                                                                 \
-        for (int TRANSPORT = 0; TRANSPORT != TRANSPORTS; ++TRANSPORT)                                        \
-            for (int ROLE = CLIENT; ROLE <= SERVER; ++ROLE)
+/* Every transport in every role. */
+#define EACH_CONNECTION(TRANSPORT, ROLE)                                 \
+    for (int TRANSPORT = 0; TRANSPORT != TRANSPORTS; ++TRANSPORT)        \
+        for (int ROLE = CLIENT; ROLE <= SERVER; ++ROLE)
+
+/* Every kind of strike in each of them. */
+#define EACH_SWEEP(HOW, TRANSPORT, ROLE)     \
+    for (int HOW = 0; HOW != STRIKES; ++HOW) \
+        EACH_CONNECTION(TRANSPORT, ROLE)
 
 /* --- What must be as before --- */
 
