@@ -1,0 +1,135 @@
+# libdill: what there is to build, to try and to check. Building needs cargo, cc and make; a check that
+# needs more installs it.
+
+CARGO ?= cargo
+CC ?= cc
+CFLAGS ?= -O2 -g
+INSTALL ?= install
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+
+RELEASE := target/release
+VERSION := 20.5.0
+EXAMPLES := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
+PAGES := $(wildcard man/*.[1-9])
+HOST := x86_64-unknown-linux-gnu
+
+# Cargo leaves out link-time optimisation if one of the crate types is rlib, which the tests and the fuzz
+# targets need; so they are named.
+BUILD := rustc --release --lib --crate-type cdylib,staticlib
+
+.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
+	check-install check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
+	bench bench-runtime install uninstall clean FORCE
+
+all:
+	$(CARGO) $(BUILD)
+	@ln -sf libdill.so $(RELEASE)/libdill.so.20
+
+build/examples/%: examples/%.c FORCE | all
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -ldill \
+		-Wl,-rpath,'$$ORIGIN/../../$(RELEASE)'
+
+examples: $(EXAMPLES)
+
+# Two C programs hold a conversation.
+demo: build/examples/echo_server build/examples/echo_client
+	@examples/demo.sh build/examples
+
+# --- Checks. The last line of each is "N passed, N failed". ---
+
+# Those that need no other programs.
+check:
+	@.ci/tally '$(MAKE) check-rust' '$(MAKE) check-ctest' '$(MAKE) check-abi' '$(MAKE) check-headers'
+
+check-rust:
+	$(CARGO) test
+
+check-ctest: all
+	ctest/run
+
+# The symbols of the library.
+check-abi: all
+	abi/check
+
+# The headers are what the sources say, and compile as C and C++ of every standard.
+check-headers: all
+	@! git rev-parse --git-dir > /dev/null 2>&1 || git diff --exit-code -- include abi/symbols.txt
+	abi/headers
+
+check-examples: all
+	tests/examples/run
+
+check-man: all
+	tests/man/run
+
+check-install: all
+	tests/install/run
+
+# The C tests under valgrind.
+check-valgrind: all
+	.ci/valgrind
+
+# The C tests with the sanitizers for addresses and undefined behaviour, in them and in the library.
+check-asan:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) $(BUILD) --target $(HOST) --target-dir build/asan
+	.ci/sanitized build/asan/$(HOST)/release
+
+# Against other implementations, which are installed into build/.
+check-interop: all
+	tests/interop/run
+
+check-autobahn: all
+	tests/autobahn/run
+
+check-browser: all
+	tests/browser/run
+
+check-tls: all
+	tests/tls/run
+
+fuzz:
+	fuzz/run
+
+bench: all
+	benches/run
+
+bench-runtime: all
+	benches/run-runtime
+
+# --- Installation: of what `make` has built, so that cargo need not run as another user. ---
+
+install:
+	@test -f $(RELEASE)/libdill.so || { echo "nothing to install: run make first" >&2; exit 1; }
+	$(INSTALL) -d -m 755 $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdill \
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)
+	$(INSTALL) -m 755 $(RELEASE)/libdill.so $(DESTDIR)$(LIBDIR)/libdill.so.$(VERSION)
+	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so.20
+	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so
+	packaging/static-archive $(RELEASE) $(DESTDIR)$(LIBDIR)/libdill.a
+	$(INSTALL) -m 644 include/libdill.h include/libdillimpl.h $(DESTDIR)$(INCLUDEDIR)
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		packaging/libdill.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libdill.pc
+	sed "s|@VERSION@|$(VERSION)|; \
+		s|@LIBDIR_TO_INCLUDEDIR@|$$(realpath -m --relative-to='$(LIBDIR)' '$(INCLUDEDIR)')|" \
+		packaging/libdill-config.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/libdill/libdill-config.cmake
+	$(INSTALL) -m 644 packaging/libdill-config-version.cmake $(DESTDIR)$(LIBDIR)/cmake/libdill
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libdill.pc $(DESTDIR)$(LIBDIR)/cmake/libdill/libdill-config.cmake
+	set -e; for page in $(PAGES); do \
+		$(INSTALL) -d -m 755 $(DESTDIR)$(MANDIR)/man$${page##*.}; \
+		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}; \
+	done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libdill.so.$(VERSION) libdill.so.20 libdill.so libdill.a \
+		pkgconfig/libdill.pc)
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/libdill
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,libdill.h libdillimpl.h)
+	set -e; for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+clean:
+	$(CARGO) clean
+	rm -rf build
