@@ -220,13 +220,13 @@ static inline void warm_up(void) {
     CHECK_INT(hclose(s[1]), 0);
 }
 
-/* Runs the statement and checks that it leaves nothing open. */
-#define CHECK_NOTHING_LEAKED(STATEMENT)            \
+/* Runs the statement, commas in it included, and checks that it leaves nothing open. */
+#define CHECK_NOTHING_LEAKED(...)                  \
     do {                                           \
         int descriptors_;                          \
         warm_up();                                 \
         descriptors_ = open_descriptors();         \
-        STATEMENT;                                 \
+        __VA_ARGS__;                               \
         CHECK_INT(open_descriptors(), descriptors_); \
         check_no_handle_leaked();                  \
     } while (0)
