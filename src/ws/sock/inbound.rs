@@ -5,6 +5,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::memory::try_extend;
 use crate::rt::context::Context;
+use crate::rt::turn::Turn;
 use crate::ws::close::Violation;
 use crate::ws::protocol::Next;
 
@@ -182,7 +183,11 @@ impl Ws {
 
     /// Receives the rest of the current message, or the next one, into the sink.
     fn run(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<()> {
+        // Pings, fragments and payload that is dropped may come faster than they are dealt with.
+        let (mut turn, mut before) = (Turn::default(), sink.len);
         loop {
+            turn.step(context, sink.len - before, deadline)?;
+            before = sink.len;
             let left = self.decoder.borrow().payload_left();
             if left > 0 {
                 self.take_payload(context, sink, left, deadline)?;
