@@ -6,6 +6,7 @@ pub mod context;
 pub mod coroutine;
 pub mod handle;
 pub mod list;
+pub mod mutex;
 pub mod poller;
 mod stack;
 mod switch_x86_64;

@@ -5,11 +5,11 @@ use super::credentials;
 use super::session::Session;
 use super::transport::Transport;
 use super::trust::{self, Anyone};
-use super::turn::Turn;
 use crate::error::{Errno, Result};
 use crate::object;
 use crate::rt::context::Context;
 use crate::rt::handle;
+use crate::rt::mutex::Mutex;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, refuse};
 use core::cell::RefCell;
@@ -120,7 +120,7 @@ fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Session>) -> Re
         transport: Transport::new(layer.lower()),
         layer,
         session: RefCell::new(session),
-        turn: Turn::new(),
+        turn: Mutex::new(),
     })?;
     let tls = object::find::<Tls>(handle)?;
     if let Err(error) = tls.shake_hands(deadline) {

@@ -16,7 +16,6 @@ mod outbound;
 mod session;
 mod transport;
 mod trust;
-mod turn;
 
 pub use attach::{Options, attach_client, attach_client_verifying, attach_server};
 pub use closing::{detach, done};
@@ -25,13 +24,13 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
+use crate::rt::mutex::Mutex;
 use crate::sock::layer::{Layer, Protocol};
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::RefCell;
 use core::ffi::{c_int, c_void};
 use session::Session;
 use transport::Transport;
-use turn::Turn;
 
 /// The body of a TLS handle.
 pub struct Tls {
@@ -39,7 +38,7 @@ pub struct Tls {
     transport: Transport,
     session: RefCell<Session>,
     /// Who may send on a bytestream that is not ours.
-    turn: Turn,
+    turn: Mutex,
 }
 
 static TYPE: u8 = 0;

@@ -7,7 +7,7 @@ use crate::net::socket;
 use crate::object;
 use crate::rt::context::Context;
 use crate::rt::handle;
-use crate::rt::list::List;
+use crate::rt::mutex::Mutex;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::refuse;
 use crate::ws::frame::Role;
@@ -149,8 +149,7 @@ fn attach(
             dropping: Cell::new(false),
             peer_close: RefCell::new(None),
             outbound: Cell::new(Outbound::Open),
-            sending: Cell::new(false),
-            senders: List::new(),
+            sending: Mutex::new(),
             unanswered: RefCell::new(None),
         })
     });

@@ -20,8 +20,7 @@ use crate::iol::Pieces;
 use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::handle;
-use crate::rt::list::List;
-use crate::rt::wait::Clause;
+use crate::rt::mutex::Mutex;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
@@ -84,9 +83,8 @@ pub struct Ws {
     peer_close: RefCell<Option<PeerClose>>,
 
     outbound: Cell<Outbound>,
-    /// Somebody is sending; the others wait in line.
-    sending: Cell<bool>,
-    senders: List,
+    /// For whoever sends a frame.
+    sending: Mutex,
     /// The newest ping that could not be answered because somebody is sending.
     unanswered: RefCell<Option<ControlPayload>>,
 }
@@ -110,10 +108,7 @@ impl Kind for Ws {
         let Ok(context) = Context::get() else { return };
         this.inbound.set(Inbound::Failed);
         this.outbound.set(Outbound::Broken);
-        while !this.senders.is_empty() {
-            // SAFETY: a linked waiter is alive; firing it unlinks it.
-            context.fire(unsafe { Clause::from_link(this.senders.front()) }, Some(Errno::EBADF));
-        }
+        this.sending.dismiss(context);
         // The handle is ours and open; there is nothing to be done about it otherwise.
         let _ = handle::close(this.lower);
     }

@@ -11,7 +11,6 @@ use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
-use crate::rt::wait::{Clause, Source};
 use crate::sock::call;
 use crate::ws::close;
 use crate::ws::frame::{
@@ -128,7 +127,7 @@ impl Ws {
         let piece = payload.single()?;
         if piece.len > COPY_LIMIT - MAX_HEADER
             || gathered + piece.len > GATHER_LIMIT - MAX_HEADER
-            || self.sending.get()
+            || self.sending.is_taken()
             || self.outbound.get() != Outbound::Open
             || !stream.is_clear()
         {
@@ -170,24 +169,11 @@ impl Ws {
         send: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         self.check_outbound()?;
-        if self.sending.get() {
-            context.check_cancelled()?;
-            let clause = Clause::new(0, Source::List);
-            // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it.
-            unsafe { self.senders.push_back(clause.link()) };
-            // SAFETY: as above. Whoever ends this wait well hands the turn over.
-            unsafe { context.wait_for(&clause, deadline) }?;
-        }
-        self.sending.set(true);
-        let sent = self.check_outbound().and_then(|()| send());
-        self.answer_ping(context, deadline);
-        if self.senders.is_empty() {
-            self.sending.set(false);
-        } else {
-            // SAFETY: a linked waiter is alive; firing it unlinks it.
-            context.fire(unsafe { Clause::from_link(self.senders.front()) }, None);
-        }
-        sent
+        self.sending.run(context, deadline, || {
+            let sent = self.check_outbound().and_then(|()| send());
+            self.answer_ping(context, deadline);
+            sent
+        })
     }
 
     fn check_outbound(&self) -> Result<()> {
@@ -347,7 +333,7 @@ impl Ws {
         if self.outbound.get() != Outbound::Open {
             return Ok(());
         }
-        if self.sending.get() {
+        if self.sending.is_taken() {
             self.unanswered.replace(Some(payload));
             return Ok(());
         }
@@ -408,7 +394,7 @@ impl Ws {
     /// Sends a close frame with a code if that is possible without waiting.
     pub(super) fn close_at_once(&self, context: &Context, code: u16) {
         let Ok(payload) = close::close_payload(code, &[]) else { return };
-        if self.sending.get() {
+        if self.sending.is_taken() {
             return;
         }
         // An error leaves the peer without the code, and the connection fails all the same.

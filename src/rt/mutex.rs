@@ -1,21 +1,21 @@
-//! Taking turns: something that one coroutine may use at a time.
+//! Something that one coroutine may use at a time, in the order in which they ask for it.
 
+use super::context::Context;
+use super::list::List;
+use super::wait::{Clause, Source};
 use crate::error::{Errno, Result};
-use crate::rt::context::Context;
-use crate::rt::list::List;
-use crate::rt::wait::{Clause, Source};
 use core::cell::Cell;
 
-/// The turn, and the line of those who wait for it.
-pub struct Turn {
+/// Whose turn it is, and the line of those who wait for theirs.
+pub struct Mutex {
     taken: Cell<bool>,
     line: List,
 }
 
-impl Turn {
+impl Mutex {
     /// Nobody's.
-    pub const fn new() -> Turn {
-        Turn { taken: Cell::new(false), line: List::new() }
+    pub const fn new() -> Mutex {
+        Mutex { taken: Cell::new(false), line: List::new() }
     }
 
     /// Whether somebody has it.
