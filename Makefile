@@ -21,7 +21,7 @@ HOST := x86_64-unknown-linux-gnu
 BUILD := rustc --release --lib --crate-type cdylib,staticlib
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
-	check-install check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
+	check-install check-dropin check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
 	bench bench-runtime install uninstall clean FORCE
 
 all:
@@ -58,7 +58,7 @@ check-abi: all
 # The headers are what the sources say, and compile as C and C++ of every standard.
 check-headers: all
 	@! git rev-parse --git-dir > /dev/null 2>&1 || git diff --exit-code -- include abi/symbols.txt
-	abi/headers
+	tests/install/headers
 
 check-examples: all
 	tests/examples/run
@@ -66,8 +66,13 @@ check-examples: all
 check-man: all
 	tests/man/run
 
+# Installing and building with what is installed; prototypes and layouts.
 check-install: all
-	tests/install/run
+	@.ci/tally tests/install/run tests/install/abi
+
+# Old programs on our library, and programs that do not know it.
+check-dropin: all
+	tests/dropin/run
 
 # The C tests under valgrind.
 check-valgrind: all
