@@ -48,7 +48,8 @@ TEST(the_library_is_loaded_by_its_soname) { library(); }
 
 TEST(every_function_is_exported_with_the_prefix) {
     for (int i = 0; i != FUNCTIONS; ++i)
-        if (!dlsym(library(), with_prefix(functions[i]))) test_fail(__FILE__, __LINE__, "dill_%s is missing", functions[i]);
+        if (!dlsym(library(), with_prefix(functions[i])))
+            test_fail(__FILE__, __LINE__, "dill_%s is missing", functions[i]);
 }
 
 TEST(raw_names_of_WebSocket_and_message_functions_are_the_same_functions) {

@@ -2,6 +2,7 @@
 
 #include <libdill.h>
 
+#include "list.h"
 #include "pair.h"
 #include "test.h"
 
@@ -22,7 +23,7 @@ static void list_make(struct list *l, char *buf, const size_t len[5]) {
     memcpy(l->before, l->e, sizeof(l->e));
 }
 
-static void list_check_unchanged(const struct list *l) { CHECK_MEM(l->e, l->before, sizeof(l->e)); }
+static void list_check_unchanged(const struct list *l) { CHECK_SAME_LIST(l->e, l->before); }
 
 static const size_t lengths[5] = {3, 0, 4, 1, 2};
 

@@ -3,6 +3,7 @@
 
 #include <libdillimpl.h>
 
+#include "list.h"
 #include "pair.h"
 #include "test.h"
 
@@ -152,9 +153,9 @@ TEST(lists_pass_and_are_left_as_they_were) {
         memcpy(o_before, o, sizeof(o));
         memcpy(l_before, l, sizeof(l));
         CHECK_INT(msendl(h[0], &o[0], &o[1], -1), 0);
-        CHECK_MEM(o, o_before, sizeof(o));
+        CHECK_SAME_LIST(o, o_before);
         CHECK_INT(mrecvl(h[1], &l[0], &l[2], now() + 5000), 8);
-        CHECK_MEM(l, l_before, sizeof(l));
+        CHECK_SAME_LIST(l, l_before);
         CHECK_STR(in, "abcdefgh...");
     }
 }

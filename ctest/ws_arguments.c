@@ -4,6 +4,7 @@
 
 #include <libdill.h>
 
+#include "list.h"
 #include "test.h"
 #include "wire.h"
 
@@ -248,7 +249,7 @@ static void check_send_refuses(int ws, struct iolist *first, struct iolist *last
     memcpy(copy, list, sizeof(list));
     CHECK_ERR(ws_sendl(ws, WS_TEXT, first, last, -1), -1, EINVAL);
     CHECK_ERR(msendl(ws, first, last, -1), -1, EINVAL);
-    CHECK_MEM(list, copy, sizeof(list));
+    CHECK_SAME_LIST(list, copy);
 }
 
 TEST(sending_malformed_lists_gives_EINVAL_and_harms_nothing) {
@@ -283,7 +284,7 @@ static void check_receive_refuses(int ws, struct iolist *first, struct iolist *l
     memcpy(copy, list, sizeof(list));
     CHECK_ERR(ws_recvl(ws, NULL, first, last, now() + 1000), -1, EINVAL);
     CHECK_ERR(mrecvl(ws, first, last, now() + 1000), -1, EINVAL);
-    CHECK_MEM(list, copy, sizeof(list));
+    CHECK_SAME_LIST(list, copy);
 }
 
 TEST(receiving_into_malformed_lists_gives_EINVAL_and_loses_no_message) {

@@ -36,7 +36,8 @@ TEST(ws_done_with_status_0_sends_an_empty_close_frame) {
 }
 
 TEST(ws_done_sends_every_code_that_is_allowed) {
-    const int codes[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999};
+    const int codes[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010,
+                         1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999};
     for (size_t i = 0; i != sizeof(codes) / sizeof(*codes); ++i) EACH_ROLE(&w, WS_TEXT) {
             CHECK_INT(ws_done(w.ws, codes[i], NULL, 0, -1), 0);
             wire_expect_close(&w, codes[i]);

@@ -172,7 +172,8 @@ TEST(random_messages_arrive_intact_however_they_are_fragmented_and_segmented) {
                 struct message *m = &messages[i];
                 m->flags = rand_r(&s) % 2 ? WS_TEXT : WS_BINARY;
                 m->len = (size_t)rand_r(&s) % sizeof(m->data);
-                for (size_t k = 0; k != m->len; ++k) m->data[k] = (char)(rand_r(&s) % (m->flags == WS_TEXT ? 128 : 256));
+                for (size_t k = 0; k != m->len; ++k)
+                    m->data[k] = (char)(rand_r(&s) % (m->flags == WS_TEXT ? 128 : 256));
                 n += build_message(stream + n, w.role, m, &s);
                 CHECK(n < STREAM - 2000);
             }

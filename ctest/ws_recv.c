@@ -2,6 +2,7 @@
 
 #include <libdill.h>
 
+#include "list.h"
 #include "test.h"
 #include "wire.h"
 
@@ -136,7 +137,7 @@ TEST(a_list_is_filled_in_order_and_left_as_it_was) {
         wire_send_text(&w, FIN | TEXT, "hello");
         CHECK_INT(ws_recvl(w.ws, &flags, &l[0], &l[2], now() + 5000), 5);
         CHECK_INT(flags, WS_TEXT);
-        CHECK_MEM(l, copy, sizeof(l));
+        CHECK_SAME_LIST(l, copy);
         CHECK_STR(a, "hel");
         CHECK_STR(b, "lo.");
     }

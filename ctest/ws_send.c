@@ -4,6 +4,7 @@
 
 #include <libdill.h>
 
+#include "list.h"
 #include "test.h"
 #include "usersock.h"
 #include "wire.h"
@@ -90,7 +91,7 @@ TEST(a_list_is_sent_as_one_message_and_left_as_it_was) {
         struct iolist l[3] = {{a, 3, &l[1], 0}, {NULL, 0, &l[2], 0}, {c, 2, NULL, 0}}, copy[3];
         memcpy(copy, l, sizeof(l));
         CHECK_INT(ws_sendl(w.ws, WS_TEXT, &l[0], &l[2], -1), 0);
-        CHECK_MEM(l, copy, sizeof(l));
+        CHECK_SAME_LIST(l, copy);
         wire_expect_text(&w, FIN | TEXT, "hello");
         CHECK_RAW_SILENT(w.fd);
     }
@@ -100,7 +101,9 @@ TEST(pieces_of_a_list_are_masked_as_one_range) {
     EACH_ROLE(&w, WS_BINARY) {
         for (size_t first = 0; first != 10; ++first) {
             char data[] = "0123456789abcdef";
-            struct iolist l[3] = {{data, first, &l[1], 0}, {data + first, 5, &l[2], 0}, {data + first + 5, 11 - first, NULL, 0}};
+            struct iolist l[3] = {{data, first, &l[1], 0},
+                                  {data + first, 5, &l[2], 0},
+                                  {data + first + 5, 11 - first, NULL, 0}};
             CHECK_INT(ws_sendl(w.ws, WS_BINARY, &l[0], &l[2], -1), 0);
             wire_expect(&w, FIN | BINARY, "0123456789abcdef", 16);
         }
