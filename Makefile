@@ -46,7 +46,7 @@ check:
 	@.ci/tally '$(MAKE) check-rust' '$(MAKE) check-ctest' '$(MAKE) check-abi' '$(MAKE) check-headers'
 
 check-rust:
-	$(CARGO) test
+	$(CARGO) test --lib
 
 check-ctest: all
 	ctest/run
