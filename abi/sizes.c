@@ -18,7 +18,16 @@ STORAGE(tcp, 72);
 STORAGE(ipc_listener, 24);
 STORAGE(ipc, 72);
 STORAGE(ipc_pair, 144);
+STORAGE(udp, 72);
+STORAGE(prefix, 56);
+STORAGE(suffix, 128);
+STORAGE(term, 88);
+STORAGE(http, 1296);
 STORAGE(ws, 176);
+#ifndef DILL_DISABLE_TLS
+STORAGE(tls, 72);
+STORAGE(dtls, 88);
+#endif
 /* Programs may place these anywhere. */
 struct odd {
     char first;
