@@ -100,6 +100,8 @@ const HAND_WRITTEN: &[&str] = &["IpAddr"];
 
 fn main() {
     println!("cargo:rustc-link-arg-cdylib=-Wl,-soname,libdill.so.20");
+    // A thread that has used the library calls it once more when it ends, after any dlclose.
+    println!("cargo:rustc-link-arg-cdylib=-Wl,-z,nodelete");
     for path in [
         "build.rs",
         "header",
