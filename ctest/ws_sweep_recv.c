@@ -216,6 +216,42 @@ TEST(a_message_too_long_for_the_buffer_is_skipped_however_often_the_skip_is_stru
     }
 }
 
+/* A message whose bytes on the wire look like frames. */
+static size_t build_disguised(uint8_t *frame, char *payload) {
+    size_t n = frame_header(frame, FIN | BINARY, w.role == SERVER, 100, 0), end = n;
+    while (end + 9 <= n + 100) end += frame_build(frame + end, w.role, FIN | BINARY, "abc", 3);
+    memset(frame + end, 0, n + 100 - end);
+    for (size_t i = 0; i != 100; ++i)
+        payload[i] = (char)(frame[n + i] ^ (w.role == SERVER ? wire_key[i % 4] : 0));
+    return n + 100;
+}
+
+TEST(the_rest_of_a_struck_message_is_not_taken_for_frames_whatever_it_looks_like) {
+    EACH_SWEEP(how, transport, role) {
+        size_t n = 1;
+        for (size_t at = 0; at != n; ++at)
+            for (size_t room = 5; room <= 100; room += 95) {
+                uint8_t frame[120];
+                char payload[100];
+                struct struck c = receive(by_recv);
+                sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+                n = build_disguised(frame, payload);
+                c.s = w.ws;
+                raw_send(w.fd, frame, at);
+                strike((enum strike)how, &c);
+                CHECK_STRUCK(how, &c);
+                if (at > 10 && room < 100) CHECK_ERR(ws_recv(w.ws, NULL, buf, room, 0), -1, EMSGSIZE);
+                raw_send(w.fd, frame + at, n - at);
+                wire_send_text(&w, FIN | TEXT, "next");
+                if (room == 100) expect_message(w.ws, WS_BINARY, payload, 100);
+                else if (at <= 10) CHECK_ERR(ws_recv(w.ws, NULL, buf, room, now() + 5000), -1, EMSGSIZE);
+                expect_text(w.ws, "next");
+                CHECK_INT(hclose(w.ws), 0);
+                CHECK_INT(close(w.fd), 0);
+            }
+    }
+}
+
 /* --- Violations and ends --- */
 
 TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {

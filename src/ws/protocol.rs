@@ -127,7 +127,8 @@ impl Decoder {
         front: &[u8],
         place: &mut [u8],
     ) -> Result<Option<(usize, usize)>, Violation> {
-        if self.open || self.finished.is_some() || front.len() < 4 {
+        // Within a payload the front is no header, whatever it looks like.
+        if self.left > 0 || self.open || self.finished.is_some() || front.len() < 4 {
             return Ok(None);
         }
         let text = match front[0] {
