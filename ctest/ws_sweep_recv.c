@@ -276,3 +276,21 @@ TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {
         }
     });
 }
+
+TEST(a_text_that_is_not_UTF8_behind_a_good_one_in_the_same_segment_is_found) {
+    static const char *const bad[] = {"A\xff", "cut short \xf0\x9f\x98"};
+    for (size_t i = 0; i != 2; ++i)
+        EACH_CONNECTION(transport, role) {
+            size_t n = 0;
+            sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+            n = add(n, w.role, FIN | TEXT, "good");
+            n = add(n, w.role, FIN | TEXT, bad[i]);
+            raw_send(w.fd, bytes, n);
+            expect_text(w.ws, "good");
+            CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+            CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, ECONNRESET);
+            wire_expect_close(&w, 1007);
+            CHECK_INT(hclose(w.ws), 0);
+            CHECK_INT(close(w.fd), 0);
+        }
+}

@@ -1,0 +1,232 @@
+/* Messages that are gathered: that they are, that they leave in time, and what becomes of them when a deadline
+   or a cancellation strikes the call that sends them off at every byte. */
+
+#include <sys/ioctl.h>
+
+#include <libdill.h>
+
+#include "sweep.h"
+#include "sweep_stream.h"
+#include "test.h"
+
+static struct wire w;
+static char buf[300];
+static uint8_t seen[70000];
+enum { SMALL_BUFFER = 4608 };
+
+/* Bytes that have reached the plain peer, found without a call of the library. */
+static int bytes_at_peer(void) {
+    int n = -1;
+    CHECK_INT(ioctl(w.fd, FIONREAD, &n), 0);
+    return n;
+}
+
+static void close_both(void) {
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(close(w.fd), 0);
+}
+
+static int header_size(void) { return w.role == CLIENT ? 6 : 2; }
+
+static void gather(const char *text) {
+    CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, text, strlen(text), 0), 0);
+}
+
+/* What is in seen, as if the peer received it now. */
+static void replay(size_t len) {
+    int fds[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    raw_send(fds[0], seen, len);
+    CHECK_INT(close(fds[0]), 0);
+    CHECK_INT(close(w.fd), 0);
+    CHECK_INT(dup2(fds[1], w.fd), w.fd);
+    CHECK_INT(close(fds[1]), 0);
+}
+
+/* --- That messages gather --- */
+
+TEST(answers_gather_on_TCP_while_the_next_message_is_there) {
+    for (int role = CLIENT; role <= SERVER; ++role) {
+        uint8_t bytes[100];
+        size_t n = 0;
+        sweep_open(&w, TCP, (enum role)role, 0);
+        for (int i = 0; i != 3; ++i) n += frame_build(bytes + n, w.role, FIN | TEXT, "hello", 5);
+        raw_send(w.fd, bytes, n);
+        for (int i = 0; i != 3; ++i) {
+            CHECK_INT(bytes_at_peer(), 0);
+            CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 5);
+            CHECK_INT(ws_send(w.ws, WS_TEXT, buf, 5, 0), 0);
+        }
+        CHECK_INT(bytes_at_peer(), 3 * (header_size() + 5));
+        for (int i = 0; i != 3; ++i) wire_expect_text(&w, FIN | TEXT, "hello");
+        close_both();
+    }
+}
+
+static void by_yield(void) { CHECK_INT(yield(), 0); }
+static void by_sleep(void) { CHECK_INT(msleep(now() + 1), 0); }
+static void by_done(void) { CHECK_INT(ws_done(w.ws, 1000, NULL, 0, 0), 0); }
+static void by_plain_send(void) { CHECK_INT(ws_send(w.ws, WS_TEXT, "plain", 5, 0), 0); }
+static void by_waiting_receive(void) { CHECK_ERR(ws_recv(w.ws, NULL, buf, 1, now() + 1), -1, ETIMEDOUT); }
+static void by_detach(void) { CHECK_ERR(ws_detach(w.ws, 1000, NULL, 0, 0), -1, ETIMEDOUT); }
+static void by_close(void) { CHECK_INT(hclose(w.ws), 0); }
+
+TEST(gathered_messages_leave_with_every_call_that_waits_sends_or_closes) {
+    static void (*const calls[])(void) = {by_yield,           by_sleep,  by_done, by_plain_send,
+                                          by_waiting_receive, by_detach, by_close};
+    for (size_t i = 0; i != sizeof(calls) / sizeof(*calls); ++i)
+        EACH_CONNECTION(transport, role) {
+            sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+            gather("one");
+            gather("two");
+            CHECK_INT(bytes_at_peer(), 0);
+            calls[i]();
+            CHECK(bytes_at_peer() >= 2 * (header_size() + 3));
+            wire_expect_text(&w, FIN | TEXT, "one");
+            wire_expect_text(&w, FIN | TEXT, "two");
+            hclose(w.ws);
+            CHECK_INT(close(w.fd), 0);
+        }
+}
+
+TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
+    EACH_CONNECTION(transport, role) {
+        static char large[40000];
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        gather("one");
+        CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 5000), 0);
+        for (int i = 0; i != 5; ++i)
+            CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, 20000, now() + 5000), 0);
+        CHECK(bytes_at_peer() > 60000);
+        wire_expect_text(&w, FIN | TEXT, "one");
+        wire_expect(&w, FIN | BINARY, large, sizeof(large));
+        for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, 20000);
+        close_both();
+    }
+}
+
+TEST(a_list_gathers_too) {
+    EACH_CONNECTION(transport, role) {
+        char a[] = "on", b[] = "e";
+        struct iolist last = {b, 1, NULL, 0}, first = {a, 2, &last, 0};
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        CHECK_INT(ws_sendl(w.ws, WS_TEXT | WS_GATHER, &first, &last, 0), 0);
+        CHECK_INT(bytes_at_peer(), 0);
+        wire_expect_text(&w, FIN | TEXT, "one");
+        close_both();
+    }
+}
+
+TEST(flags_that_mean_nothing_are_refused_by_ws_send) {
+    EACH_CONNECTION(transport, role) {
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        CHECK_ERR(ws_send(w.ws, 1 << 20, "A", 1, 0), -1, EINVAL);
+        CHECK_RAW_SILENT(w.fd);
+        close_both();
+    }
+}
+
+/* --- Strikes --- */
+
+static long long send_third(struct struck *c, int64_t deadline) {
+    return ws_send(c->s, WS_TEXT, "three", 5, deadline);
+}
+
+/* Two gathered messages and a third that sends them off, which is struck at a byte of all three. */
+static void check_struck_batch(size_t at, enum strike how) {
+    size_t two = 2 * (size_t)(header_size() + 3), all = two + (size_t)header_size() + 5, passed;
+    struct struck c = {w.ws, NULL, 0, 0, send_third, 0, 0};
+    gather("one");
+    gather("two");
+    gate_close(at);
+    strike(how, &c);
+    if (at >= all) CHECK_INT(c.rc, 0);
+    else CHECK_STRUCK(how, &c);
+    passed = gate_drain(seen);
+    CHECK_INT(passed, at < all ? at : all);
+    if (at > two && at < all) {
+        CHECK_ERR(ws_send(w.ws, WS_TEXT, "A", 1, now() + 5000), -1, ECONNRESET);
+        CHECK_RAW_SILENT(w.fd);
+        return;
+    }
+    /* The third has not begun: the others leave by themselves, and it may be sent again. */
+    if (at <= two) {
+        peer_recv(w.fd, seen + passed, two - passed);
+        CHECK_RAW_SILENT(w.fd);
+        struck_run(&c, now() + 5000);
+        CHECK_INT(c.rc, 0);
+        peer_recv(w.fd, seen + two, all - two);
+    }
+    CHECK_RAW_SILENT(w.fd);
+    replay(all);
+    wire_expect_text(&w, FIN | TEXT, "one");
+    wire_expect_text(&w, FIN | TEXT, "two");
+    wire_expect_text(&w, FIN | TEXT, "three");
+}
+
+TEST(a_send_that_is_struck_within_the_messages_gathered_before_it_can_be_repeated) {
+    CHECK_NOTHING_LEAKED({
+        EACH_SWEEP(how, transport, role) {
+            for (size_t at = 0; at != 36; ++at) {
+                sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
+                check_struck_batch(at, (enum strike)how);
+                close_both();
+            }
+        }
+    });
+}
+
+/* --- Pongs --- */
+
+TEST(only_the_newest_pong_leaves_behind_gathered_messages_that_the_kernel_does_not_take) {
+    EACH_CONNECTION(transport, role) {
+        size_t size;
+        sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
+        size = 2 * (size_t)header_size() + 3 + 1;
+        gather("one");
+        gate_close(1);
+        CHECK_INT(yield(), 0);
+        wire_send_text(&w, FIN | PING, "1");
+        wire_send_text(&w, FIN | PING, "2");
+        wire_send_text(&w, FIN | TEXT, "hello");
+        expect_text(w.ws, "hello");
+        CHECK_INT(gate_drain(seen), 1);
+        peer_recv(w.fd, seen + 1, size - 1);
+        CHECK_RAW_SILENT(w.fd);
+        replay(size);
+        wire_expect_text(&w, FIN | TEXT, "one");
+        wire_expect_text(&w, FIN | PONG, "2");
+        close_both();
+    }
+}
+
+coroutine static void send_over_stream(volatile int *rc) { *rc = ws_send(w.ws, WS_TEXT, "frame", 5, -1); }
+
+TEST(a_ping_that_comes_while_a_stream_of_the_user_is_sending_is_answered_behind_the_frame) {
+    EACH_CONNECTION(transport, role) {
+        struct thin_stream stream;
+        volatile int rc = -2;
+        size_t size;
+        int b = bundle();
+        w.role = (enum role)role;
+        w.ws = attach_without_http(
+            thin_stream_make(&stream, open_stream((enum transport)transport, &w.fd, SMALL_BUFFER)), w.role, WS_TEXT);
+        size = 2 * (size_t)header_size() + 5 + 1;
+        gate_close(3);
+        CHECK_INT(bundle_go(b, send_over_stream(&rc)), 0);
+        CHECK_INT(rc, -2);
+        wire_send_text(&w, FIN | PING, "1");
+        wire_send_text(&w, FIN | PING, "2");
+        wire_send_text(&w, FIN | TEXT, "hello");
+        expect_text(w.ws, "hello");
+        CHECK_INT(gate_drain(seen), 3);
+        peer_recv(w.fd, seen + 3, size - 3);
+        CHECK_INT(bundle_wait(b, now() + 5000), 0);
+        CHECK_INT(rc, 0);
+        CHECK_INT(hclose(b), 0);
+        replay(size);
+        wire_expect_text(&w, FIN | TEXT, "frame");
+        wire_expect_text(&w, FIN | PONG, "2");
+        close_both();
+    }
+}
