@@ -266,7 +266,9 @@ TEST(coroutines_may_be_added_to_the_bundle_of_go_mem) {
 TEST(a_cancelled_coroutine_on_a_supplied_stack_ends_before_hclose_returns) {
     static char stack[65536];
     volatile int runs = 0;
-    int h = go_mem(count_cancellation(&runs), stack, sizeof(stack));
+    int h;
+    skip_under_wrapper("valgrind takes what was once a stack for unused");
+    h = go_mem(count_cancellation(&runs), stack, sizeof(stack));
     CHECK(h >= 0);
     CHECK_INT(hclose(h), 0);
     CHECK_INT(runs, 1);
