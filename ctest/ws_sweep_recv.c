@@ -252,6 +252,19 @@ TEST(the_rest_of_a_struck_message_is_not_taken_for_frames_whatever_it_looks_like
     }
 }
 
+TEST(a_message_whose_receive_was_struck_may_be_received_into_nothing) {
+    EACH_SWEEP(how, transport, role) {
+        for (size_t at = 0; at != (role == SERVER ? 16 : 12); ++at) {
+            sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+            CHECK(split_digits(at, (enum strike)how, sizeof(buf)));
+            CHECK_INT(ws_recv(w.ws, NULL, NULL, LEN, now() + 5000), LEN);
+            expect_text(w.ws, "next");
+            CHECK_INT(hclose(w.ws), 0);
+            CHECK_INT(close(w.fd), 0);
+        }
+    }
+}
+
 /* --- Violations and ends --- */
 
 TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {
@@ -284,9 +297,11 @@ TEST(a_text_that_is_not_UTF8_behind_a_good_one_in_the_same_segment_is_found) {
             size_t n = 0;
             sweep_open(&w, (enum transport)transport, (enum role)role, 0);
             n = add(n, w.role, FIN | TEXT, "good");
+            n = add(n, w.role, FIN | BINARY, "\xff");
             n = add(n, w.role, FIN | TEXT, bad[i]);
             raw_send(w.fd, bytes, n);
             expect_text(w.ws, "good");
+            expect_message(w.ws, WS_BINARY, "\xff", 1);
             CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
             CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, ECONNRESET);
             wire_expect_close(&w, 1007);

@@ -224,3 +224,36 @@ TEST(a_violation_is_reported_at_once_however_little_of_the_close_frame_can_leave
         }
     }
 }
+
+/* --- Ends --- */
+
+TEST(a_large_message_to_a_peer_that_is_gone_gives_ECONNRESET) {
+    EACH_CONNECTION(transport, role) {
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "not read", 8, 0), 0);
+        CHECK_INT(close(w.fd), 0);
+        for (int i = 0; i != 2; ++i) CHECK_ERR(ws_send(w.ws, WS_TEXT, data, sizeof(data), now() + 5000), -1, ECONNRESET);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
+coroutine static void send_struck(struct struck *c) { struck_run(c, now() + 30); }
+
+TEST(a_ping_is_not_answered_behind_a_frame_that_was_struck) {
+    EACH_CONNECTION(transport, role) {
+        struct struck c;
+        int b = bundle();
+        sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
+        c = sending(by_send, sizeof(data));
+        gate_close(100);
+        CHECK_INT(bundle_go(b, send_struck(&c)), 0);
+        wire_send_text(&w, FIN | PING, "ping");
+        check_receiving();
+        CHECK_INT(bundle_wait(b, now() + 5000), 0);
+        CHECK_STRUCK(DEADLINE_NOW, &c);
+        CHECK_INT(hclose(b), 0);
+        CHECK_INT(gate_drain(NULL), 100);
+        CHECK_RAW_SILENT(w.fd);
+        sweep_close();
+    }
+}

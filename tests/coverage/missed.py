@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Lists what an lcov report says was never reached, apart from the exceptions.
+
+usage: missed.py REPORT EXCEPTIONS
+
+A line of EXCEPTIONS is "FILE: text of the source line  # why nothing reaches it"; it excuses every line of
+that file with that text. The last line of output is "N passed, N failed": the lines that were reached in
+every way, and those that were not and have no excuse.
+"""
+
+import re
+import sys
+
+
+def read_report(path):
+    """Yields (file, line number, what was missed or None)."""
+    missed, lines, name = {}, set(), ""
+    with open(path, encoding="utf-8") as report:
+        for entry in report:
+            kind, _, rest = entry.strip().partition(":")
+            if kind == "SF":
+                name = rest
+            elif kind == "DA":
+                line, count = rest.split(",")[:2]
+                lines.add((name, int(line)))
+                if count == "0":
+                    missed[name, int(line)] = "never run"
+            elif kind == "BRDA":
+                line, _, branch, taken = rest.split(",")
+                if taken in ("0", "-"):
+                    missed.setdefault((name, int(line)), "branch never taken in one direction")
+    for where in sorted(lines):
+        yield *where, missed.get(where)
+
+
+def read_exceptions(path):
+    with open(path, encoding="utf-8") as exceptions:
+        for line in exceptions:
+            match = re.match(r"(\S+): (.*?)  # ", line)
+            if match:
+                yield match.groups()
+
+
+def main():
+    excused = set(read_exceptions(sys.argv[2]))
+    passed = failed = exceptions = 0
+    sources = {}
+    for path, number, what in read_report(sys.argv[1]):
+        if what is None:
+            passed += 1
+            continue
+        if path not in sources:
+            with open(path, encoding="utf-8") as source:
+                sources[path] = source.read().splitlines()
+        name = path[path.index("src/ws/"):]
+        text = sources[path][number - 1].strip()
+        if (name, text) in excused:
+            exceptions += 1
+            continue
+        failed += 1
+        print(f"{name}:{number}: {what}: {text}")
+    print(f"{exceptions} excepted")
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+sys.exit(main())
