@@ -48,9 +48,24 @@ static inline void wire_open_tcp(struct wire *w, enum role role, int flags) {
     w->ws = attach_without_http(s, role, flags);
 }
 
-/* Runs the statement once for each side of the protocol that the library can be on. */
-#define EACH_ROLE(W, FLAGS) \
+/* Runs the statement once for each side of the protocol that the library can be on: over IPC, which never
+   reads ahead, and over TCP, which does. */
+#define EACH_ROLE_ON_IPC(W, FLAGS) \
     for (int role_ = CLIENT; role_ <= SERVER && (wire_open(W, (enum role)role_, FLAGS), 1); ++role_)
+#define EACH_ROLE_ON_TCP(W, FLAGS) \
+    for (int role_ = CLIENT; role_ <= SERVER && (wire_open_tcp(W, (enum role)role_, FLAGS), 1); ++role_)
+#define EACH_ROLE(W, FLAGS)                                                                            \
+    for (int wire_ = 0; wire_ != 4 && (wire_ / 2 ? (wire_open_tcp(W, (enum role)(wire_ % 2), FLAGS), 1) \
+                                                 : (wire_open(W, (enum role)(wire_ % 2), FLAGS), 1));   \
+         ++wire_)
+
+/* Makes a handle of a plain peer, for tests in which it must not block the thread. */
+static inline int wire_adopt(int fd) {
+    int peer = tcp_fromfd(fd);
+    if (peer < 0) peer = ipc_fromfd(fd);
+    CHECK(peer >= 0);
+    return peer;
+}
 
 /* --- Frames from the peer --- */
 

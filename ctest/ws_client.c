@@ -1,3 +1,5 @@
+/* cc: -DSTREAM_AND_RAW=make_ipc_and_raw */
+/* cc: -DSTREAM_AND_RAW=make_tcp_and_raw */
 /* The client's side of the opening handshake, against servers played by hand. */
 
 #include <libdill.h>
@@ -26,7 +28,7 @@ static char head[HEAD_MAX], key[64], accept_key[WS_KEY_SIZE];
 /* Begins a handshake and reads the request. */
 static void begin(void) {
     memset(&attempt, 0, sizeof(attempt));
-    make_ipc_and_raw(&attempt.s, &fd);
+    STREAM_AND_RAW(&attempt.s, &fd);
     b = go(attach(&attempt, WS_TEXT, "/chat", "example.org", now() + 10000));
     raw_recv_head(fd, head, sizeof(head));
     CHECK_INT(ws_response_key(head_field(head, "Sec-WebSocket-Key", key, sizeof(key)), accept_key), 0);
@@ -93,7 +95,7 @@ TEST(the_request_ends_with_its_blank_line) {
 TEST(the_request_leaves_in_one_send) {
     struct user_stream stream;
     int s;
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     attempt.s = user_stream_make(&stream, s);
     b = go(attach(&attempt, WS_TEXT, "/", "", -1));
     CHECK_INT(yield(), 0);
@@ -106,7 +108,7 @@ TEST(the_request_leaves_in_one_send) {
 
 TEST(an_empty_host_is_sent_as_an_empty_field) {
     char value[256];
-    make_ipc_and_raw(&attempt.s, &fd);
+    STREAM_AND_RAW(&attempt.s, &fd);
     b = go(attach(&attempt, WS_TEXT, "/", "", now() + 10000));
     raw_recv_head(fd, head, sizeof(head));
     CHECK_STR(head_field(head, "Host", value, sizeof(value)), "");
@@ -122,7 +124,7 @@ TEST(every_request_has_a_new_key) {
 }
 
 TEST(a_resource_with_a_query_is_sent_as_it_is) {
-    make_ipc_and_raw(&attempt.s, &fd);
+    STREAM_AND_RAW(&attempt.s, &fd);
     b = go(attach(&attempt, WS_TEXT, "/a/b?c=d&e=%20f", "h:8080", now() + 10000));
     raw_recv_head(fd, head, sizeof(head));
     CHECK(head_starts_with(head, "GET /a/b?c=d&e=%20f HTTP/1.1\r\n"));
@@ -261,7 +263,7 @@ TEST(a_head_of_more_than_64_KiB_is_refused) {
     int feeder, peer;
     begin();
     raw_send_text(fd, SWITCHING);
-    peer = ipc_fromfd(fd);
+    peer = wire_adopt(fd);
     feeder = go(feed(peer, 80000));
     end();
     CHECK_INT(attempt.ws, -1);
@@ -284,7 +286,7 @@ TEST(more_than_128_fields_are_refused) {
 
 TEST(the_deadline_covers_the_handshake) {
     int64_t deadline = now() + 50;
-    make_ipc_and_raw(&attempt.s, &fd);
+    STREAM_AND_RAW(&attempt.s, &fd);
     b = go(attach(&attempt, WS_TEXT, "/", "", deadline));
     raw_recv_head(fd, head, sizeof(head));
     raw_send_text(fd, SWITCHING);

@@ -112,7 +112,7 @@ TEST(messages_can_be_received_after_ws_done) {
 }
 
 TEST(ws_done_to_a_peer_that_is_gone_gives_ECONNRESET) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_IPC(&w, WS_TEXT) {
         CHECK_INT(close(w.fd), 0);
         CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, now() + 1000), -1, ECONNRESET);
     }
@@ -272,7 +272,7 @@ TEST(messages_sent_and_received_do_not_disturb_the_status) {
 /* --- hclose --- */
 
 TEST(hclose_sends_no_close_frame_and_closes_the_underlying_socket) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_IPC(&w, WS_TEXT) {
         CHECK_INT(hclose(w.ws), 0);
         CHECK_ERR(hclose(w.ws), -1, EBADF);
         CHECK_RAW_END(w.fd);
@@ -280,16 +280,14 @@ TEST(hclose_sends_no_close_frame_and_closes_the_underlying_socket) {
 }
 
 TEST(hclose_on_TCP_resets_the_connection) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
-        wire_open_tcp(&w, (enum role)role, WS_TEXT);
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         CHECK_INT(hclose(w.ws), 0);
         CHECK_ERR(recv(w.fd, buf, 1, 0), -1, ECONNRESET);
     }
 }
 
 TEST(hclose_after_ws_done_on_TCP_ends_the_connection_so_that_the_close_frame_arrives) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
-        wire_open_tcp(&w, (enum role)role, WS_TEXT);
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         CHECK_INT(ws_done(w.ws, 1001, "going away", 10, -1), 0);
         CHECK_INT(hclose(w.ws), 0);
         wire_expect_close(&w, 1001);
@@ -298,8 +296,7 @@ TEST(hclose_after_ws_done_on_TCP_ends_the_connection_so_that_the_close_frame_arr
 }
 
 TEST(hclose_after_ws_done_and_the_answer_ends_the_connection) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
-        wire_open_tcp(&w, (enum role)role, WS_TEXT);
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0);
         receive_close(1000, "");
         CHECK_INT(hclose(w.ws), 0);
@@ -324,7 +321,7 @@ static void close_under_a_receiver(void) {
 }
 
 static void close_under_a_sender(void) {
-    static char large[5000000];
+    static char large[20000000];
     int h;
     wire_open(&w, SERVER, WS_TEXT);
     h = go((void)ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 1000));

@@ -98,13 +98,11 @@ TEST(bytes_behind_the_close_frame_belong_to_the_stream) {
     }
 }
 
-TEST(bytes_behind_the_close_frame_belong_to_the_stream_on_TCP) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
+TEST(bytes_behind_a_close_frame_that_was_received_before_belong_to_the_stream) {
+    EACH_ROLE(&w, WS_TEXT) {
         uint8_t bytes[64];
-        size_t n;
+        size_t n = frame_build(bytes, w.role, FIN | CLOSE, "\x03\xe8", 2);
         int s;
-        wire_open_tcp(&w, (enum role)role, WS_TEXT);
-        n = frame_build(bytes, w.role, FIN | CLOSE, "\x03\xe8", 2);
         memcpy(bytes + n, "what follows", 12);
         raw_send(w.fd, bytes, n + 12);
         CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPIPE);

@@ -177,7 +177,7 @@ TEST(random_messages_arrive_intact_however_they_are_fragmented_and_segmented) {
                 n += build_message(stream + n, w.role, m, &s);
                 CHECK(n < STREAM - 2000);
             }
-            peer = ipc_fromfd(w.fd);
+            peer = wire_adopt(w.fd);
             h = go(send_in_segments(peer, n, seed));
             for (int i = 0; i != MESSAGES; ++i)
                 expect_message(w.ws, messages[i].flags, messages[i].data, messages[i].len);

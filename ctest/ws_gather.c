@@ -160,21 +160,13 @@ TEST(gathered_answers_leave_when_the_coroutine_ends) {
     }
 }
 
-static enum role role_of_child;
-static int pair_of_child[2];
 static void answer_and_exit(void) {
-    w.role = role_of_child;
-    w.ws = attach_without_http(ipc_fromfd(pair_of_child[0]), w.role, WS_TEXT);
     answer_one();
     exit(0);
 }
 
 TEST(gathered_answers_leave_at_exit) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
-        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair_of_child), 0);
-        role_of_child = (enum role)role;
-        w.role = role_of_child;
-        w.fd = pair_of_child[1];
+    EACH_ROLE(&w, WS_TEXT) {
         send_burst(3);
         CHECK_EXITS_WITH(answer_and_exit, 0);
         CHECK(bytes_at_peer() > 0);

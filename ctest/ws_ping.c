@@ -132,7 +132,7 @@ TEST(a_ping_before_a_message_that_does_not_fit_is_answered) {
 
 /* --- While a sender is in the middle of a frame --- */
 
-enum { LARGE = 3000000 };
+enum { LARGE = 20000000 };
 static char large[LARGE];
 
 coroutine static void send_large(int ws, volatile int *done) {
@@ -179,8 +179,7 @@ TEST(a_pong_goes_out_right_after_the_frame_that_is_being_sent) {
         receiver = go(receive_until_cancelled(w.ws));
         CHECK_INT(msleep(now() + 20), 0);
         CHECK_INT(bundle_go(senders, send_small(w.ws, &done[1])), 0);
-        peer = ipc_fromfd(w.fd);
-        CHECK(peer >= 0);
+        peer = wire_adopt(w.fd);
         CHECK_INT(next_frame(peer, w.role, buf, 200), FIN | BINARY);
         do CHECK_INT(next_frame(peer, w.role, buf, 200), FIN | PONG);
         while (strcmp(buf, "p") != 0);

@@ -151,7 +151,7 @@ coroutine static void send_slowly(int ws, const char *data, size_t len, volatile
 }
 
 TEST(the_buffer_of_the_user_is_only_read_while_a_send_is_blocked) {
-    const size_t len = 5000000;
+    const size_t len = 20000000;
     char *data = (char *)malloc(len);
     for (size_t i = 0; i != len; ++i) data[i] = (char)(i % 253);
     EACH_ROLE(&w, WS_BINARY) {
@@ -164,7 +164,7 @@ TEST(the_buffer_of_the_user_is_only_read_while_a_send_is_blocked) {
         CHECK_INT(yield(), 0);
         CHECK_INT(done, 0);
         for (size_t i = 0; i != len; ++i) CHECK(data[i] == (char)(i % 253));
-        peer = ipc_fromfd(w.fd);
+        peer = wire_adopt(w.fd);
         CHECK_INT(brecv(peer, head, n, now() + 5000), 0);
         CHECK_INT(brecv(peer, in, len, now() + 15000), 0);
         for (size_t i = 0; i != len; ++i)
@@ -225,7 +225,7 @@ TEST(msend_of_no_bytes_sends_an_empty_message) {
 /* --- Ends --- */
 
 TEST(a_peer_that_is_gone_gives_ECONNRESET_and_no_signal) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_IPC(&w, WS_TEXT) {
         CHECK_INT(close(w.fd), 0);
         for (int i = 0; i != 3; ++i) CHECK_ERR(ws_send(w.ws, WS_TEXT, "A", 1, now() + 1000), -1, ECONNRESET);
     }

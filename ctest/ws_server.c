@@ -1,3 +1,5 @@
+/* cc: -DSTREAM_AND_RAW=make_ipc_and_raw */
+/* cc: -DSTREAM_AND_RAW=make_tcp_and_raw */
 /* The server's side of the opening handshake, against clients played by hand. */
 
 #include <libdill.h>
@@ -21,7 +23,7 @@ static char resource[256], host[256], head[HEAD_MAX];
 
 /* Attaches to a connection on which the request has already arrived. */
 static void serve_bytes(const char *request, size_t len) {
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send(fd, request, len);
     errno = 0;
     ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 1000);
@@ -61,7 +63,7 @@ TEST(the_answer_switches_protocols_with_the_fields_of_RFC_6455) {
 
 TEST(the_answer_leaves_in_one_send) {
     struct user_stream stream;
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     s = user_stream_make(&stream, s);
     raw_send_text(fd, REQUEST);
     ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 1000);
@@ -108,7 +110,7 @@ TEST(an_empty_host_is_reported_as_an_empty_string) {
 }
 
 static void serve_into(size_t resource_len, size_t host_len) {
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, REQUEST);
     memset(resource, '.', sizeof(resource));
     memset(host, '.', sizeof(host));
@@ -265,7 +267,7 @@ TEST(refused_a_NUL) {
 
 TEST(another_method_gives_status_405_with_what_is_allowed) {
     char value[64];
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, "POST /chat HTTP/1.1\r\n" HOST UPGRADE CONNECTION KEY VERSION END);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
     raw_recv_head(fd, head, sizeof(head));
@@ -275,7 +277,7 @@ TEST(another_method_gives_status_405_with_what_is_allowed) {
 
 TEST(another_version_gives_status_426_with_what_is_supported) {
     char value[64];
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, GET HOST UPGRADE CONNECTION KEY "Sec-WebSocket-Version: 8\r\n" END);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
     raw_recv_head(fd, head, sizeof(head));
@@ -303,19 +305,11 @@ TEST(a_head_of_more_than_64_KiB_gives_EMSGSIZE_and_status_431) {
     CHECK(head_starts_with(head, "HTTP/1.1 431 "));
 }
 
-TEST(a_client_on_TCP_gets_the_answer_too) {
-    make_tcp_and_raw(&s, &fd);
-    raw_send_text(fd, "GET / HTTP/1.0\r\n" END);
-    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
-    raw_recv_head(fd, head, sizeof(head));
-    CHECK(head_starts_with(head, "HTTP/1.1 400 "));
-}
-
 /* --- Requests that do not come --- */
 
 TEST(the_deadline_covers_the_handshake) {
     int64_t deadline = now() + 50;
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, GET HOST);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, deadline), -1, ETIMEDOUT);
     CHECK(now() >= deadline);
@@ -330,20 +324,20 @@ coroutine static void attach_cancelled(void) {
 
 TEST(a_cancelled_handshake_gives_ECANCELED_and_closes_the_socket) {
     int b;
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     b = go(attach_cancelled());
     CHECK_INT(hclose(b), 0);
     CHECK(raw_is_closed(fd));
 }
 
 TEST(a_client_that_hangs_up_gives_ECONNRESET) {
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     CHECK_INT(shutdown(fd, SHUT_WR), 0);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 5000), -1, ECONNRESET);
 }
 
 TEST(a_client_that_hangs_up_in_the_middle_of_its_request_gives_ECONNRESET) {
-    make_ipc_and_raw(&s, &fd);
+    STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, GET HOST);
     CHECK_INT(shutdown(fd, SHUT_WR), 0);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 5000), -1, ECONNRESET);

@@ -199,8 +199,7 @@ TEST(a_violation_while_the_transport_is_full_does_not_wait) {
 }
 
 TEST(the_close_code_of_a_violation_survives_hclose_on_TCP) {
-    for (int role = CLIENT; role <= SERVER; ++role) {
-        wire_open_tcp(&w, (enum role)role, WS_TEXT);
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         wire_send_text(&w, FIN | 3, "");
         CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
         CHECK_INT(hclose(w.ws), 0);
