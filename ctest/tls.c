@@ -290,12 +290,11 @@ TEST(TLS_can_be_put_on_again_after_detaching) {
 TEST(detaching_drops_what_was_not_read) {
     int h[2], s[2];
     EACH_TLS(h) {
-        int b = go(send_blocks(h[1], 10, 100000));
+        int sender = go(send_blocks(h[1], 10, 100000));
         CHECK_INT(brecv(h[0], NULL, 5, soon()), 0);
         CHECK_INT(tls_done(h[0], soon()), 0);
-        s[1] = -1;
-        b = go(detach_into(h[0], &s[0]));
-        CHECK_INT(msleep(now() + 50), 0);
+        int b = go(detach_into(h[0], &s[0]));
+        CHECK_INT(bundle_wait(sender, soon()), 0);
         s[1] = tls_detach(h[1], soon());
         CHECK(s[1] >= 0);
         CHECK_INT(bundle_wait(b, soon()), 0);

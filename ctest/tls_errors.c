@@ -148,7 +148,7 @@ TEST(a_handshake_with_a_silent_peer_times_out) {
         int64_t deadline = now() + 30;
         CHECK_REFUSED(s, attach(kind, s, deadline), ETIMEDOUT);
         CHECK(now() >= deadline);
-        CHECK(now() < deadline + 1000);
+        CHECK(now() < deadline + 5000);
         CHECK_REFUSED(s, attach(kind, s, 0), ETIMEDOUT);
     }
 }
@@ -431,7 +431,7 @@ TEST(a_receive_that_times_out_breaks_its_direction_only) {
         int64_t deadline = now() + 30;
         CHECK_ERR(brecv(h[0], NULL, 1, deadline), -1, ETIMEDOUT);
         CHECK(now() >= deadline);
-        CHECK(now() < deadline + 1000);
+        CHECK(now() < deadline + 5000);
         CHECK_STAYS(brecv(h[0], NULL, 1, soon()), ECONNRESET);
         CHECK_SENT(h[0], "goes on");
         CHECK_RECEIVED(h[1], "goes on");

@@ -12,5 +12,5 @@ mod stack;
 mod switch_x86_64;
 mod timer;
 pub mod turn;
-mod valgrind;
+pub mod valgrind;
 pub mod wait;
