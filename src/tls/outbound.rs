@@ -81,6 +81,10 @@ impl Tls {
 
     /// Sends records on a foreign bytestream. The caller has the turn.
     fn send_foreign(&self, deadline: i64) -> Result<()> {
+        // Whoever had the turn before may have lost records.
+        if self.layer.outbound.broken.get() {
+            return Err(Errno::ECONNRESET);
+        }
         let mut records = Vec::new();
         while self.session.borrow().has_output() {
             if records.is_empty() {
