@@ -330,10 +330,13 @@ coroutine static void send_bytes(int fd, const unsigned char *bytes, size_t len)
 }
 
 /* A connection whose bytes pass through our hands: what h[i] sends is read from wire[i]. */
-static void make_tls_with_wiretap(int h[2], int wire[2]) {
+static void make_tls_with_wiretap_over(int h[2], int wire[2], int user) {
+    static struct user_stream below[2];
     int s[2];
-    make_ipc_and_raw(&s[0], &wire[0]);
-    make_ipc_and_raw(&s[1], &wire[1]);
+    for (int i = 0; i != 2; ++i) {
+        make_ipc_and_raw(&s[i], &wire[i]);
+        if (user) s[i] = user_stream_make(&below[i], s[i]);
+    }
     make_certificate();
     int b = go(serve_handshake(s[1], "server", &h[1]));
     int result = -1;
@@ -351,6 +354,8 @@ static void make_tls_with_wiretap(int h[2], int wire[2]) {
     h[0] = result;
     CHECK(h[0] >= 0 && h[1] >= 0);
 }
+
+static void make_tls_with_wiretap(int h[2], int wire[2]) { make_tls_with_wiretap_over(h, wire, 0); }
 
 /* Takes one record off the wire; returns its length with the header. */
 static size_t take_record(int fd, unsigned char *record) {
@@ -548,6 +553,23 @@ TEST(closing_the_handle_wakes_those_who_wait_with_EBADF) {
         CHECK_INT(bundle_go(b, send_expecting(h[0], 10000000, EBADF)), 0);
         CHECK_INT(hclose(h[0]), 0);
         CHECK_INT(bundle_wait(b, soon()), 0);
+    }
+}
+
+TEST(a_receiver_that_breaks_the_connection_does_not_hang_up_a_sender) {
+    for (int user = 0; user != 2; ++user) {
+        int h[2], wire[2];
+        char buf[65536];
+        make_tls_with_wiretap_over(h, wire, user);
+        int b = go(send_expecting(h[1], 10000000, ECONNRESET));
+        raw_send(wire[1], "junk!", 5);
+        CHECK_ERR(brecv(h[1], NULL, 1, soon()), -1, EPROTO);
+        CHECK_ERR(bundle_wait(b, 0), -1, ETIMEDOUT);
+        while (bundle_wait(b, now() + 1) < 0)
+            while (read(wire[1], buf, sizeof(buf)) > 0) continue;
+        CHECK_STAYS(bsend(h[1], "x", 1, soon()), ECONNRESET);
+        CHECK_INT(hclose(h[0]), 0);
+        CHECK_INT(hclose(h[1]), 0);
     }
 }
 
