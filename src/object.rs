@@ -5,6 +5,7 @@
 
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
+use crate::rt::context::Context;
 use crate::rt::handle::{self, Hvfs};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
@@ -147,6 +148,19 @@ pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
 }
 
+/// Looks at the object of a handle without counting a reference. None: there is none of this kind, or
+/// `find` has to ask it first.
+///
+/// # Safety
+/// The object is not used after anything that may switch, or close handles.
+#[inline]
+pub unsafe fn peek<'a, T: Kind>(context: &'a Context, handle: c_int) -> Option<&'a T> {
+    let object = context.handles.queried(handle, T::type_id())?;
+    // SAFETY: only objects of this type answer its identity, with their own address; by contract it is
+    // alive.
+    Some(unsafe { &(*object.cast::<Object<T>>()).body })
+}
+
 /// Whether a handle still stands for an object: while its owner waited, somebody else may have
 /// closed it, and the number may be another object's by now.
 fn stands_for<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
@@ -167,7 +181,7 @@ pub fn close<T: Kind>(handle: c_int, this: Ref<T>) {
 /// The object's own `close` is not called. EBADF if somebody else has closed it.
 pub fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
     stands_for(handle, &this)?;
-    crate::rt::context::Context::get()?.handles.release(handle);
+    Context::get()?.handles.release(handle);
     let of_handle: Ref<T> = Ref(this.0);
     drop(of_handle);
     Ok(())

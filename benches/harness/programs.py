@@ -128,7 +128,7 @@ def build_library():
     """Builds the library and copies it, so that a later build does not disturb a run."""
     metadata = json.loads(command(["cargo", "metadata", "--no-deps", "--format-version", "1"],
                                   cwd=ROOT))
-    command(["cargo", "build", "--release", "--lib"], cwd=ROOT)
+    command(["make", "all"], cwd=ROOT)
     library = Path(metadata["target_directory"]) / "release" / "libdill.so"
     directory = BUILD / "lib"
     directory.mkdir(exist_ok=True)

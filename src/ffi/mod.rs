@@ -126,6 +126,7 @@ unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
 ///
 /// # Safety
 /// Null, or readable for `len` bytes for `'a`.
+#[inline]
 unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
     if len == 0 {
         return Some(&[]);
@@ -135,6 +136,19 @@ unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
     }
     // SAFETY: by contract, not null, and no larger than any object can be.
     Some(unsafe { slice::from_raw_parts(pointer.cast(), len) })
+}
+
+/// A buffer to write to. None if it is NULL, or larger than memory.
+///
+/// # Safety
+/// Null, or writable for `len` bytes for `'a`, and nobody else's meanwhile.
+#[inline]
+unsafe fn bytes_mut<'a>(pointer: *mut c_void, len: usize) -> Option<&'a mut [u8]> {
+    if pointer.is_null() || isize::try_from(len).is_err() {
+        return None;
+    }
+    // SAFETY: by contract, not null, and no larger than any object can be.
+    Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
 }
 
 /// Stores a result where the caller asked for it; NULL means that it is not wanted.

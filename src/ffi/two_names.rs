@@ -7,7 +7,7 @@
 
 use super::types::WsStorage;
 use super::ws::DILL_WS_NOHTTP;
-use super::{bytes, not_null, socket_call, store, string};
+use super::{bytes, bytes_mut, not_null, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::object;
@@ -131,6 +131,12 @@ pub(super) unsafe fn ws_attach_server_mem(
 #[inline(always)]
 pub(super) unsafe fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     socket_call(|| {
+        // SAFETY: by contract.
+        if let Some(payload) = unsafe { bytes(buf, len) }
+            && sock::send_gathered(s, flags, payload)
+        {
+            return Ok(());
+        }
         let element = one_element(buf.cast_mut(), len);
         sock::send(s, flags, Pieces::one(&element), deadline)
     })
@@ -164,6 +170,14 @@ pub(super) unsafe fn ws_recv(
     deadline: i64,
 ) -> libc::ssize_t {
     socket_call(|| {
+        // SAFETY: by contract.
+        if let Some(place) = unsafe { bytes_mut(buf, len) }
+            && let Some((kind, size)) = sock::recv_at_hand(s, place)
+        {
+            // SAFETY: by contract.
+            unsafe { store(flags, kind) };
+            return Ok(size);
+        }
         let element = one_element(buf, len);
         let (kind, size) = sock::recv(s, Some(Pieces::one(&element)), deadline)?;
         // SAFETY: by contract.

@@ -21,10 +21,8 @@ pub const GATHER_LIMIT: usize = 64 * 1024;
 /// How long gathered bytes may stay while their socket is in use, in ticks of the processor's
 /// clock: a millisecond or less, since no such clock is slower than 1 GHz.
 const GATHER_TICKS: u64 = 1_000_000;
-/// The first so many uses of a socket with gathered bytes all look at the clock.
-const LOOK_ALWAYS: u32 = 8;
-/// Later ones do so in such strides.
-const LOOK_STRIDE: u32 = 16;
+/// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.
+const MAX_STRIDE: u64 = 64;
 
 /// The shared buffers. Mapped on first use.
 pub struct Buffers {
@@ -41,6 +39,8 @@ pub struct Buffers {
     uses: Cell<u32>,
     /// The use at which to look at the clock again.
     next_look: Cell<u32>,
+    /// How many uses lie between two looks, at the present pace.
+    stride: Cell<u32>,
 }
 
 impl Buffers {
@@ -57,6 +57,7 @@ impl Buffers {
             since: Cell::new(0),
             uses: Cell::new(0),
             next_look: Cell::new(0),
+            stride: Cell::new(1),
         }
     }
 
@@ -154,13 +155,14 @@ impl Buffers {
         uses >= self.next_look.get() && self.look(uses)
     }
 
-    /// Looks at the clock, which costs as much as a small message: at every use in the beginning,
-    /// and then less often as long as the uses are quick.
+    /// Looks at the clock, which costs as much as a small message: so often that an eighth of the time
+    /// that bytes may stay passes between two looks, if the uses go on at the pace of the last ones.
+    #[cold]
     fn look(&self, uses: u32) -> bool {
         let waited = clock::ticks().wrapping_sub(self.since.get());
-        let of_a_stride = waited / u64::from(uses) * u64::from(LOOK_STRIDE);
-        let quick = uses >= LOOK_ALWAYS && of_a_stride < GATHER_TICKS / 4;
-        self.next_look.set(uses + if quick { LOOK_STRIDE } else { 1 });
+        let pace = waited / u64::from(uses) + 1;
+        self.stride.set((GATHER_TICKS / 8 / pace).clamp(1, MAX_STRIDE) as u32);
+        self.next_look.set(uses + self.stride.get());
         waited > GATHER_TICKS
     }
 
@@ -176,19 +178,22 @@ impl Buffers {
 
     /// Lends the send buffer to a stream: what another one gathered leaves first. The stream's own
     /// gathered bytes are at its front.
+    #[inline]
     pub fn lend_send(&self, stream: &Stream) -> Result<()> {
-        if !ptr::eq(self.sender.get(), stream) {
-            map(&self.send, SEND_SIZE)?;
-            if self.has_output() {
-                self.flush();
-            }
-            self.sender.set(stream);
+        if ptr::eq(self.sender.get(), stream) { Ok(()) } else { self.take_send_over(stream) }
+    }
+
+    fn take_send_over(&self, stream: &Stream) -> Result<()> {
+        map(&self.send, SEND_SIZE)?;
+        if self.has_output() {
+            self.flush();
         }
+        self.sender.set(stream);
         Ok(())
     }
 
     /// Lets `write` fill the send buffer, which is lent to the caller, from a position on.
-    #[inline]
+    #[inline(always)]
     pub fn fill_send(&self, from: usize, write: impl FnOnce(&mut [u8]) -> usize) -> usize {
         // SAFETY: the buffer is SEND_SIZE long, and nothing else of this thread runs meanwhile.
         let buffer = unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) };
@@ -204,11 +209,12 @@ impl Buffers {
     }
 
     /// Notes how much of the send buffer now holds gathered bytes.
+    #[inline]
     pub fn set_gathered(&self, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
             self.since.set(clock::ticks());
             self.uses.set(0);
-            self.next_look.set(0);
+            self.next_look.set(self.stride.get());
         }
         self.gathered.set(len);
     }

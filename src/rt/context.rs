@@ -49,6 +49,7 @@ core::arch::global_asm!(
     ".popsection",
 );
 
+#[inline]
 fn slot() -> *const Context {
     let context: *const Context;
     // SAFETY: reads this thread's variable, which is defined above.
@@ -88,6 +89,13 @@ impl Context {
             Some(context) => Ok(context),
             None => Context::make(),
         }
+    }
+
+    /// This thread's context if there is one.
+    #[inline]
+    pub fn existing() -> Option<&'static Context> {
+        // SAFETY: as in `get`.
+        unsafe { slot().as_ref() }
     }
 
     #[cold]

@@ -25,7 +25,7 @@ const KEPT_FREE: usize = 8;
 struct Slot {
     /// Null: free.
     vfs: *mut Hvfs,
-    /// The last successful query.
+    /// The last successful query; null if there was none, and for a free number.
     kind: *const c_void,
     interface: *mut c_void,
     /// The next free number.
@@ -132,8 +132,21 @@ impl Table {
 
     /// Frees a number without closing its object: for `detach`, which hands the object on.
     pub fn release(&self, handle: c_int) {
-        self.update(handle, |slot| slot.vfs = ptr::null_mut());
+        self.update(handle, |slot| {
+            slot.vfs = ptr::null_mut();
+            slot.kind = ptr::null();
+        });
         self.push_free(handle as u32);
+    }
+
+    /// The interface of an object if it is the one that was asked for last.
+    #[inline]
+    pub fn queried(&self, handle: c_int, kind: *const c_void) -> Option<*mut c_void> {
+        // SAFETY: a shared look that ends before anything else runs.
+        let slots = unsafe { &*self.slots.get() };
+        // A negative handle is larger than any table.
+        let slot = slots.get(handle as u32 as usize)?;
+        ptr::eq(slot.kind, kind).then_some(slot.interface)
     }
 }
 
@@ -156,15 +169,17 @@ pub unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
 #[inline]
 pub fn query(handle: c_int, kind: *const c_void) -> Result<*mut c_void> {
     let table = &Context::get()?.handles;
-    let slot = table.read(handle)?;
-    if !slot.interface.is_null() && ptr::eq(slot.kind, kind) {
-        return Ok(slot.interface);
+    if !kind.is_null()
+        && let Some(interface) = table.queried(handle, kind)
+    {
+        return Ok(interface);
     }
-    query_object(table, handle, slot.vfs, kind)
+    query_object(table, handle, kind)
 }
 
 #[cold]
-fn query_object(table: &Table, handle: c_int, vfs: *mut Hvfs, kind: *const c_void) -> Result<*mut c_void> {
+fn query_object(table: &Table, handle: c_int, kind: *const c_void) -> Result<*mut c_void> {
+    let vfs = table.read(handle)?.vfs;
     // SAFETY: the object of an open handle is alive.
     let query = unsafe { (*vfs).query }.ok_or(Errno::ENOTSUP)?;
     // SAFETY: its functions are called with itself.

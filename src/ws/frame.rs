@@ -85,7 +85,7 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// Encodes a header. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
     /// length". `payload_len` is below 2^63, as the length of everything in memory is.
-    #[inline]
+    #[inline(always)]
     pub fn encode(fin: bool, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
         // Gathered in a register and stored at once: the header is about to be copied, and a load
         // that spans several fresh stores stalls. The first byte is the least significant one.

@@ -18,7 +18,7 @@ use super::frame::{
     ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, Opcode, RSV, Role,
 };
 use super::mask;
-use super::utf8::Utf8;
+use super::utf8::{self, Utf8};
 
 pub use super::close::Violation;
 
@@ -116,25 +116,22 @@ impl Decoder {
     }
 
     /// Takes a whole message in one frame at once, if one lies at the front and fits in `place`:
-    /// the bytes to drop from the front and its size. None if not; then nothing has happened.
+    /// the bytes to drop from the front and its size. None if not; then nothing has happened, but
+    /// that something may have been written to `place`.
     ///
     /// The short way through `next`, `payload_copy` and `end_of_frame` for what is most common: a
-    /// frame without any oddity, of less than 64 KiB. Everything else, violations of the header
-    /// included, is left to the long way.
+    /// frame without any oddity, of less than 64 KiB. Everything else, violations included, is left
+    /// to the long way.
     #[inline]
-    pub fn whole_message(
-        &mut self,
-        front: &[u8],
-        place: &mut [u8],
-    ) -> Result<Option<(usize, usize)>, Violation> {
+    pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
         // Within a payload the front is no header, whatever it looks like.
         if self.left > 0 || self.open || self.finished.is_some() || front.len() < 4 {
-            return Ok(None);
+            return None;
         }
         let text = match front[0] {
             TEXT_FRAME => true,
             BINARY_FRAME => false,
-            _ => return Ok(None),
+            _ => return None,
         };
         let (masked, key_len) = match self.role {
             Role::Server => (MASK, 4),
@@ -144,28 +141,20 @@ impl Decoder {
         let (len, key_at) = match length {
             0..LENGTH_16 => (usize::from(length), 2),
             LENGTH_16 => (usize::from(u16::from_be_bytes([front[2], front[3]])), 4),
-            _ => return Ok(None),
+            _ => return None,
         };
         let payload_at = key_at + key_len;
-        let (Some(payload), Some(place)) = (front.get(payload_at..payload_at + len), place.get_mut(..len))
-        else {
-            return Ok(None);
-        };
+        let payload = front.get(payload_at..payload_at + len)?;
+        let place = place.get_mut(..len)?;
         match front[key_at..].first_chunk() {
             Some(key) if masked != 0 => mask::mask_copy(place, payload, *key, 0),
             _ => place.copy_from_slice(payload),
         }
-        self.text = text;
-        if text {
-            let mut utf8 = Utf8::default();
-            if utf8.push(place).is_err() {
-                return Err(self.fail(&TEXT_NOT_UTF8));
-            }
-            if utf8.finish().is_err() {
-                return Err(self.fail(&TEXT_CUT_SHORT));
-            }
+        if text && !utf8::is_valid(place) {
+            return None;
         }
-        Ok(Some((payload_at + len, len)))
+        self.text = text;
+        Some((payload_at + len, len))
     }
 
     /// The payload of the current data frame that is still to be taken.

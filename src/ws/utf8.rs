@@ -17,6 +17,12 @@ pub struct Invalid {
 /// Up to this length a plain test for ASCII costs less than the call of the vector code.
 const SHORT: usize = 256;
 
+/// Whether a whole text is UTF-8.
+#[inline]
+pub fn is_valid(text: &[u8]) -> bool {
+    text.len() <= SHORT && is_ascii(text) || simdutf8::basic::from_utf8(text).is_ok()
+}
+
 /// A validator between two pieces: what it remembers is the beginning of a sequence of which the
 /// rest is still to come.
 #[derive(Clone, Copy, Debug, Default)]

@@ -93,40 +93,34 @@ impl Ws {
         if self.receiving.get() {
             return Err(Errno::EBUSY);
         }
-        self.flush_overdue(context);
-        if let Some(received) = self.recv_at_hand(context, pieces) {
-            return received;
+        if let Some(piece) = pieces.and_then(|pieces| pieces.single()) {
+            // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
+            // during the call.
+            let place = unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) };
+            if let Some(received) = self.recv_at_hand(context, place) {
+                return Ok(received);
+            }
         }
+        self.flush_overdue(context);
         self.receiving.set(true);
         let received = self.recv_whole(context, pieces, deadline);
         self.receiving.set(false);
         received
     }
 
-    /// Takes a message that lies whole in the receive buffer and goes to one place. None: this is
-    /// not the case, and nothing has happened.
+    /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
+    /// this is not the case, and nothing has happened. Does not switch.
     #[inline]
-    fn recv_at_hand(&self, context: &Context, pieces: Option<Pieces<'_>>) -> Option<Result<(bool, usize)>> {
-        if self.inbound.get() != Inbound::Open {
+    pub(super) fn recv_at_hand(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
+        if self.inbound.get() != Inbound::Open || self.receiving.get() {
             return None;
         }
+        self.flush_overdue(context);
         let front = context.buffers.received(self.transport.own()?)?;
-        let place = pieces?.single()?;
-        // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
-        // during the call.
-        let place = unsafe { core::slice::from_raw_parts_mut(place.base, place.len) };
         let mut decoder = self.decoder.borrow_mut();
-        let taken = decoder.whole_message(front, place);
-        let text = decoder.message_is_text();
-        drop(decoder);
-        match taken {
-            Ok(None) => None,
-            Ok(Some((consumed, size))) => {
-                context.buffers.consume(consumed);
-                Some(Ok((text, size)))
-            }
-            Err(violation) => Some(Err(self.fail_connection(context, violation))),
-        }
+        let (consumed, size) = decoder.whole_message(front, place)?;
+        context.buffers.consume(consumed);
+        Some((decoder.message_is_text(), size))
     }
 
     fn recv_whole(

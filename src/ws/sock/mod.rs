@@ -36,6 +36,8 @@ pub const NOHTTP: c_int = 2;
 pub const NOGATHER: c_int = 4;
 /// Flag of the sending calls: more follows, so this one may wait to leave together with it.
 pub const GATHER: c_int = 8;
+/// What the sending calls take.
+const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER;
 
 /// What became of the inbound half.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,10 +131,37 @@ impl MessageSocket for Ws {
 /// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
 pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
     let ws = object::find::<Ws>(s)?;
-    if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
+    if flags & !SEND_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
     ws.send_message(flags & TEXT != 0, flags & GATHER != 0, pieces, deadline)
+}
+
+/// Sends a message that can wait to leave together with the next one. False: this is not the case, and
+/// nothing has happened.
+///
+/// This and `recv_at_hand` are where a server of many small messages spends its time: nothing here
+/// waits or fails, and no reference is counted.
+#[inline]
+pub fn send_gathered(s: c_int, flags: c_int, payload: &[u8]) -> bool {
+    let gathered = || {
+        let context = Context::existing()?;
+        // SAFETY: gathering neither switches nor closes anything.
+        let ws = unsafe { object::peek::<Ws>(context, s) }?;
+        ws.send_gathered(context, flags, payload)
+    };
+    gathered().is_some()
+}
+
+/// Receives a message that has arrived already; returns its type and size. None: this is not the
+/// case, and nothing has happened.
+#[inline]
+pub fn recv_at_hand(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
+    let context = Context::existing()?;
+    // SAFETY: taking what is there neither switches nor closes anything.
+    let ws = unsafe { object::peek::<Ws>(context, s) }?;
+    let (text, size) = ws.recv_at_hand(context, place)?;
+    Some((if text { TEXT } else { BINARY }, size))
 }
 
 /// Receives one message; returns its type and size. None: drops it.
@@ -144,6 +173,7 @@ pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_in
 
 impl Ws {
     /// Sends what was gathered if it has waited long enough.
+    #[inline]
     fn flush_overdue(&self, context: &Context) {
         if let Some(stream) = self.transport.own()
             && context.buffers.is_overdue(stream)

@@ -5,7 +5,7 @@
 //! caller's memory, or in large masked pieces.
 
 use super::transport::{Foreign, Transport};
-use super::{Outbound, Ws};
+use super::{GATHER, Outbound, SEND_FLAGS, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
@@ -17,6 +17,7 @@ use crate::ws::frame::{
     ControlPayload, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at,
 };
 use crate::ws::mask;
+use core::ffi::c_int;
 
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
 /// it lies.
@@ -41,23 +42,12 @@ impl Frame<'_> {
     /// length.
     #[inline(always)]
     fn write_whole(&self, place: &mut [u8]) -> usize {
-        let header = self.header.as_bytes().len();
-        let (Some(piece), Some(padded)) = (self.payload.single(), place.first_chunk_mut()) else {
+        let Some(piece) = self.payload.single() else {
             return self.write(0, place);
         };
-        *padded = *self.header.as_padded();
-        let place = &mut place[header..header + piece.len];
         // SAFETY: the pieces of a list to send are readable.
-        self.write_payload(place, unsafe { core::slice::from_raw_parts(piece.base, piece.len) }, 0);
-        header + piece.len
-    }
-
-    #[inline]
-    fn write_payload(&self, place: &mut [u8], bytes: &[u8], offset: usize) {
-        match self.key {
-            Some(key) => mask::mask_copy(place, bytes, key, offset),
-            None => place.copy_from_slice(bytes),
-        }
+        let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
+        write_whole(place, &self.header, self.key, payload)
     }
 
     /// Writes the bytes of the frame from `from` on, masked if need be; returns how many fit.
@@ -78,12 +68,32 @@ impl Frame<'_> {
             }
             // SAFETY: the pieces of a list to send are readable.
             let bytes = unsafe { core::slice::from_raw_parts(piece.base, len) };
-            self.write_payload(&mut place[filled..filled + len], bytes, offset);
+            write_payload(&mut place[filled..filled + len], bytes, self.key, offset);
             cursor.advance(len);
             offset = offset.wrapping_add(len);
             filled += len;
         }
         filled
+    }
+}
+
+/// Writes a frame to a place that has room for it and a few bytes more; returns its length.
+#[inline(always)]
+fn write_whole(place: &mut [u8], header: &FrameHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
+    let begin = header.as_bytes().len();
+    let end = begin + payload.len();
+    if let Some(padded) = place.first_chunk_mut() {
+        *padded = *header.as_padded();
+    }
+    write_payload(&mut place[begin..end], payload, key, 0);
+    end
+}
+
+#[inline(always)]
+fn write_payload(place: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>, offset: usize) {
+    match key {
+        Some(key) => mask::mask_copy(place, bytes, key, offset),
+        None => place.copy_from_slice(bytes),
     }
 }
 
@@ -102,13 +112,45 @@ impl Ws {
         }
         self.flush_overdue(context);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
-        if let Some(sent) = self.send_at_once(context, opcode, more_follows, payload, deadline) {
+        if !more_follows && let Some(sent) = self.send_at_once(context, opcode, payload, deadline) {
             return sent;
         }
         self.as_sender(context, deadline, || {
             let gather = self.may_gather && (more_follows || self.next_message_is_here(context));
             self.send_frame(context, opcode, payload, gather, deadline)
         })
+    }
+
+    /// Puts a small message behind those that are gathered, if there is a reason to gather it and
+    /// nothing stands before it. None: this is not the case, and nothing has happened. Does not switch.
+    #[inline]
+    pub(super) fn send_gathered(&self, context: &Context, flags: c_int, payload: &[u8]) -> Option<()> {
+        let stream = self.transport.own()?;
+        self.flush_overdue(context);
+        let more_follows = flags & GATHER != 0;
+        if flags & !SEND_FLAGS != 0
+            || payload.len() > GATHER_LIMIT - MAX_HEADER
+            || context.buffers.gathered(stream) > GATHER_LIMIT - MAX_HEADER - payload.len()
+            || !self.may_gather
+            || !self.is_clear(stream)
+            || !(more_follows || self.next_message_is_here(context))
+        {
+            return None;
+        }
+        context.buffers.lend_send(stream).ok()?;
+        let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
+        let key = self.fresh_key(context).ok()?;
+        let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
+        let gathered = context.buffers.gathered(stream);
+        let len = context.buffers.fill_send(gathered, |place| write_whole(place, &header, key, payload));
+        context.buffers.set_gathered(gathered + len);
+        Some(())
+    }
+
+    /// Whether a frame can begin at once: nobody else is sending, and nothing stands before it.
+    #[inline]
+    fn is_clear(&self, stream: &Stream) -> bool {
+        !self.sending.is_taken() && self.outbound.get() == Outbound::Open && stream.is_clear()
     }
 
     /// Sends a small message in one piece while nobody else is sending and nothing stands before
@@ -118,7 +160,6 @@ impl Ws {
         &self,
         context: &Context,
         opcode: Opcode,
-        more_follows: bool,
         payload: Pieces<'_>,
         deadline: i64,
     ) -> Option<Result<()>> {
@@ -126,20 +167,14 @@ impl Ws {
         let gathered = context.buffers.gathered(stream);
         let piece = payload.single()?;
         if piece.len > COPY_LIMIT - MAX_HEADER
-            || gathered + piece.len > GATHER_LIMIT - MAX_HEADER
-            || self.sending.is_taken()
-            || self.outbound.get() != Outbound::Open
-            || !stream.is_clear()
+            || !self.is_clear(stream)
+            || (self.may_gather && self.next_message_is_here(context))
         {
             return None;
         }
         context.buffers.lend_send(stream).ok()?;
         let frame = self.frame(context, opcode, payload).ok()?;
         let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
-        if self.may_gather && (more_follows || self.next_message_is_here(context)) {
-            context.buffers.set_gathered(end);
-            return Some(Ok(()));
-        }
         match stream.send_some(context, context.buffers.filled_send(0..end)) {
             Ok(sent) if sent == end => {
                 context.buffers.set_gathered(0);
@@ -158,7 +193,8 @@ impl Ws {
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
     #[inline]
     fn next_message_is_here(&self, context: &Context) -> bool {
-        self.transport.peek(context, |front| whole_message_at(front, self.role))
+        let front = self.transport.own().and_then(|stream| context.buffers.received(stream));
+        front.is_some_and(|front| whole_message_at(front, self.role))
     }
 
     /// Runs a sending operation when its turn has come, and answers a ping that came meanwhile.
@@ -206,13 +242,18 @@ impl Ws {
 
     #[inline(always)]
     fn frame<'a>(&self, context: &Context, opcode: Opcode, payload: Pieces<'a>) -> Result<Frame<'a>> {
-        // RFC 6455, 5.3: a fresh key for every frame.
-        let key = match self.role {
-            Role::Client => Some(context.random.take::<4>()?),
-            Role::Server => None,
-        };
+        let key = self.fresh_key(context)?;
         let header = FrameHeader::encode(true, opcode, payload.total() as u64, key);
         Ok(Frame { header, key, payload })
+    }
+
+    /// RFC 6455, 5.3: a client masks, with a fresh key for every frame.
+    #[inline]
+    fn fresh_key(&self, context: &Context) -> Result<Option<[u8; 4]>> {
+        match self.role {
+            Role::Client => context.random.take().map(Some),
+            Role::Server => Ok(None),
+        }
     }
 
     /// Waits until nothing stands before this frame.
