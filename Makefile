@@ -5,6 +5,7 @@ CARGO ?= cargo
 CC ?= cc
 CFLAGS ?= -O2 -g
 INSTALL ?= install
+STRIP ?= strip
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -20,12 +21,17 @@ HOST := x86_64-unknown-linux-gnu
 # targets need; so they are named.
 BUILD := rustc --release --lib --crate-type cdylib,staticlib
 
+# Where it was built, the library does not tell: neither in messages nor in what debuggers read.
+MOVED := "$(CURDIR)=." "$${CARGO_HOME:-$$HOME/.cargo}=/cargo" "$$($${RUSTC:-rustc} --print sysroot)=/rust"
+ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))" \
+	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
+
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-install check-dropin check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
-	bench bench-runtime install uninstall clean FORCE
+	bench bench-runtime install install-strip uninstall clean FORCE
 
 all:
-	$(CARGO) $(BUILD)
+	$(ANYWHERE) $(CARGO) $(BUILD)
 	@ln -sf libdill.so $(RELEASE)/libdill.so.20
 
 build/examples/%: examples/%.c FORCE | all
@@ -127,6 +133,11 @@ install:
 		$(INSTALL) -d -m 755 $(DESTDIR)$(MANDIR)/man$${page##*.}; \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}; \
 	done
+
+# The same without what only debuggers need.
+install-strip: install
+	$(STRIP) --strip-unneeded $(DESTDIR)$(LIBDIR)/libdill.so.$(VERSION)
+	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libdill.a
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libdill.so.$(VERSION) libdill.so.20 libdill.so libdill.a \
