@@ -349,6 +349,22 @@ TEST(a_second_sender_gets_EBUSY_and_disturbs_nothing) {
     }
 }
 
+TEST(done_in_the_middle_of_a_send_gives_EBUSY_and_cuts_nothing_off) {
+    EACH_STREAM_WITH(s, done, close) {
+        static char block[20000000];
+        volatile int rc = -2;
+        int b = go(send_large(s[0], &rc));
+        CHECK_INT(rc, -2);
+        CHECK_ERR(done(s[0], -1), -1, EBUSY);
+        CHECK_INT(brecv(s[1], block, sizeof(block), now() + 15000), 0);
+        CHECK_INT(bundle_wait(b, now() + 5000), 0);
+        CHECK_INT(rc, 0);
+        CHECK_INT(done(s[0], -1), 0);
+        CHECK_ERR(brecv(s[1], block, 1, now() + 5000), -1, EPIPE);
+        CHECK_INT(hclose(b), 0);
+    }
+}
+
 /* --- Descriptors --- */
 
 TEST(descriptors_of_connections_do_not_block_and_are_inherited_by_other_programs) {

@@ -229,3 +229,31 @@ TEST(closing_under_a_receiver_wakes_it_with_an_error_or_aborts) {
         CHECK(WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGABRT);
     }
 }
+
+coroutine static void send_and_fail(int end) {
+    static char block[20000000];
+    CHECK_ERR(bsend(end, block, sizeof(block), now() + 5000), -1, EBADF);
+}
+
+TEST(close_in_the_middle_of_a_send_gives_EBUSY_and_does_not_pass_for_an_orderly_end) {
+    EACH_STREAM_WITH(s, done, close) {
+        int b = go(send_and_fail(s[0]));
+        CHECK_ERR(close(s[0], now() + 5000), -1, EBUSY);
+        CHECK_ERR(hclose(s[0]), -1, EBADF);
+        CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    }
+}
+
+coroutine static void receive_and_see_it_closed(int end) {
+    char buf[1];
+    CHECK_ERR(brecv(end, buf, 1, now() + 5000), -1, EBADF);
+}
+
+TEST(close_in_the_middle_of_a_receive_gives_EBUSY_and_closes) {
+    EACH_STREAM_WITH(s, done, close) {
+        int b = go(receive_and_see_it_closed(s[0]));
+        CHECK_ERR(close(s[0], now() + 5000), -1, EBUSY);
+        CHECK_ERR(hclose(s[0]), -1, EBADF);
+        CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    }
+}

@@ -72,18 +72,20 @@ DILL_EXPORT int dill_msleep(int64_t deadline);
 /* Waits until a file descriptor is readable, has reached its end, or has failed. Descriptors that
    cannot be waited for, such as those of regular files, give ENOTSUP.
 
-   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, EMFILE, ENFILE, ENOMEM, ENOTSUP,
+   ETIMEDOUT. */
 DILL_EXPORT int dill_fdin(int fd, int64_t deadline);
 
 /* Waits until a file descriptor is writable or has failed.
 
-   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, EMFILE, ENFILE, ENOMEM, ENOTSUP,
+   ETIMEDOUT. */
 DILL_EXPORT int dill_fdout(int fd, int64_t deadline);
 
 /* Makes the library forget a file descriptor that was waited for. To be called before it is closed
    or handed to other code.
 
-   Errors: EBADF, EBUSY (a coroutine waits for it). */
+   Errors: EBUSY (a coroutine waits for it), ENOMEM. */
 DILL_EXPORT int dill_fdclean(int fd);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -710,14 +712,14 @@ DILL_EXPORT int dill_tcp_listener_fromfd_mem(int fd, struct dill_tcp_listener_st
 /* Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
    Receiving goes on as before. Never waits.
 
-   Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
+   Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
 DILL_EXPORT int dill_tcp_done(int s, int64_t deadline);
 
 /* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
    peer has closed its own, dropping what it still sends. Success means that the peer has come to the
    end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 
-   Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, ETIMEDOUT. */
 DILL_EXPORT int dill_tcp_close(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -854,14 +856,14 @@ DILL_EXPORT int dill_ipc_recvfd(int s, int64_t deadline);
 /* Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
    Receiving goes on as before. Never waits.
 
-   Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
+   Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
 DILL_EXPORT int dill_ipc_done(int s, int64_t deadline);
 
 /* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
    peer has closed its own, dropping what it still sends. Success means that the peer has come to the
    end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 
-   Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, ETIMEDOUT. */
 DILL_EXPORT int dill_ipc_close(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -1609,7 +1611,8 @@ DILL_EXPORT int dill_ws_done(int s, int status, const void *buf, size_t len, int
    drops messages until the peer's close frame, and returns the bytestream, which can be used further.
    If the call fails, everything is closed, except after EBADF and ENOTSUP.
 
-   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (as `ws_done`), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
+   Errors: EBADF, EBUSY (another coroutine is receiving), ECANCELED, ECONNRESET, EINVAL (as `ws_done`),
+   ENOMEM, ENOTSUP, EPIPE (another coroutine sent the close frame meanwhile), EPROTO, ETIMEDOUT.
 
    Required: The buffer has `len` bytes, or is NULL. */
 DILL_EXPORT int dill_ws_detach(int s, int status, const void *buf, size_t len, int64_t deadline);

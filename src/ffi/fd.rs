@@ -7,7 +7,8 @@ use core::ffi::c_int;
 /// Waits until a file descriptor is readable, has reached its end, or has failed. Descriptors that
 /// cannot be waited for, such as those of regular files, give ENOTSUP.
 ///
-/// Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, EMFILE, ENFILE, ENOMEM, ENOTSUP,
+/// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdin(fd: c_int, deadline: i64) -> c_int {
     call(|| poller::wait_foreign(fd, Direction::In, deadline))
@@ -15,7 +16,8 @@ pub extern "C" fn dill_fdin(fd: c_int, deadline: i64) -> c_int {
 
 /// Waits until a file descriptor is writable or has failed.
 ///
-/// Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine waits for the same), ECANCELED, EMFILE, ENFILE, ENOMEM, ENOTSUP,
+/// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdout(fd: c_int, deadline: i64) -> c_int {
     call(|| poller::wait_foreign(fd, Direction::Out, deadline))
@@ -24,7 +26,7 @@ pub extern "C" fn dill_fdout(fd: c_int, deadline: i64) -> c_int {
 /// Makes the library forget a file descriptor that was waited for. To be called before it is closed
 /// or handed to other code.
 ///
-/// Errors: EBADF, EBUSY (a coroutine waits for it).
+/// Errors: EBUSY (a coroutine waits for it), ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdclean(fd: c_int) -> c_int {
     call(|| poller::forget(fd))

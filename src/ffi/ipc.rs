@@ -192,7 +192,7 @@ pub extern "C" fn dill_ipc_recvfd(s: c_int, deadline: i64) -> c_int {
 /// Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
 /// Receiving goes on as before. Never waits.
 ///
-/// Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done).
+/// Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done).
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_ipc_done(s: c_int, deadline: i64) -> c_int {
     let _ = deadline;
@@ -203,7 +203,7 @@ pub extern "C" fn dill_ipc_done(s: c_int, deadline: i64) -> c_int {
 /// peer has closed its own, dropping what it still sends. Success means that the peer has come to the
 /// end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 ///
-/// Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_ipc_close(s: c_int, deadline: i64) -> c_int {
     socket_call(|| ipc::close(s, deadline))

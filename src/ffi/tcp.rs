@@ -164,7 +164,7 @@ pub extern "C" fn dill_tcp_listener_fromfd_mem(fd: c_int, mem: *mut TcpListenerS
 /// Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
 /// Receiving goes on as before. Never waits.
 ///
-/// Errors: EBADF, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done).
+/// Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done).
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tcp_done(s: c_int, deadline: i64) -> c_int {
     let _ = deadline;
@@ -175,7 +175,7 @@ pub extern "C" fn dill_tcp_done(s: c_int, deadline: i64) -> c_int {
 /// peer has closed its own, dropping what it still sends. Success means that the peer has come to the
 /// end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 ///
-/// Errors: EBADF, ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tcp_close(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tcp::close(s, deadline))

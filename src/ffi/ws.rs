@@ -220,7 +220,8 @@ pub unsafe extern "C" fn dill_ws_done(
 /// drops messages until the peer's close frame, and returns the bytestream, which can be used further.
 /// If the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
-/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (as `ws_done`), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine is receiving), ECANCELED, ECONNRESET, EINVAL (as `ws_done`),
+/// ENOMEM, ENOTSUP, EPIPE (another coroutine sent the close frame meanwhile), EPROTO, ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes, or is NULL.

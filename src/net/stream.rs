@@ -465,12 +465,7 @@ impl Stream {
     /// Ends the outbound half. EPIPE if it was ended already.
     pub fn done(&self) -> Result<()> {
         let context = Context::get()?;
-        if self.outbound.done.get() {
-            return Err(Errno::EPIPE);
-        }
-        if self.outbound.broken.get() {
-            return Err(Errno::ECONNRESET);
-        }
+        self.outbound.check()?;
         if context.buffers.gathered(self) > 0 {
             context.buffers.flush();
         }
