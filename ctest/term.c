@@ -282,6 +282,25 @@ TEST(detaching_can_be_cancelled) {
     CHECK_CLOSED(h[0]);
 }
 
+/* --- Several coroutines --- */
+
+coroutine static void send_messages(int handle, int count) {
+    static char block[60000];
+    for (int i = 0; i != count; ++i) CHECK_INT(msend(handle, block, sizeof(block), -1), 0);
+}
+
+TEST(done_in_the_middle_of_a_send_gives_EBUSY_and_does_no_harm) {
+    int b;
+    lengths(s);
+    attach_both("STOP", 4);
+    b = go(send_messages(h[0], 20));
+    CHECK_ERR(term_done(h[0], now() + 5000), -1, EBUSY);
+    for (int i = 0; i != 20; ++i) CHECK_INT(mrecv(h[1], NULL, SIZE_MAX, now() + 5000), 60000);
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(term_done(h[0], now() + 5000), 0);
+    CHECK_ERR(mrecv(h[1], NULL, SIZE_MAX, now() + 5000), -1, EPIPE);
+}
+
 /* --- Over a message socket of a user --- */
 
 TEST(a_users_message_socket_gets_what_it_can_understand) {
