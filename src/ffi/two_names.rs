@@ -7,7 +7,7 @@
 
 use super::types::WsStorage;
 use super::ws::DILL_WS_NOHTTP;
-use super::{bytes, bytes_mut, not_null, socket_call, store, string};
+use super::{Answer, bytes, bytes_mut, not_null, set_errno, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::object;
@@ -19,7 +19,7 @@ use core::{ptr, slice};
 
 /// # Safety
 /// As `dill_msend`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     socket_call(|| {
         let mut element = one_element(buf.cast_mut(), len);
@@ -31,7 +31,7 @@ pub(super) unsafe fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i
 
 /// # Safety
 /// As `dill_mrecv`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
     socket_call(|| {
         let mut element = one_element(buf, len);
@@ -43,7 +43,7 @@ pub(super) unsafe fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64
 
 /// # Safety
 /// As `dill_msendl`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
     // SAFETY: by contract.
     socket_call(|| unsafe { call::msendl(s, first, last, deadline) })
@@ -51,7 +51,7 @@ pub(super) unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, dea
 
 /// # Safety
 /// As `dill_mrecvl`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> libc::ssize_t {
     // SAFETY: by contract.
     socket_call(|| unsafe { call::mrecvl(s, first, last, deadline) })
@@ -59,7 +59,7 @@ pub(super) unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, dea
 
 /// # Safety
 /// As `dill_ws_attach_client`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_attach_client(
     s: c_int,
     flags: c_int,
@@ -73,7 +73,7 @@ pub(super) unsafe fn ws_attach_client(
 
 /// # Safety
 /// As `dill_ws_attach_client_mem`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_attach_client_mem(
     s: c_int,
     flags: c_int,
@@ -91,7 +91,7 @@ pub(super) unsafe fn ws_attach_client_mem(
 
 /// # Safety
 /// As `dill_ws_attach_server`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_attach_server(
     s: c_int,
     flags: c_int,
@@ -107,7 +107,7 @@ pub(super) unsafe fn ws_attach_server(
 
 /// # Safety
 /// As `dill_ws_attach_server_mem`.
-#[inline(always)]
+#[inline(never)]
 #[expect(clippy::too_many_arguments, reason = "the signature is part of the ABI")]
 pub(super) unsafe fn ws_attach_server_mem(
     s: c_int,
@@ -128,15 +128,20 @@ pub(super) unsafe fn ws_attach_server_mem(
 
 /// # Safety
 /// As `dill_ws_send`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
+    // SAFETY: by contract.
+    if let Some(payload) = unsafe { bytes(buf, len) }
+        && let Some(sent) = sock::send_small(s, flags, payload, deadline)
+    {
+        return socket_call(|| sent);
+    }
+    ws_send_by_itself(s, flags, buf, len, deadline)
+}
+
+#[inline(never)]
+fn ws_send_by_itself(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
-        if let Some(payload) = unsafe { bytes(buf, len) }
-            && sock::send_gathered(s, flags, payload)
-        {
-            return Ok(());
-        }
         let element = one_element(buf.cast_mut(), len);
         sock::send(s, flags, Pieces::one(&element), deadline)
     })
@@ -144,7 +149,7 @@ pub(super) unsafe fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: us
 
 /// # Safety
 /// As `dill_ws_sendl`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_sendl(
     s: c_int,
     flags: c_int,
@@ -161,7 +166,7 @@ pub(super) unsafe fn ws_sendl(
 
 /// # Safety
 /// As `dill_ws_recv`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_recv(
     s: c_int,
     flags: *mut c_int,
@@ -169,15 +174,30 @@ pub(super) unsafe fn ws_recv(
     len: usize,
     deadline: i64,
 ) -> libc::ssize_t {
-    socket_call(|| {
+    // SAFETY: by contract.
+    if let Some(place) = unsafe { bytes_mut(buf, len) }
+        && let Some((kind, size)) = sock::recv_at_hand(s, place)
+    {
         // SAFETY: by contract.
-        if let Some(place) = unsafe { bytes_mut(buf, len) }
-            && let Some((kind, size)) = sock::recv_at_hand(s, place)
-        {
-            // SAFETY: by contract.
-            unsafe { store(flags, kind) };
-            return Ok(size);
-        }
+        unsafe { store(flags, kind) };
+        set_errno(0);
+        return size.answer();
+    }
+    // SAFETY: by contract.
+    unsafe { ws_recv_from_afar(s, flags, buf, len, deadline) }
+}
+
+/// # Safety
+/// As `dill_ws_recv`.
+#[inline(never)]
+unsafe fn ws_recv_from_afar(
+    s: c_int,
+    flags: *mut c_int,
+    buf: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> libc::ssize_t {
+    socket_call(|| {
         let element = one_element(buf, len);
         let (kind, size) = sock::recv(s, Some(Pieces::one(&element)), deadline)?;
         // SAFETY: by contract.
@@ -188,7 +208,7 @@ pub(super) unsafe fn ws_recv(
 
 /// # Safety
 /// As `dill_ws_recvl`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_recvl(
     s: c_int,
     flags: *mut c_int,
@@ -209,7 +229,7 @@ pub(super) unsafe fn ws_recvl(
 
 /// # Safety
 /// As `dill_ws_done`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_done(
     s: c_int,
     status: c_int,
@@ -223,7 +243,7 @@ pub(super) unsafe fn ws_done(
 
 /// # Safety
 /// As `dill_ws_detach`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_detach(
     s: c_int,
     status: c_int,
@@ -237,7 +257,7 @@ pub(super) unsafe fn ws_detach(
 
 /// # Safety
 /// As `dill_ws_status`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_status(s: c_int, status: *mut c_int, buf: *mut c_void, len: usize) -> libc::ssize_t {
     socket_call(|| {
         check(s)?;
@@ -252,7 +272,7 @@ pub(super) unsafe fn ws_status(s: c_int, status: *mut c_int, buf: *mut c_void, l
 
 /// # Safety
 /// As `dill_ws_request_key`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_request_key(request_key: *mut c_char) -> c_int {
     socket_call(|| {
         not_null(request_key)?;
@@ -265,7 +285,7 @@ pub(super) unsafe fn ws_request_key(request_key: *mut c_char) -> c_int {
 
 /// # Safety
 /// As `dill_ws_response_key`.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
     socket_call(|| {
         not_null(response_key)?;

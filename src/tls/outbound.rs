@@ -71,7 +71,8 @@ impl Tls {
     fn push(&self, context: &Context, stream: &Stream) -> Result<()> {
         loop {
             context.buffers.lend_send(stream)?;
-            let len = context.buffers.fill_send(0, |place| self.session.borrow_mut().take_output(place));
+            // SAFETY: filled at once.
+            let len = self.session.borrow_mut().take_output(unsafe { context.buffers.send_place(0) });
             if len == 0 {
                 return Ok(());
             }

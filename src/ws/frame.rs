@@ -180,7 +180,7 @@ impl Eq for ControlPayload {}
 /// Whether a whole message in one frame lies at the front of the bytes that `role` has received.
 ///
 /// A hint for batching and not a check: the decoder still judges the frame when its turn comes.
-#[inline]
+#[inline(always)]
 pub fn whole_message_at(front: &[u8], role: Role) -> bool {
     let &[first, second, ref rest @ ..] = front else {
         return false;

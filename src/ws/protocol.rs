@@ -125,7 +125,7 @@ impl Decoder {
     #[inline]
     pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
         // Within a payload the front is no header, whatever it looks like.
-        if self.left > 0 || self.open || self.finished.is_some() || front.len() < 4 {
+        if !self.is_between_messages() || front.len() < 4 {
             return None;
         }
         let text = match front[0] {
@@ -161,6 +161,12 @@ impl Decoder {
     #[inline]
     pub fn payload_left(&self) -> u64 {
         self.left
+    }
+
+    /// Whether the next byte is the first one of a message, or of a control frame before it.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.left == 0 && !self.open && self.finished.is_none()
     }
 
     /// Whether the current message is text. Keeps its answer until the next message begins.

@@ -93,17 +93,15 @@ impl Ws {
         if self.receiving.get() {
             return Err(Errno::EBUSY);
         }
-        if let Some(piece) = pieces.and_then(|pieces| pieces.single()) {
+        let mut place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
             // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
             // during the call.
-            let place = unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) };
-            if let Some(received) = self.recv_at_hand(context, place) {
-                return Ok(received);
-            }
-        }
+            unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) }
+        });
         self.flush_overdue(context);
         self.receiving.set(true);
-        let received = self.recv_whole(context, pieces, deadline);
+        let received = self.recv_one_piece(context, place.as_deref_mut(), deadline);
+        let received = received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline));
         self.receiving.set(false);
         received
     }
@@ -116,11 +114,36 @@ impl Ws {
             return None;
         }
         self.flush_overdue(context);
+        self.take_whole(context, place)
+    }
+
+    #[inline(always)]
+    fn take_whole(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let front = context.buffers.received(self.transport.own()?)?;
         let mut decoder = self.decoder.borrow_mut();
         let (consumed, size) = decoder.whole_message(front, place)?;
         context.buffers.consume(consumed);
         Some((decoder.message_is_text(), size))
+    }
+
+    /// Receives a message that comes in one frame and in one piece. None: it did not; nothing of it was
+    /// taken.
+    fn recv_one_piece(
+        &self,
+        context: &Context,
+        place: Option<&mut [u8]>,
+        deadline: i64,
+    ) -> Option<Result<(bool, usize)>> {
+        let place = place?;
+        if self.inbound.get() != Inbound::Open || !self.decoder.borrow().is_between_messages() {
+            return None;
+        }
+        if self.transport.peek(context, <[u8]>::is_empty)
+            && let Err(error) = self.fill(context, 2, deadline)
+        {
+            return Some(Err(error));
+        }
+        self.take_whole(context, place).map(Ok)
     }
 
     fn recv_whole(

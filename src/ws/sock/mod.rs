@@ -24,6 +24,7 @@ use crate::rt::mutex::Mutex;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use outbound::Small;
 use transport::Transport;
 
 /// Flag: binary messages.
@@ -118,7 +119,7 @@ impl Kind for Ws {
 
 impl MessageSocket for Ws {
     fn send(this: &Ref<Ws>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        this.send_message(this.text, false, pieces, deadline)
+        this.send_message(if this.text { TEXT } else { BINARY }, pieces, deadline)
     }
 
     fn recv(this: &Ref<Ws>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
@@ -134,23 +135,26 @@ pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result
     if flags & !SEND_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
-    ws.send_message(flags & TEXT != 0, flags & GATHER != 0, pieces, deadline)
+    ws.send_message(flags, pieces, deadline)
 }
 
-/// Sends a message that can wait to leave together with the next one. False: this is not the case, and
-/// nothing has happened.
+/// Sends a small message if that takes no waiting. False: this is not so, and nothing has happened.
 ///
-/// This and `recv_at_hand` are where a server of many small messages spends its time: nothing here
-/// waits or fails, and no reference is counted.
+/// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
+/// no reference.
 #[inline]
-pub fn send_gathered(s: c_int, flags: c_int, payload: &[u8]) -> bool {
-    let gathered = || {
-        let context = Context::existing()?;
-        // SAFETY: gathering neither switches nor closes anything.
-        let ws = unsafe { object::peek::<Ws>(context, s) }?;
-        ws.send_gathered(context, flags, payload)
-    };
-    gathered().is_some()
+pub fn send_small(s: c_int, flags: c_int, payload: &[u8], deadline: i64) -> Option<Result<()>> {
+    if flags & !SEND_FLAGS != 0 {
+        return None;
+    }
+    let context = Context::existing()?;
+    // SAFETY: `send_small` neither switches nor closes anything.
+    let ws = unsafe { object::peek::<Ws>(context, s) }?;
+    match ws.send_small(context, flags, payload) {
+        Small::Sent => Some(Ok(())),
+        Small::Begun(len) => Some(object::find::<Ws>(s).and_then(|ws| ws.send_rest(context, len, deadline))),
+        Small::Not => None,
+    }
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the

@@ -5,7 +5,7 @@
 //! caller's memory, or in large masked pieces.
 
 use super::transport::{Foreign, Transport};
-use super::{GATHER, Outbound, SEND_FLAGS, TEXT, Ws};
+use super::{GATHER, Outbound, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
@@ -24,6 +24,16 @@ use core::ffi::c_int;
 const COPY_LIMIT: usize = 32 * 1024;
 /// How much of a masked frame is prepared for a foreign bytestream at a time, in bytes.
 const FOREIGN_PIECE: usize = 64 * 1024;
+
+/// What became of a small message.
+pub(super) enum Small {
+    /// It has left, or was gathered.
+    Sent,
+    /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
+    Begun(usize),
+    /// It needs more than that, and nothing has happened.
+    Not,
+}
 
 /// A frame that is being sent.
 struct Frame<'a> {
@@ -99,95 +109,79 @@ fn write_payload(place: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>, offset: u
 
 impl Ws {
     /// Sends one message.
-    pub(super) fn send_message(
-        &self,
-        text: bool,
-        more_follows: bool,
-        payload: Pieces<'_>,
-        deadline: i64,
-    ) -> Result<()> {
+    pub(super) fn send_message(&self, flags: c_int, payload: Pieces<'_>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         if payload.has_null() {
             return Err(Errno::EINVAL);
         }
-        self.flush_overdue(context);
-        let opcode = if text { Opcode::Text } else { Opcode::Binary };
-        if !more_follows && let Some(sent) = self.send_at_once(context, opcode, payload, deadline) {
-            return sent;
+        if let Some(piece) = payload.single() {
+            // SAFETY: the pieces of a list to send are readable.
+            let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
+            match self.send_small(context, flags, payload) {
+                Small::Sent => return Ok(()),
+                Small::Begun(len) => return self.send_rest(context, len, deadline),
+                Small::Not => {}
+            }
         }
+        self.flush_overdue(context);
+        let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         self.as_sender(context, deadline, || {
-            let gather = self.may_gather && (more_follows || self.next_message_is_here(context));
+            let gather = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context));
             self.send_frame(context, opcode, payload, gather, deadline)
         })
     }
 
-    /// Puts a small message behind those that are gathered, if there is a reason to gather it and
-    /// nothing stands before it. None: this is not the case, and nothing has happened. Does not switch.
+    /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
+    /// leaves at once together with that. Does not switch.
     #[inline]
-    pub(super) fn send_gathered(&self, context: &Context, flags: c_int, payload: &[u8]) -> Option<()> {
-        let stream = self.transport.own()?;
-        self.flush_overdue(context);
-        let more_follows = flags & GATHER != 0;
-        if flags & !SEND_FLAGS != 0
-            || payload.len() > GATHER_LIMIT - MAX_HEADER
-            || context.buffers.gathered(stream) > GATHER_LIMIT - MAX_HEADER - payload.len()
-            || !self.may_gather
-            || !self.is_clear(stream)
-            || !(more_follows || self.next_message_is_here(context))
-        {
-            return None;
+    pub(super) fn send_small(&self, context: &Context, flags: c_int, payload: &[u8]) -> Small {
+        let Some(stream) = self.transport.own() else { return Small::Not };
+        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
+            return Small::Not;
         }
-        context.buffers.lend_send(stream).ok()?;
+        self.flush_overdue(context);
+        let buffers = &context.buffers;
+        if buffers.lend_send(stream).is_err() {
+            return Small::Not;
+        }
+        let Ok(key) = self.fresh_key(context) else { return Small::Not };
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
-        let key = self.fresh_key(context).ok()?;
         let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
-        let gathered = context.buffers.gathered(stream);
-        let len = context.buffers.fill_send(gathered, |place| write_whole(place, &header, key, payload));
-        context.buffers.set_gathered(gathered + len);
-        Some(())
+        let gathered = buffers.gathered(stream);
+        // SAFETY: filled at once.
+        let place = unsafe { buffers.send_place(gathered) };
+        let end = gathered + write_whole(place, &header, key, payload);
+        if self.may_gather
+            && end <= GATHER_LIMIT
+            && (flags & GATHER != 0 || self.next_message_is_here(context))
+        {
+            buffers.set_gathered(end);
+            return Small::Sent;
+        }
+        match stream.send_some(context, buffers.filled_send(0..end)) {
+            Ok(sent) => {
+                buffers.set_gathered(0);
+                if sent == end {
+                    return Small::Sent;
+                }
+                stream.push_out(buffers.filled_send(sent..end));
+                Small::Begun(end - gathered)
+            }
+            Err(_) => Small::Not,
+        }
+    }
+
+    /// Waits until the rest of a small message has left.
+    #[cold]
+    pub(super) fn send_rest(&self, context: &Context, len: usize, deadline: i64) -> Result<()> {
+        let Some(stream) = self.transport.own() else { return Ok(()) };
+        self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
     }
 
     /// Whether a frame can begin at once: nobody else is sending, and nothing stands before it.
     #[inline]
     fn is_clear(&self, stream: &Stream) -> bool {
         !self.sending.is_taken() && self.outbound.get() == Outbound::Open && stream.is_clear()
-    }
-
-    /// Sends a small message in one piece while nobody else is sending and nothing stands before
-    /// it. None: this is not the case, or the kernel does not take it; then nothing has happened.
-    #[inline]
-    fn send_at_once(
-        &self,
-        context: &Context,
-        opcode: Opcode,
-        payload: Pieces<'_>,
-        deadline: i64,
-    ) -> Option<Result<()>> {
-        let stream = self.transport.own()?;
-        let gathered = context.buffers.gathered(stream);
-        let piece = payload.single()?;
-        if piece.len > COPY_LIMIT - MAX_HEADER
-            || !self.is_clear(stream)
-            || (self.may_gather && self.next_message_is_here(context))
-        {
-            return None;
-        }
-        context.buffers.lend_send(stream).ok()?;
-        let frame = self.frame(context, opcode, payload).ok()?;
-        let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
-        match stream.send_some(context, context.buffers.filled_send(0..end)) {
-            Ok(sent) if sent == end => {
-                context.buffers.set_gathered(0);
-                Some(Ok(()))
-            }
-            Ok(sent) => {
-                context.buffers.set_gathered(0);
-                stream.push_out(context.buffers.filled_send(sent..end));
-                let len = end - gathered;
-                Some(self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline)))
-            }
-            Err(_) => None,
-        }
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
@@ -248,7 +242,7 @@ impl Ws {
     }
 
     /// RFC 6455, 5.3: a client masks, with a fresh key for every frame.
-    #[inline]
+    #[inline(always)]
     fn fresh_key(&self, context: &Context) -> Result<Option<[u8; 4]>> {
         match self.role {
             Role::Client => context.random.take().map(Some),
@@ -281,7 +275,8 @@ impl Ws {
         }
         context.buffers.lend_send(stream)?;
         let gathered = context.buffers.gathered(stream);
-        let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
+        // SAFETY: filled at once.
+        let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
         if gather {
             context.buffers.set_gathered(end);
             return Ok(());
@@ -319,7 +314,8 @@ impl Ws {
         while done < len {
             let sent = if frame.key.is_some() {
                 context.buffers.lend_send(stream)?;
-                let filled = context.buffers.fill_send(0, |place| frame.write(done, place));
+                // SAFETY: filled at once.
+                let filled = frame.write(done, unsafe { context.buffers.send_place(0) });
                 stream.send_some(context, context.buffers.filled_send(0..filled))
             } else {
                 stream.send_some_pieces(context, [&header[done.min(header.len())..], &[]], &cursor)
@@ -419,7 +415,8 @@ impl Ws {
             context.buffers.lend_send(stream)?;
             let gathered = context.buffers.gathered(stream);
             // Gathered bytes leave plenty of room for a control frame.
-            let end = gathered + context.buffers.fill_send(gathered, |place| frame.write_whole(place));
+            // SAFETY: filled at once.
+            let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
             context.buffers.set_gathered(end);
             if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context)) {
                 context.buffers.flush();
