@@ -4,7 +4,7 @@
 //! To add a section: `src/ffi/NAME.rs`, a line in `SECTIONS`, and `header/NAME.h` if there is text that
 //! cbindgen cannot make, with `@declarations@` where its own goes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -15,48 +15,73 @@ struct Section {
     title: &'static str,
     /// Files with types and constants that it needs besides.
     sources: &'static [&'static str],
-    /// The macro that makes it disappear.
-    switch: Option<&'static str>,
+    part: Part,
 }
 
-const SOCKETS: Option<&str> = Some("DILL_DISABLE_SOCKETS");
-const TLS: Option<&str> = Some("DILL_DISABLE_TLS");
+/// What may be left out: of the library, and of what its headers declare.
+#[derive(Clone, Copy)]
+enum Part {
+    Core,
+    Sockets,
+    Tls,
+}
+use Part::{Core, Sockets, Tls};
+
+impl Part {
+    /// When the headers declare it.
+    fn condition(self) -> Option<&'static str> {
+        match self {
+            Core => None,
+            Sockets => Some("#ifndef DILL_DISABLE_SOCKETS"),
+            Tls => Some("#if !defined DILL_DISABLE_SOCKETS && !defined DILL_DISABLE_TLS"),
+        }
+    }
+
+    /// What `abi/symbols.txt` says behind its symbols: the feature without which they are not exported.
+    fn remark(self) -> &'static str {
+        match self {
+            Core => "",
+            Sockets => " sockets",
+            Tls => " tls",
+        }
+    }
+}
 
 const fn section(
     name: &'static str,
     title: &'static str,
     sources: &'static [&'static str],
-    switch: Option<&'static str>,
+    part: Part,
 ) -> Section {
-    Section { name, title, sources, switch }
+    Section { name, title, sources, part }
 }
 
 /// The sections of `libdill.h`.
 const SECTIONS: &[Section] = &[
-    section("time", "Time", &[], None),
-    section("fd", "File descriptors", &[], None),
-    section("handle", "Handles", &[], None),
-    section("coroutine", "Coroutines", &[], None),
-    section("bundle", "Bundles of coroutines", &[], None),
-    section("chan", "Channels", &["src/chan.rs"], None),
-    section("sock", "Bytestreams and message sockets", &["src/iol.rs"], SOCKETS),
-    section("ipaddr", "IP addresses", &["src/net/addr.rs"], SOCKETS),
-    section("tcp", "TCP", &[], SOCKETS),
-    section("ipc", "IPC: AF_UNIX streams", &[], SOCKETS),
-    section("udp", "UDP", &[], SOCKETS),
-    section("happyeyeballs", "Connecting to names", &[], SOCKETS),
-    section("prefix", "PREFIX: messages behind their length", &[], SOCKETS),
-    section("suffix", "SUFFIX: messages before a delimiter", &[], SOCKETS),
-    section("term", "TERM: an agreed last message", &[], SOCKETS),
-    section("http", "HTTP: headers", &[], SOCKETS),
-    section("socks5", "SOCKS5", &[], SOCKETS),
-    section("tls", "TLS", &[], TLS),
-    section("ws", "WebSocket", &[], SOCKETS),
+    section("time", "Time", &[], Core),
+    section("fd", "File descriptors", &[], Core),
+    section("handle", "Handles", &[], Core),
+    section("coroutine", "Coroutines", &[], Core),
+    section("bundle", "Bundles of coroutines", &[], Core),
+    section("chan", "Channels", &["src/chan.rs"], Core),
+    section("sock", "Bytestreams and message sockets", &["src/iol.rs"], Sockets),
+    section("ipaddr", "IP addresses", &["src/net/addr.rs"], Sockets),
+    section("tcp", "TCP", &[], Sockets),
+    section("ipc", "IPC: AF_UNIX streams", &[], Sockets),
+    section("udp", "UDP", &[], Sockets),
+    section("happyeyeballs", "Connecting to names", &[], Sockets),
+    section("prefix", "PREFIX: messages behind their length", &[], Sockets),
+    section("suffix", "SUFFIX: messages before a delimiter", &[], Sockets),
+    section("term", "TERM: an agreed last message", &[], Sockets),
+    section("http", "HTTP: headers", &[], Sockets),
+    section("socks5", "SOCKS5", &[], Sockets),
+    section("tls", "TLS", &[], Tls),
+    section("ws", "WebSocket", &[], Sockets),
 ];
 
 /// The sections of `libdillimpl.h`.
 const IMPL_SECTIONS: &[Section] =
-    &[section("custom", "Handles", &[], None), section("custom_sock", "Sockets", &[], SOCKETS)];
+    &[section("custom", "Handles", &[], Core), section("custom_sock", "Sockets", &[], Sockets)];
 
 /// What items of the sources are called in C.
 const NAMES: &[(&str, &str)] = &[
@@ -95,8 +120,8 @@ const WIDTH: usize = 100;
 /// What only the macros in `header/coroutine.h` and compiled programs use: no short name.
 const INTERNAL: &[&str] = &["dill_prologue", "dill_epilogue", "dill_unoptimisable"];
 
-/// Types whose layout C takes from `header/`, though cbindgen meets them in the sources.
-const HAND_WRITTEN: &[&str] = &["IpAddr"];
+/// What C takes from `header/`, though cbindgen meets it in the sources.
+const HAND_WRITTEN: &[&str] = &["IpAddr", "TypeId", "dill_bsock_type", "dill_msock_type"];
 
 fn main() {
     println!("cargo:rustc-link-arg-cdylib=-Wl,-soname,libdill.so.20");
@@ -115,16 +140,17 @@ fn main() {
         println!("cargo:rerun-if-changed={path}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let mut symbols = BTreeSet::new();
+    let mut symbols = BTreeMap::new();
     for (name, sections) in [("libdill.h", SECTIONS), ("libdillimpl.h", IMPL_SECTIONS)] {
         let text: Vec<String> =
             sections.iter().map(|section| write_section(&root, section, &mut symbols)).collect();
         let frame = read(&root.join("header").join(name));
         update(&root.join("include").join(name), &frame.replace("@sections@\n", text.join("\n").as_str()));
     }
-    symbols.extend(exported(&generate(&root, &["src/ffi/raw.rs"])));
-    let symbols: Vec<String> = symbols.into_iter().collect();
-    update(&root.join("abi/symbols.txt"), &(symbols.join("\n") + "\n"));
+    symbols.extend(exported(&generate(&root, &["src/ffi/raw.rs"])).map(|name| (name, Sockets)));
+    let symbols: String =
+        symbols.into_iter().map(|(name, part)| format!("{name}{}\n", part.remark())).collect();
+    update(&root.join("abi/symbols.txt"), &symbols);
 }
 
 fn read(path: &Path) -> String {
@@ -143,7 +169,7 @@ fn update(path: &Path, text: &str) {
 }
 
 /// A section of a header; adds the symbols that it declares.
-fn write_section(root: &Path, section: &Section, symbols: &mut BTreeSet<String>) -> String {
+fn write_section(root: &Path, section: &Section, symbols: &mut BTreeMap<String, Part>) -> String {
     let own = format!("src/ffi/{}.rs", section.name);
     let mut sources = section.sources.to_vec();
     if root.join(&own).exists() {
@@ -156,12 +182,12 @@ fn write_section(root: &Path, section: &Section, symbols: &mut BTreeSet<String>)
         Ok(frame) => frame + &declarations,
         Err(_) => declarations,
     };
-    symbols.extend(exported(&text));
+    symbols.extend(exported(&text).map(|name| (name, section.part)));
     let title = format!("/* --- {} ", section.title);
     let short_names = short_names(&text);
     let body = format!("{title:-<99} */\n\n{}\n\n{short_names}", text.trim());
-    match section.switch {
-        Some(switch) => format!("#ifndef {switch}\n\n{body}\n#endif\n"),
+    match section.part.condition() {
+        Some(condition) => format!("{condition}\n\n{body}\n#endif\n"),
         None => body,
     }
 }

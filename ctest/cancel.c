@@ -93,7 +93,7 @@ CANCELLED_TEST(now_still_works) { CHECK(now() > 0); }
 
 /* --- With objects that were made before --- */
 
-static int channel[2], handle, descriptors[2], sockets[2];
+static int channel[2], handle, descriptors[2];
 static struct object counted;
 
 static void own_then_done(void) {
@@ -180,6 +180,9 @@ TEST(channel_operations_that_could_complete_at_once_fail) {
     CHECK_INT(bundle_wait(b, -1), 0);
 }
 
+#ifndef WITHOUT_SOCKETS
+static int sockets[2];
+
 static void use_sockets(void) {
     char buf[3];
     CHECK_INT(bsend(sockets[0], "ABC", 3, -1), 0);
@@ -210,6 +213,7 @@ TEST(sockets_cannot_be_made_and_leave_no_descriptor_behind) {
     in_cancelled_coroutine(make_sockets);
     CHECK_INT(open_descriptors(), before);
 }
+#endif
 
 /* --- A coroutine that is ready when it is cancelled --- */
 

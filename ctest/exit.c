@@ -5,7 +5,6 @@
 #include <libdillimpl.h>
 
 #include "dies.h"
-#include "pair.h"
 #include "test.h"
 
 coroutine static void wait_for_ever(void) { msleep(-1); }
@@ -30,7 +29,7 @@ static void return_with_live_coroutines(void) {
         int h = go(wait_for_ever());
         CHECK(h >= 0);
     }
-    CHECK_INT(ipc_pair(s), 0);
+    CHECK_INT(chmake(s), 0);
     CHECK_INT(msleep(now() + 1), 0);
     exit(3);
 }

@@ -165,6 +165,7 @@ TEST(fdin_reports_that_there_is_no_free_descriptor_and_recovers) {
     CHECK_INT(fdin(p[0], now() + 5000), 0);
 }
 
+#ifndef WITHOUT_SOCKETS
 TEST(sockets_report_that_there_is_no_free_descriptor) {
     struct ipaddr addr;
     int s[2];
@@ -176,3 +177,4 @@ TEST(sockets_report_that_there_is_no_free_descriptor) {
     CHECK_ERR(ipc_listen("nowhere", 10), -1, EMFILE);
     CHECK_ERR(ipc_connect("nowhere", -1), -1, EMFILE);
 }
+#endif

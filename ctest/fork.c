@@ -146,6 +146,7 @@ TEST(a_child_may_fork_again) {
     wait_for_new_descriptor();
 }
 
+#ifndef WITHOUT_SOCKETS
 static int sockets[2];
 static void echo_from_child(void) {
     char buf[3];
@@ -171,6 +172,7 @@ TEST(parent_and_child_talk_over_a_pair_made_before) {
     CHECK_INT(waitpid(child, &status, 0), child);
     CHECK_INT(status, 0);
 }
+#endif
 
 static void exit_at_once(void) { exit(0); }
 

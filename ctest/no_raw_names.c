@@ -41,9 +41,11 @@ TEST(long_names_work) {
     CHECK_INT(dill_hclose(b), 0);
 }
 
+#ifndef WITHOUT_SOCKETS
 TEST(both_forms_of_the_WebSocket_calls_work_with_long_names) {
     CHECK_ERR(dill_ws_attach_client(-1, "/", "", DILL_WS_TEXT, -1), -1, EBADF);
     CHECK_ERR(dill_ws_attach_client(-1, DILL_WS_TEXT, "/", "", -1), -1, EBADF);
     CHECK_ERR(dill_ws_detach(-1, -1), -1, EBADF);
     CHECK_ERR(dill_ws_detach(-1, 1000, NULL, 0, -1), -1, EBADF);
 }
+#endif

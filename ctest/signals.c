@@ -78,6 +78,7 @@ TEST(waits_for_descriptors_do_not_report_EINTR) {
     CHECK(signals_seen > 10);
 }
 
+#ifndef WITHOUT_SOCKETS
 coroutine static void send_blocks(int s, int count) {
     static char block[100000];
     for (int i = 0; i != count; ++i) CHECK_INT(bsend(s, block, sizeof(block), -1), 0);
@@ -95,6 +96,7 @@ TEST(transfers_do_not_report_EINTR) {
         CHECK_INT(hclose(b), 0);
     }
 }
+#endif
 
 TEST(signals_reach_a_process_that_waits_for_ever) {
     CHECK_INT(pipe(signal_pipe), 0);

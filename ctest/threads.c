@@ -88,6 +88,7 @@ TEST(two_threads_may_wait_for_one_descriptor) {
     for (int i = 0; i != 2; ++i) CHECK_INT(pthread_join(t[i], NULL), 0);
 }
 
+#ifndef WITHOUT_SOCKETS
 static struct ipaddr server_address;
 static int server_ready[2];
 
@@ -119,6 +120,7 @@ TEST(threads_talk_over_sockets) {
     CHECK_INT(tcp_close(s, now() + 10000), 0);
     CHECK_INT(pthread_join(t, NULL), 0);
 }
+#endif
 
 /* --- The end of a thread --- */
 

@@ -10,7 +10,7 @@
    What may be defined before this file is included:
 
    DILL_DISABLE_RAW_NAMES   only names that begin with dill_ and DILL_
-   DILL_DISABLE_SOCKETS     nothing that has to do with sockets
+   DILL_DISABLE_SOCKETS     nothing that has to do with sockets, TLS among them
    DILL_DISABLE_TLS         nothing that has to do with TLS
    DILL_NO_EXPORTS          (not 0) functions are declared without an attribute of visibility */
 
@@ -1348,7 +1348,7 @@ DILL_EXPORT int dill_socks5_proxy_sendreply(int s, int reply, struct dill_ipaddr
 
 #endif
 
-#ifndef DILL_DISABLE_TLS
+#if !defined DILL_DISABLE_SOCKETS && !defined DILL_DISABLE_TLS
 
 /* --- TLS ---------------------------------------------------------------------------------------- */
 

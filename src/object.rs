@@ -154,7 +154,7 @@ pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
 /// # Safety
 /// The object is not used after anything that may switch, or close handles.
 #[inline]
-pub unsafe fn peek<'a, T: Kind>(context: &'a Context, handle: c_int) -> Option<&'a T> {
+pub unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
     let object = context.handles.queried(handle, T::type_id())?;
     // SAFETY: only objects of this type answer its identity, with their own address; by contract it is
     // alive.

@@ -7,30 +7,50 @@ pub mod bundle;
 pub mod chan;
 pub mod coroutine;
 pub mod custom;
+#[cfg(feature = "sockets")]
+pub mod custom_sock;
 pub mod fd;
 pub mod handle;
+#[cfg(feature = "sockets")]
 pub mod happyeyeballs;
+#[cfg(feature = "sockets")]
 pub mod http;
+#[cfg(feature = "sockets")]
 pub mod ipaddr;
+#[cfg(feature = "sockets")]
 pub mod ipc;
+#[cfg(feature = "sockets")]
 pub mod prefix;
+#[cfg(feature = "sockets")]
 pub mod raw;
+#[cfg(feature = "sockets")]
 pub mod sock;
+#[cfg(feature = "sockets")]
+mod socket_call;
+#[cfg(feature = "sockets")]
 pub mod socks5;
+#[cfg(feature = "sockets")]
 pub mod suffix;
+#[cfg(feature = "sockets")]
 pub mod tcp;
+#[cfg(feature = "sockets")]
 pub mod term;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "sockets")]
 mod two_names;
 pub mod types;
+#[cfg(feature = "sockets")]
 pub mod udp;
+#[cfg(feature = "sockets")]
 pub mod ws;
 
 use crate::error::{Errno, Result};
-use core::ffi::{CStr, c_char, c_int, c_void};
-use core::{ptr, slice};
+use core::ffi::{c_int, c_void};
+use core::ptr;
+#[cfg(feature = "sockets")]
+use socket_call::{bytes, bytes_mut, socket_call, store, string};
 
 /// What a call that succeeded returns to C.
 trait Answer {
@@ -96,68 +116,7 @@ fn call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     }
 }
 
-/// Runs a call on sockets. A success leaves errno at 0 rather than at what the kernel said on the
-/// way, such as EAGAIN: there are programs that look at errno alone.
-#[inline(always)]
-fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
-    call(|| {
-        let value = run()?;
-        set_errno(0);
-        Ok(value)
-    })
-}
-
 /// Refuses NULL. EINVAL.
 fn not_null<T>(pointer: *const T) -> Result<()> {
     if pointer.is_null() { Err(Errno::EINVAL) } else { Ok(()) }
-}
-
-/// A string argument. EINVAL if NULL.
-///
-/// # Safety
-/// Null, or a string that stays as it is for `'a`.
-unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
-    not_null(pointer)?;
-    // SAFETY: by contract, and not null.
-    Ok(unsafe { CStr::from_ptr(pointer) })
-}
-
-/// A buffer to read from. None if it is NULL but not empty, or larger than memory.
-///
-/// # Safety
-/// Null, or readable for `len` bytes for `'a`.
-#[inline]
-unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
-    if len == 0 {
-        return Some(&[]);
-    }
-    if pointer.is_null() || isize::try_from(len).is_err() {
-        return None;
-    }
-    // SAFETY: by contract, not null, and no larger than any object can be.
-    Some(unsafe { slice::from_raw_parts(pointer.cast(), len) })
-}
-
-/// A buffer to write to. None if it is NULL, or larger than memory.
-///
-/// # Safety
-/// Null, or writable for `len` bytes for `'a`, and nobody else's meanwhile.
-#[inline]
-unsafe fn bytes_mut<'a>(pointer: *mut c_void, len: usize) -> Option<&'a mut [u8]> {
-    if pointer.is_null() || isize::try_from(len).is_err() {
-        return None;
-    }
-    // SAFETY: by contract, not null, and no larger than any object can be.
-    Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
-}
-
-/// Stores a result where the caller asked for it; NULL means that it is not wanted.
-///
-/// # Safety
-/// Null, or writable and aligned.
-unsafe fn store<T>(place: *mut T, value: T) {
-    if !place.is_null() {
-        // SAFETY: by contract, and not null.
-        unsafe { place.write(value) };
-    }
 }

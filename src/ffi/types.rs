@@ -1,9 +1,8 @@
-//! What the C side only knows by name: the storage of objects in the caller's memory, and variables.
+//! What the C side only knows by name: the storage of objects in the caller's memory, and a variable.
 //!
 //! Our objects live on the heap: C code may place its storage at any address, aligned or not, so it is
 //! no more than a promise. Its sizes are in `header/`.
 
-use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, TypeId};
 use core::ffi::c_void;
 use core::sync::atomic::AtomicPtr;
 
@@ -35,14 +34,6 @@ pub enum TermStorage {}
 pub enum HttpStorage {}
 /// `struct dill_ws_storage`.
 pub enum WsStorage {}
-
-/// Stands for the bytestream interface, in `hquery` and in the `query` functions of socket types.
-#[unsafe(no_mangle)]
-pub static dill_bsock_type: TypeId = BSOCK_TYPE;
-
-/// Stands for the message socket interface.
-#[unsafe(no_mangle)]
-pub static dill_msock_type: TypeId = MSOCK_TYPE;
 
 /// Written by programs that were compiled with the portable go macros of libdill; never read.
 #[unsafe(no_mangle)]

@@ -6,6 +6,7 @@ use super::poller::Poller;
 use super::stack::Pool;
 use super::timer;
 use crate::error::{Errno, Result};
+#[cfg(feature = "sockets")]
 use crate::net::buffers::Buffers;
 use crate::random::Random;
 use core::cell::Cell;
@@ -24,6 +25,7 @@ pub struct Context {
     pub handles: Table,
     pub(super) stacks: Pool,
     /// Buffers lent to whichever socket is moving bytes.
+    #[cfg(feature = "sockets")]
     pub buffers: Buffers,
     /// Random bytes for masking keys and nonces.
     pub random: Random,
@@ -109,6 +111,7 @@ impl Context {
             poller: Poller::new(),
             handles: Table::new(),
             stacks: Pool::new(),
+            #[cfg(feature = "sockets")]
             buffers: Buffers::new(),
             random: Random::new(),
             last_poll: Cell::new(super::clock::now()),
@@ -164,6 +167,7 @@ impl Context {
     /// Sends what was gathered, because this thread is about to wait.
     #[inline]
     pub fn flush_output(&self) {
+        #[cfg(feature = "sockets")]
         if self.buffers.has_output() {
             self.buffers.flush();
         }
