@@ -146,8 +146,8 @@ install:
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so
 	packaging/static-archive $(RELEASE) $(DESTDIR)$(LIBDIR)/libdill.a
 	$(INSTALL) -m 644 include/libdill.h include/libdillimpl.h $(DESTDIR)$(INCLUDEDIR)
-	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; \
-		s|@WITHOUT@|$(WITHOUT:%=-D%)|; s| *$$||' \
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's| @WITHOUT@|$(if $(WITHOUT), $(WITHOUT:%=-D%))|' \
 		packaging/libdill.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libdill.pc
 	sed "s|@VERSION@|$(VERSION)|; s|@WITHOUT@|$(WITHOUT)|; \
 		s|@LIBDIR_TO_INCLUDEDIR@|$$(realpath -m --relative-to='$(LIBDIR)' '$(INCLUDEDIR)')|" \

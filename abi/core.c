@@ -3,7 +3,7 @@
 #define DILL_DISABLE_SOCKETS
 #include "libdillimpl.h"
 
-#if defined ws_send || defined tcp_listen || defined bsend || defined iolist || defined bsock_vfs
+#if defined ws_send || defined tcp_listen || defined bsend || defined tls_done || defined iolist || defined bsock_vfs
 #error "a name of sockets is defined"
 #endif
 
