@@ -13,11 +13,11 @@ use core::ops::Range;
 use core::ptr;
 
 /// The receive buffer, in bytes.
-pub const RECEIVE_SIZE: usize = 256 * 1024;
+pub const RECEIVE_SIZE: usize = 512 * 1024;
 /// The send buffer, in bytes.
-pub const SEND_SIZE: usize = 256 * 1024;
+pub const SEND_SIZE: usize = 512 * 1024;
 /// How much may be gathered before it leaves, in bytes.
-pub const GATHER_LIMIT: usize = 64 * 1024;
+pub const GATHER_LIMIT: usize = 128 * 1024;
 /// How long gathered bytes may stay while their socket is in use, in ticks of the processor's
 /// clock: a millisecond or less, since no such clock is slower than 1 GHz.
 const GATHER_TICKS: u64 = 1_000_000;

@@ -23,6 +23,11 @@ use core::ffi::{c_int, c_void};
 /// Elements sent in one system call: few, since the array lies on a coroutine's stack.
 const BATCH: usize = 16;
 
+/// A payload from this size on, in bytes, is large.
+const LARGE: u64 = 64 * 1024;
+/// How much is read ahead while payloads are large, in bytes.
+const AHEAD_OF_LARGE: usize = 16 * 1024;
+
 /// What kind of stream it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
@@ -40,6 +45,8 @@ pub struct Stream {
     outbound: Half,
     /// Received and not consumed, while the shared buffer is lent to somebody else.
     saved: RefCell<Vec<u8>>,
+    /// How much may be read beyond what is asked for, at least as long as there is room.
+    read_ahead: Cell<usize>,
     /// The stretch of execution in which the kernel's receive buffer was found empty.
     drained: Cell<u64>,
     /// Accepted for sending and not yet taken by the kernel.
@@ -86,6 +93,7 @@ impl Stream {
             inbound: Half::default(),
             outbound: Half::default(),
             saved: RefCell::new(Vec::new()),
+            read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
             drained: Cell::new(0),
             backlog: RefCell::new(Vec::new()),
             tail: RefCell::new(Vec::new()),
@@ -142,6 +150,14 @@ impl Stream {
 
     // ---- receiving: the buffered view ----
 
+    /// Large payloads go straight to where they are wanted: then little is to be read ahead, for
+    /// it has to be copied.
+    pub fn read_ahead(&self, payload: u64) {
+        if self.family == Family::Tcp {
+            self.read_ahead.set(if payload < LARGE { RECEIVE_SIZE } else { AHEAD_OF_LARGE });
+        }
+    }
+
     /// Shows what was received and not consumed.
     #[inline]
     pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
@@ -193,8 +209,7 @@ impl Stream {
     }
 
     /// Receives at least one byte: into `place` first, and what does not fit there into the shared
-    /// buffer. Returns how much went into `place`. `ahead` is how much may be read beyond `place`
-    /// by a stream that does not read ahead.
+    /// buffer. Returns how much went into `place`. `ahead` is how much more is wanted than `place`.
     fn receive(&self, context: &Context, place: &mut [u8], ahead: usize, deadline: i64) -> Result<usize> {
         // The last receive got less than it had room for, and nothing has happened since that
         // could have brought more: wait at once.
@@ -205,7 +220,7 @@ impl Stream {
             }
             context.buffers.lend_receive(self)?;
             let (buffer, room) = context.buffers.room();
-            let room = if self.family == Family::Tcp { room } else { ahead.min(room) };
+            let room = room.min(ahead.max(self.read_ahead.get()));
             let received = if place.is_empty() {
                 // SAFETY: the free end of the buffer is writable.
                 unsafe { socket::recv(self.fd.get(), buffer, room) }
@@ -524,7 +539,7 @@ impl Stream {
         context.poller.forget_own(fd);
         context.next_run();
         if self.orderly.get() {
-            end_in_order(fd);
+            drop_unread(fd);
         } else {
             socket::make_close_abortive(fd);
         }
@@ -582,13 +597,10 @@ impl Drop for Stream {
     }
 }
 
-/// Ends our half and takes what has arrived out of the kernel's hands: closing with unread bytes
-/// would send a reset, which can overtake what we sent last.
-fn end_in_order(fd: c_int) {
+/// Takes what has arrived out of the kernel's hands: closing with unread bytes would send a reset,
+/// which can overtake what we sent last.
+fn drop_unread(fd: c_int) {
     let mut dropped = [0_u8; 1024];
-    if socket::shutdown_write(fd).is_err() {
-        return;
-    }
     for _ in 0..GATHER_LIMIT / dropped.len() {
         // SAFETY: the array is writable.
         match unsafe { socket::recv(fd, dropped.as_mut_ptr(), dropped.len()) } {

@@ -143,7 +143,11 @@ impl Ws {
         {
             return Some(Err(error));
         }
-        self.take_whole(context, place).map(Ok)
+        let (text, size) = self.take_whole(context, place)?;
+        if let Some(stream) = self.transport.own() {
+            stream.read_ahead(size as u64);
+        }
+        Some(Ok((text, size)))
     }
 
     fn recv_whole(
@@ -215,6 +219,9 @@ impl Ws {
                 continue;
             } else {
                 let left = self.decoder.borrow().payload_left();
+                if let Some(stream) = self.transport.own() {
+                    stream.read_ahead(left);
+                }
                 if left > sink.room() as u64 {
                     self.dropping.set(true);
                     return Err(Errno::EMSGSIZE);
