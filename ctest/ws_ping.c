@@ -2,6 +2,7 @@
 
 #include <libdill.h>
 
+#include "lower.h"
 #include "test.h"
 #include "wire.h"
 
@@ -127,6 +128,21 @@ TEST(a_ping_before_a_message_that_does_not_fit_is_answered) {
         wire_send_text(&w, FIN | TEXT, "hello");
         CHECK_ERR(ws_recv(w.ws, NULL, buf, 2, now() + 5000), -1, EMSGSIZE);
         wire_expect_text(&w, FIN | PONG, "p");
+    }
+}
+
+TEST(a_flood_of_pings_keeps_a_receiver_from_neither_its_deadline_nor_the_others) {
+    EACH_ROLE(&w, WS_TEXT) {
+        char ping[16] = "";
+        int ticks = 0, ticker = go(count_ticks(&ticks));
+        pid_t flood;
+        frame_build((uint8_t *)ping, w.role, FIN | PING, "p", 1);
+        flood = write_for_ever(w.fd, ping);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 300), -1, ETIMEDOUT);
+        CHECK(ticks > 0);
+        CHECK_INT(kill(flood, SIGKILL), 0);
+        CHECK_INT(waitpid(flood, NULL, 0), flood);
+        CHECK_INT(hclose(ticker), 0);
     }
 }
 

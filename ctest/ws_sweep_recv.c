@@ -265,6 +265,75 @@ TEST(a_message_whose_receive_was_struck_may_be_received_into_nothing) {
     }
 }
 
+/* --- What is received into nothing --- */
+
+static long long into_nothing(struct struck *c, int64_t deadline) { return ws_recv(c->s, NULL, NULL, LEN, deadline); }
+
+static long long into_no_list(struct struck *c, int64_t deadline) { return mrecvl(c->s, NULL, NULL, deadline); }
+
+/* The bytes 0 to 2 and 6 to 9, into the beginning of buf. */
+static long long into_a_list_with_a_gap(struct struck *c, int64_t deadline) {
+    struct iolist list[3] = {{c->buf, 3, &list[1], 0}, {NULL, 3, &list[2], 0}, {(char *)c->buf + 3, 4, NULL, 0}};
+    return ws_recvl(c->s, NULL, &list[0], &list[2], deadline);
+}
+
+/* Makes one call up to a byte of a message and the other for the rest, then finds the next message. */
+static int check_split_drop(size_t at, enum strike how, long long (*call)(struct struck *, int64_t),
+                            long long (*again)(struct struck *, int64_t), long long expected) {
+    uint8_t frame[32];
+    size_t n = frame_build(frame, w.role, FIN | TEXT, digits, LEN);
+    struct struck c = receive(call);
+    raw_send(w.fd, frame, at);
+    strike(how, &c);
+    CHECK_STRUCK(how, &c);
+    raw_send(w.fd, frame + at, n - at);
+    wire_send_text(&w, FIN | TEXT, "next");
+    c = receive(again);
+    struck_run(&c, now() + 5000);
+    CHECK_INT(c.rc, expected);
+    if (expected == LEN) expect_text(w.ws, "next");
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(close(w.fd), 0);
+    return at + 1 < n;
+}
+
+TEST(a_message_whose_dropping_was_struck_is_dropped_by_the_next_call_and_no_other_one) {
+    static long long (*const calls[])(struct struck *, int64_t) = {into_nothing, into_no_list};
+    EACH_SWEEP(how, transport, role) {
+        for (int i = 0; i != 4; ++i)
+            for (size_t at = 0;; ++at) {
+                sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+                if (!check_split_drop(at, (enum strike)how, calls[i / 2], calls[i % 2], LEN)) break;
+            }
+    }
+}
+
+TEST(a_list_that_drops_some_bytes_receives_the_others_also_after_a_strike) {
+    EACH_SWEEP(how, transport, role) {
+        for (size_t at = 0;; ++at) {
+            int more;
+            sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+            more = check_split_drop(at, (enum strike)how, into_a_list_with_a_gap, into_a_list_with_a_gap, LEN);
+            CHECK_MEM(buf, "0126789", 7);
+            if (!more) break;
+        }
+    }
+}
+
+/* TCP reads ahead, and what has come together with the header is dropped at once. */
+TEST(a_receive_that_wants_bytes_that_a_struck_one_has_dropped_gets_the_next_message) {
+    EACH_SWEEP(how, transport, role) {
+        size_t header = role == SERVER ? 6 : 2;
+        for (size_t at = 0;; ++at) {
+            int dropped = transport == TCP && at > header, more;
+            sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+            more = check_split_drop(at, (enum strike)how, into_nothing, by_recv, dropped ? 4 : LEN);
+            CHECK_MEM(buf, dropped ? "next" : digits, dropped ? 4 : LEN);
+            if (!more) break;
+        }
+    }
+}
+
 /* --- Violations and ends --- */
 
 TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {

@@ -12,6 +12,22 @@ use crate::ws::protocol::Next;
 /// How much is asked for at a time when payload is dropped.
 const DROPPED_PIECE: u64 = 64 * 1024;
 
+/// A part of a message that a receive had taken when it failed.
+pub(super) enum Stretch {
+    Bytes(Vec<u8>),
+    /// So many bytes, which the caller did not want to have.
+    Dropped(usize),
+}
+
+impl Stretch {
+    fn len(&self) -> usize {
+        match self {
+            Stretch::Bytes(bytes) => bytes.len(),
+            Stretch::Dropped(len) => *len,
+        }
+    }
+}
+
 /// Where a message goes.
 struct Sink<'a> {
     /// None: nowhere.
@@ -19,13 +35,11 @@ struct Sink<'a> {
     pieces: Option<Pieces<'a>>,
     /// Bytes of the message so far.
     len: usize,
-    /// Some of them went nowhere.
-    skipped: bool,
 }
 
 impl<'a> Sink<'a> {
     fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
-        Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0, skipped: false }
+        Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0 }
     }
 
     fn room(&self) -> usize {
@@ -47,39 +61,49 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn advance(&mut self, len: usize, skipped: bool) {
+    fn advance(&mut self, len: usize) {
         if let Some(cursor) = &mut self.cursor {
             cursor.advance(len);
         }
         self.len += len;
-        self.skipped |= skipped && len > 0;
     }
 
-    /// Puts bytes back that an earlier call had received.
-    fn put(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let (place, len) = self.place(bytes.len());
-            let (now, later) = bytes.split_at(len);
-            let skipped = place.is_none();
-            if let Some(place) = place {
-                place.copy_from_slice(now);
+    /// Takes what an earlier call had received. False: bytes are wanted that were dropped.
+    fn put(&mut self, stretch: &Stretch) -> bool {
+        let mut done = 0;
+        while done < stretch.len() {
+            let (place, len) = self.place(stretch.len() - done);
+            match (place, stretch) {
+                (Some(place), Stretch::Bytes(bytes)) => place.copy_from_slice(&bytes[done..done + len]),
+                (Some(_), Stretch::Dropped(_)) => return false,
+                (None, _) => {}
             }
-            self.advance(len, skipped);
-            bytes = later;
+            self.advance(len);
+            done += len;
         }
+        true
     }
 
     /// Copies what was received so far, for a later call.
-    fn save(&self) -> Result<Vec<u8>> {
+    fn save(&self) -> Result<Vec<Stretch>> {
         let mut saved = Vec::new();
-        let Some(pieces) = self.pieces else { return Ok(saved) };
-        for piece in pieces.cursor() {
-            let len = piece.len.min(self.len - saved.len());
-            if len == 0 {
-                break;
-            }
-            // SAFETY: these bytes were written by this call.
-            try_extend(&mut saved, unsafe { core::slice::from_raw_parts(piece.base, len) })?;
+        let mut cursor = self.pieces.map(|pieces| pieces.cursor());
+        let mut left = self.len;
+        while left > 0 {
+            let piece = cursor.as_mut().and_then(Iterator::next);
+            let len = piece.map_or(left, |piece| piece.len.min(left));
+            let stretch = match piece.filter(|piece| !piece.base.is_null()) {
+                Some(piece) => {
+                    let mut bytes = Vec::new();
+                    // SAFETY: these bytes were written by this call.
+                    try_extend(&mut bytes, unsafe { core::slice::from_raw_parts(piece.base, len) })?;
+                    Stretch::Bytes(bytes)
+                }
+                None => Stretch::Dropped(len),
+            };
+            saved.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            saved.push(stretch);
+            left -= len;
         }
         Ok(saved)
     }
@@ -169,25 +193,24 @@ impl Ws {
         let partial = self.partial.take();
         // The call that took the header may have had more room than this one.
         let left = self.decoder.borrow().payload_left();
-        if left.saturating_add(partial.len() as u64) > sink.room() as u64 {
+        let taken: usize = partial.iter().map(Stretch::len).sum();
+        if left.saturating_add(taken as u64) > sink.room() as u64 {
             self.dropping.set(true);
             return Err(Errno::EMSGSIZE);
         }
-        sink.put(&partial);
+        if !partial.iter().all(|stretch| sink.put(stretch)) {
+            self.dropping.set(true);
+            return self.recv_whole(context, pieces, deadline);
+        }
         match self.run(context, &mut sink, deadline) {
             Ok(()) => Ok((self.decoder.borrow().message_is_text(), sink.len)),
             Err(error) => Err(self.keep(&sink, error)),
         }
     }
 
-    /// Keeps what was received of a message whose receive failed. Bytes that the caller did not
-    /// want to have are gone, and so such a message is dropped.
+    /// Keeps what was received of a message whose receive failed.
     fn keep(&self, sink: &Sink<'_>, error: Errno) -> Errno {
         if self.inbound.get() != Inbound::Open || self.dropping.get() || sink.len == 0 {
-            return error;
-        }
-        if sink.skipped {
-            self.dropping.set(true);
             return error;
         }
         match sink.save() {
@@ -243,7 +266,7 @@ impl Ws {
         let most = usize::try_from(left).unwrap_or(usize::MAX);
         let (place, len) = sink.place(most);
         let mut decoder = self.decoder.borrow_mut();
-        let (taken, skipped, judged) = match place {
+        let (taken, judged) = match place {
             Some(place) => {
                 let (taken, judged) = self.transport.peek(context, |bytes| {
                     let taken = bytes.len().min(len);
@@ -253,11 +276,11 @@ impl Ws {
                 drop(decoder);
                 if taken > 0 {
                     self.transport.consume(context, taken);
-                    (taken, false, judged)
+                    (taken, judged)
                 } else {
                     let read = self.transport.read(context, place, text, deadline);
                     let taken = read.map_err(|error| self.lose_inbound(error))?;
-                    (taken, false, self.decoder.borrow_mut().payload_in_place(&mut place[..taken]))
+                    (taken, self.decoder.borrow_mut().payload_in_place(&mut place[..taken]))
                 }
             }
             None => {
@@ -271,10 +294,10 @@ impl Ws {
                     let want = (len as u64).min(DROPPED_PIECE) as usize;
                     self.fill(context, want, deadline)?;
                 }
-                (taken, true, judged)
+                (taken, judged)
             }
         };
-        sink.advance(taken, skipped);
+        sink.advance(taken);
         judged.map_err(|violation| self.fail_connection(context, violation))
     }
 

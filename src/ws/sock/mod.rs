@@ -24,6 +24,7 @@ use crate::rt::mutex::Mutex;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use inbound::Stretch;
 use outbound::Small;
 use transport::Transport;
 
@@ -80,7 +81,7 @@ pub struct Ws {
     receiving: Cell<bool>,
     decoder: RefCell<Decoder>,
     /// The front of the current message, from receives that a deadline struck.
-    partial: RefCell<Vec<u8>>,
+    partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
     peer_close: RefCell<Option<PeerClose>>,
