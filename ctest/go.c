@@ -307,14 +307,15 @@ TEST(a_million_short_coroutines_come_and_go) {
 }
 
 /* More than half as many as a process may have memory mappings. */
+/* Under valgrind, which searches the list of all stacks at each switch, they are two thousand. */
 TEST(forty_thousand_coroutines_live_at_once) {
-    enum { COUNT = 40000 };
+    const int count = is_wrapped() ? 2000 : 40000;
     volatile int ended = 0;
     int b = bundle();
     int64_t deadline = now() + 300;
-    for (int i = 0; i != COUNT; ++i) CHECK_INT(bundle_go(b, nap(deadline, &ended)), 0);
+    for (int i = 0; i != count; ++i) CHECK_INT(bundle_go(b, nap(deadline, &ended)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
-    CHECK_INT(ended, COUNT);
+    CHECK_INT(ended, count);
     CHECK_INT(hclose(b), 0);
 }
 

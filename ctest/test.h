@@ -134,10 +134,14 @@ static inline void test_check_str(const char *file, int line, const char *text, 
         _exit(TEST_SKIPPED);                    \
     } while (0)
 
-/* A wrapper such as valgrind is watching, which cannot follow everything. */
-static inline void skip_under_wrapper(const char *reason) {
+/* A wrapper such as valgrind is watching, which is slow and cannot follow everything. */
+static inline int is_wrapped(void) {
     const char *wrapped = getenv("CTEST_WRAPPED");
-    if (wrapped && *wrapped) SKIP(reason);
+    return wrapped && *wrapped;
+}
+
+static inline void skip_under_wrapper(const char *reason) {
+    if (is_wrapped()) SKIP(reason);
 }
 
 /* --- Running one case --- */

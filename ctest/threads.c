@@ -102,6 +102,7 @@ static void *serve_one(void *arg) {
     CHECK_INT(brecv(s, buf, 3, -1), 0);
     CHECK_INT(bsend(s, buf, 3, -1), 0);
     CHECK_INT(tcp_close(s, -1), 0);
+    CHECK_INT(hclose(listener), 0);
     return NULL;
 }
 

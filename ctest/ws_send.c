@@ -72,6 +72,7 @@ TEST(every_frame_of_a_client_is_masked_with_a_new_key) {
         zero += memcmp(b.key, "\0\0\0\0", 4) == 0;
         memcpy(a.key, b.key, 4);
     }
+    free(b.payload);
     CHECK(equal <= 1);
     CHECK(zero <= 1);
 }

@@ -8,8 +8,8 @@ use super::trust::{self, Anyone};
 use crate::error::{Errno, Result};
 use crate::object;
 use crate::rt::context::Context;
+use crate::rt::handle;
 use crate::rt::mutex::Mutex;
-use crate::rt::{handle, valgrind};
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, refuse};
 use core::cell::RefCell;
@@ -22,7 +22,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use rustls::{CipherSuite, ClientConfig, ServerConfig, SupportedCipherSuite};
+use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
 
 /// What a client wants of a server.
@@ -41,7 +41,7 @@ pub struct Options<'a> {
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
-        let mut config = client_config(provider(), Arc::new(Anyone))?;
+        let mut config = client_config(Arc::new(default_provider()), Arc::new(Anyone))?;
         // The library insists on a name, which in this case nobody gets to see.
         config.enable_sni = false;
         Session::client(config, ServerName::from(core::net::IpAddr::from(Ipv4Addr::UNSPECIFIED)))
@@ -53,7 +53,7 @@ pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
 /// server's certificate is not accepted.
 pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
-        let (options, provider) = (options?, provider());
+        let (options, provider) = (options?, Arc::new(default_provider()));
         let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
             (false, _) => Arc::new(Anyone),
             (true, Some(file)) => Arc::new(trust::in_file(file, &provider)?),
@@ -77,7 +77,7 @@ pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline:
 /// files. As `attach_client`, and EFAULT if a file cannot be used or they do not belong together.
 pub fn attach_server(s: c_int, cert: Option<&CStr>, key: Option<&CStr>, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
-        let provider = provider();
+        let provider = Arc::new(default_provider());
         let (cert, key) = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);
         let identity = credentials::load(cert, key, &provider)?;
         let builder = ServerConfig::builder_with_provider(provider);
@@ -87,29 +87,8 @@ pub fn attach_server(s: c_int, cert: Option<&CStr>, key: Option<&CStr>, deadline
         // The configuration lives as long as the connection: there is nothing to come back to.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        config.ignore_client_order = valgrind::is_running();
         Session::server(config)
     })
-}
-
-/// The algorithms, in the order in which they are preferred. Valgrind takes whatever comes out of
-/// its carry-less multiplication, and so all that was encrypted with AES-GCM, for undefined: when it
-/// watches, that is the last choice.
-fn provider() -> Arc<CryptoProvider> {
-    let mut provider = default_provider();
-    if valgrind::is_running() {
-        provider.cipher_suites.sort_by_key(|suite| !is_chacha20(suite));
-    }
-    provider.into()
-}
-
-fn is_chacha20(suite: &SupportedCipherSuite) -> bool {
-    matches!(
-        suite.suite(),
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
-            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
-    )
 }
 
 fn client_config(
