@@ -97,6 +97,7 @@ TEST(the_newest_of_many_pings_is_answered) {
             wire_recv(&w, &f);
             CHECK_INT(f.first, FIN | PONG);
         } while (strcmp((char *)f.payload, "49") != 0);
+        free(f.payload);
         CHECK_RAW_SILENT(w.fd);
     }
 }

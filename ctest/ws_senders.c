@@ -39,6 +39,7 @@ TEST(messages_of_several_senders_go_out_whole) {
     }
     CHECK_INT(bundle_wait(b, now() + 5000), 0);
     CHECK_INT(hclose(b), 0);
+    free(in);
 }
 
 enum { LARGE = 20000000 };
