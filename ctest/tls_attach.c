@@ -105,7 +105,8 @@ static void try_files(const char *name) {
     CHECK(h[0] >= 0);
     CHECK_INT(bundle_wait(b, soon()), 0);
     CHECK(h[1] >= 0);
-    CHECK_SENT(h[0], name);
+    CHECK_SENT(h[0], "hello");
+    CHECK_RECEIVED(h[1], "hello");
     CHECK_INT(hclose(h[0]), 0);
     CHECK_INT(hclose(h[1]), 0);
 }

@@ -3,6 +3,7 @@
 #ifndef WIRE_H
 #define WIRE_H
 
+#include "byte_stream.h"
 #include "pair.h"
 
 /* The first byte of a frame. */
@@ -48,16 +49,30 @@ static inline void wire_open_tcp(struct wire *w, enum role role, int flags) {
     w->ws = attach_without_http(s, role, flags);
 }
 
+static inline void wire_open_user(struct wire *w, enum role role, int flags) {
+    int s;
+    make_byte_stream_and_raw(&s, &w->fd);
+    w->role = role;
+    w->ws = attach_without_http(s, role, flags);
+}
+
 /* Runs the statement once for each side of the protocol that the library can be on: over IPC, which never
-   reads ahead, and over TCP, which does. */
+   reads ahead, over TCP, which does, and over a bytestream of the user's. */
 #define EACH_ROLE_ON_IPC(W, FLAGS) \
     for (int role_ = CLIENT; role_ <= SERVER && (wire_open(W, (enum role)role_, FLAGS), 1); ++role_)
 #define EACH_ROLE_ON_TCP(W, FLAGS) \
     for (int role_ = CLIENT; role_ <= SERVER && (wire_open_tcp(W, (enum role)role_, FLAGS), 1); ++role_)
-#define EACH_ROLE(W, FLAGS)                                                                            \
-    for (int wire_ = 0; wire_ != 4 && (wire_ / 2 ? (wire_open_tcp(W, (enum role)(wire_ % 2), FLAGS), 1) \
-                                                 : (wire_open(W, (enum role)(wire_ % 2), FLAGS), 1));   \
+#define EACH_ROLE_OF(COUNT, W, FLAGS)                                              \
+    for (int wire_ = 0;                                                            \
+         wire_ != (COUNT) && ((wire_ / 2 == 0   ? wire_open                        \
+                               : wire_ / 2 == 1 ? wire_open_tcp                    \
+                                                : wire_open_user)(W, (enum role)(wire_ % 2), FLAGS), \
+                              1);                                                  \
          ++wire_)
+#define EACH_ROLE(W, FLAGS) EACH_ROLE_OF(6, W, FLAGS)
+/* Over the library's own streams only: on one of the user's nothing gathers, a few hundred pieces of one byte are
+   all that the kernel takes before the peer reads, and text comes some thousand bytes at a time. */
+#define EACH_ROLE_ON_OWN(W, FLAGS) EACH_ROLE_OF(4, W, FLAGS)
 
 /* Makes a handle of a plain peer, for tests in which it must not block the thread. */
 static inline int wire_adopt(int fd) {

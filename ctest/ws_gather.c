@@ -85,7 +85,7 @@ TEST(all_answers_to_a_burst_leave_in_one_call_of_the_system) {
 }
 
 TEST(all_answers_to_a_burst_arrive_in_order) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         send_burst(100);
         for (int i = 0; i != 100; ++i) answer_one();
         expect_answers(0, 100);
@@ -94,7 +94,7 @@ TEST(all_answers_to_a_burst_arrive_in_order) {
 }
 
 TEST(answers_longer_than_the_gathering_limit_arrive_in_order) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         const size_t len = 30000;
         send_burst(6);
         for (int i = 0; i != 6; ++i) {
@@ -110,7 +110,7 @@ TEST(answers_longer_than_the_gathering_limit_arrive_in_order) {
 }
 
 TEST(a_buffer_may_be_reused_as_soon_as_ws_send_has_returned) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         send_burst(3);
         for (int i = 0; i != 3; ++i) {
             answer_one();
@@ -121,7 +121,7 @@ TEST(a_buffer_may_be_reused_as_soon_as_ws_send_has_returned) {
 }
 
 TEST(an_answer_to_the_last_message_leaves_at_once) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         send_burst(1);
         answer_one();
         CHECK(bytes_at_peer() > 0);
@@ -129,7 +129,7 @@ TEST(an_answer_to_the_last_message_leaves_at_once) {
 }
 
 TEST(a_message_sent_without_anything_received_leaves_at_once) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         CHECK_INT(ws_send(w.ws, WS_TEXT, "A", 1, -1), 0);
         CHECK(bytes_at_peer() > 0);
     }
@@ -236,7 +236,7 @@ TEST(answers_that_are_a_millisecond_old_leave_with_the_next_receive) {
 }
 
 TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         int rc = 0;
         send_burst(10);
         CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
@@ -251,7 +251,7 @@ TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
 }
 
 TEST(a_pong_keeps_its_place_behind_the_answers_before_it) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         uint8_t frames[100];
         size_t n = frame_build(frames, w.role, FIN | TEXT, "0", 1);
         n += frame_build(frames + n, w.role, FIN | TEXT, "1", 1);

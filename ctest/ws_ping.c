@@ -84,7 +84,7 @@ TEST(a_ping_is_answered_while_a_receiver_waits) {
 }
 
 TEST(the_newest_of_many_pings_is_answered) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};
         char text[8];
         for (int i = 0; i != 50; ++i) {

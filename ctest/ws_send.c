@@ -52,7 +52,7 @@ TEST(messages_of_every_class_of_length_arrive) {
     const size_t lengths[] = {1, 124, 125, 126, 127, 128, 1000, 65535, 65536, 65537, 100000};
     static char data[100000];
     for (size_t i = 0; i != sizeof(data); ++i) data[i] = (char)(i * 7);
-    for (size_t i = 0; i != sizeof(lengths) / sizeof(*lengths); ++i) EACH_ROLE(&w, WS_BINARY) {
+    for (size_t i = 0; i != sizeof(lengths) / sizeof(*lengths); ++i) EACH_ROLE_ON_OWN(&w, WS_BINARY) {
             CHECK_INT(ws_send(w.ws, WS_BINARY, data, lengths[i], now() + 5000), 0);
             wire_expect(&w, FIN | BINARY, data, lengths[i]);
             CHECK_RAW_SILENT(w.fd);
@@ -120,7 +120,7 @@ TEST(a_list_of_five_thousand_elements_is_sent_as_one_message) {
         data[i] = (char)i;
         l[i] = e;
     }
-    EACH_ROLE(&w, WS_BINARY) {
+    EACH_ROLE_ON_OWN(&w, WS_BINARY) {
         CHECK_INT(ws_sendl(w.ws, WS_BINARY, &l[0], &l[LONG - 1], -1), 0);
         wire_expect(&w, FIN | BINARY, data, LONG);
     }
@@ -134,7 +134,7 @@ TEST(the_buffer_of_the_user_is_only_read) {
     CHECK(data != MAP_FAILED);
     memset(data, 'x', len);
     CHECK_INT(mprotect(data, len, PROT_READ), 0);
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         const size_t lengths[] = {5, 200, 4000, 100000};
         for (int i = 0; i != 4; ++i) {
             struct iolist l = {data, lengths[i], NULL, 0};

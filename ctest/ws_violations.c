@@ -121,7 +121,7 @@ VIOLATION_TEST(a_character_cut_short_across_fragments, 1007, wire_send_text(&w, 
                wire_send_text(&w, CONTINUATION, "A"))
 
 TEST(invalid_text_is_found_before_the_message_has_arrived) {
-    EACH_ROLE(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         uint8_t header[14], bytes[4] = {'a', 0xff, 'b', 'c'};
         size_t n = frame_header(header, FIN | TEXT, w.role == SERVER, 100, 0);
         for (int i = 0; w.role == SERVER && i != 4; ++i) bytes[i] ^= wire_key[i];
