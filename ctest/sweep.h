@@ -152,13 +152,15 @@ static inline size_t gate_drain(void *buf) {
 
 /* --- Connections --- */
 
-enum transport { IPC, TCP, TRANSPORTS };
+/* Streams of our own, and one of the user's that passes on a byte at a time. */
+enum transport { IPC, TCP, USER, OWN = USER, TRANSPORTS };
 
-/* A stream of ours and a plain peer. With a size, our kernel buffer is about that small. */
+/* A stream and a plain peer. With a size, our kernel buffer is about that small; but under a stream of the user's
+   it must have room for some hundred pieces of one byte. */
 static inline int open_stream(enum transport transport, int *peer, int size) {
     struct ipaddr addr;
     int fds[2], s, on = 1;
-    if (transport == IPC) {
+    if (transport != TCP) {
         CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     } else {
         socklen_t len = sizeof(addr);
@@ -174,12 +176,12 @@ static inline int open_stream(enum transport transport, int *peer, int size) {
         CHECK_INT(setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
         CHECK_INT(close(listener), 0);
     }
-    if (size) {
+    if (size && transport != USER) {
         CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
         CHECK_INT(setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
     }
     set_receive_limit(fds[1]);
-    s = transport == IPC ? ipc_fromfd(fds[0]) : tcp_fromfd(fds[0]);
+    s = transport == IPC ? ipc_fromfd(fds[0]) : transport == TCP ? tcp_fromfd(fds[0]) : byte_stream_make(fds[0]);
     CHECK(s >= 0);
     *peer = gate.peer = fds[1];
     gate_open();
@@ -191,10 +193,13 @@ static inline void sweep_open(struct wire *w, enum transport transport, enum rol
     w->ws = attach_without_http(open_stream(transport, &w->fd, size), role, WS_TEXT);
 }
 
-/* Every transport in every role. */
-#define EACH_CONNECTION(TRANSPORT, ROLE)                                 \
-    for (int TRANSPORT = 0; TRANSPORT != TRANSPORTS; ++TRANSPORT)        \
+#define EACH_CONNECTION_OF(COUNT, TRANSPORT, ROLE)           \
+    for (int TRANSPORT = 0; TRANSPORT != (COUNT); ++TRANSPORT) \
         for (int ROLE = CLIENT; ROLE <= SERVER; ++ROLE)
+
+/* Every transport in every role. */
+#define EACH_CONNECTION(TRANSPORT, ROLE) EACH_CONNECTION_OF(TRANSPORTS, TRANSPORT, ROLE)
+#define EACH_OWN_CONNECTION(TRANSPORT, ROLE) EACH_CONNECTION_OF(OWN, TRANSPORT, ROLE)
 
 /* Every kind of strike in each of them. */
 #define EACH_SWEEP(HOW, TRANSPORT, ROLE)     \

@@ -176,7 +176,7 @@ static int count_calls(enum role role) {
 
 TEST(a_conversation_passes_one_byte_at_a_time) {
     CHECK_NOTHING_LEAKED({
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             struct course c = hold((enum role)role, (enum transport)transport, 0, 0, 0);
             CHECK_INT(c.step, FINISHED);
             expect_all();
@@ -188,7 +188,7 @@ TEST(a_conversation_passes_one_byte_at_a_time) {
 /* Once it has failed a stream fails for good. */
 TEST(a_stream_that_fails_at_any_call_ends_the_conversation_with_its_error) {
     CHECK_NOTHING_LEAKED({
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             int calls = count_calls((enum role)role);
             CHECK(calls > 20);
             for (int at = 1; at <= calls; ++at) {
@@ -208,7 +208,7 @@ TEST(a_stream_that_fails_at_any_call_ends_the_conversation_with_its_error) {
 
 TEST(a_stream_that_ends_at_any_receive_gives_ECONNRESET) {
     CHECK_NOTHING_LEAKED({
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             int calls = count_calls((enum role)role);
             for (int at = 1; at <= calls; ++at) {
                 struct course c = hold((enum role)role, (enum transport)transport, at, EPIPE, 0);
@@ -222,7 +222,7 @@ TEST(a_stream_that_ends_at_any_receive_gives_ECONNRESET) {
 
 TEST(a_stream_that_times_out_once_at_any_receive_loses_nothing) {
     CHECK_NOTHING_LEAKED({
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             int calls = count_calls((enum role)role), finished = 0;
             for (int at = 1; at <= calls; ++at) {
                 struct course c = hold((enum role)role, (enum transport)transport, at, ETIMEDOUT, 1);
@@ -254,7 +254,7 @@ static const struct {
 
 TEST(every_violation_is_answered_with_its_code) {
     CHECK_NOTHING_LEAKED({
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             for (size_t i = 0; i != sizeof(violations) / sizeof(*violations); ++i) {
                 w.role = (enum role)role;
                 w.ws = attach_without_http(

@@ -1,5 +1,6 @@
 /* cc: -DSTREAM_AND_RAW=make_ipc_and_raw */
 /* cc: -DSTREAM_AND_RAW=make_tcp_and_raw */
+/* cc: -DSTREAM_AND_RAW=make_byte_stream_and_raw */
 /* The server's side of the opening handshake, against clients played by hand. */
 
 #include <libdill.h>

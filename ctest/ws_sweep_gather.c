@@ -81,7 +81,7 @@ TEST(gathered_messages_leave_with_every_call_that_waits_sends_or_closes) {
     static void (*const calls[])(void) = {by_yield,           by_sleep,  by_done, by_plain_send,
                                           by_waiting_receive, by_detach, by_close};
     for (size_t i = 0; i != sizeof(calls) / sizeof(*calls); ++i)
-        EACH_CONNECTION(transport, role) {
+        EACH_OWN_CONNECTION(transport, role) {
             sweep_open(&w, (enum transport)transport, (enum role)role, 0);
             gather("one");
             gather("two");
@@ -97,7 +97,7 @@ TEST(gathered_messages_leave_with_every_call_that_waits_sends_or_closes) {
 }
 
 TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         static char large[40000];
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         gather("one");
@@ -113,7 +113,7 @@ TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
 }
 
 TEST(a_list_gathers_too) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         char a[] = "on", b[] = "e";
         struct iolist last = {b, 1, NULL, 0}, first = {a, 2, &last, 0};
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
@@ -132,7 +132,7 @@ static void wait_without_the_library(void) {
 }
 
 TEST(gathered_messages_that_are_a_millisecond_old_leave_with_a_receive_that_does_not_wait) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         wire_send_text(&w, FIN | TEXT, "here");
         gather("one");
@@ -145,7 +145,7 @@ TEST(gathered_messages_that_are_a_millisecond_old_leave_with_a_receive_that_does
 }
 
 TEST(nothing_gathers_on_a_handle_attached_with_WS_NOGATHER) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         int s = open_stream((enum transport)transport, &w.fd, 0);
         w.role = (enum role)role;
         w.ws = attach_without_http(s, w.role, WS_TEXT | WS_NOGATHER);
@@ -160,7 +160,7 @@ TEST(nothing_gathers_on_a_handle_attached_with_WS_NOGATHER) {
 }
 
 TEST(a_violation_sends_no_close_frame_behind_messages_that_the_kernel_does_not_take) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
         gather("one");
         gate_close(1);
@@ -175,7 +175,7 @@ TEST(a_violation_sends_no_close_frame_behind_messages_that_the_kernel_does_not_t
 }
 
 TEST(flags_that_mean_nothing_are_refused_by_ws_send) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         CHECK_ERR(ws_send(w.ws, 1 << 20, "A", 1, 0), -1, EINVAL);
         CHECK_RAW_SILENT(w.fd);
@@ -233,7 +233,7 @@ static void check_struck_batch(size_t at, enum strike how) {
 
 TEST(a_send_that_is_struck_within_the_messages_gathered_before_it_can_be_repeated) {
     CHECK_NOTHING_LEAKED({
-        EACH_SWEEP(how, transport, role) {
+        for (int how = 0; how != STRIKES; ++how) EACH_OWN_CONNECTION(transport, role) {
             for (size_t at = 0; at != 36; ++at) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
                 check_struck_batch(at, (enum strike)how);
@@ -246,7 +246,7 @@ TEST(a_send_that_is_struck_within_the_messages_gathered_before_it_can_be_repeate
 /* --- Pongs --- */
 
 TEST(only_the_newest_pong_leaves_behind_gathered_messages_that_the_kernel_does_not_take) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         size_t size;
         sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
         size = 2 * (size_t)header_size() + 3 + 1;
@@ -270,7 +270,7 @@ TEST(only_the_newest_pong_leaves_behind_gathered_messages_that_the_kernel_does_n
 coroutine static void send_over_stream(volatile int *rc) { *rc = ws_send(w.ws, WS_TEXT, "frame", 5, -1); }
 
 TEST(a_ping_that_comes_while_a_stream_of_the_user_is_sending_is_answered_behind_the_frame) {
-    EACH_CONNECTION(transport, role) {
+    EACH_OWN_CONNECTION(transport, role) {
         struct thin_stream stream;
         volatile int rc = -2;
         size_t size;
