@@ -131,6 +131,17 @@ TEST(invalid_text_is_found_before_the_message_has_arrived) {
     }
 }
 
+TEST(invalid_text_is_found_while_a_message_that_does_not_fit_is_dropped) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+        uint8_t header[14];
+        size_t n = frame_header(header, FIN | TEXT, w.role == SERVER, sizeof(buf) + 1, 8);
+        raw_send(w.fd, header, n);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EMSGSIZE);
+        raw_send(w.fd, "\xff\xff", 2);
+        expect_violation(1007);
+    }
+}
+
 TEST(invalid_text_is_found_in_a_fragment_before_the_message_is_complete) {
     EACH_ROLE(&w, WS_TEXT) {
         wire_send_text(&w, TEXT, "a\xff");

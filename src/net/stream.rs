@@ -194,6 +194,12 @@ impl Stream {
         }
     }
 
+    /// Receives at least one byte for `peek` to show. A stream that does not read ahead receives at
+    /// most `most`. EPIPE at the end.
+    pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
+        self.receive(context, &mut [], most, deadline).map(drop)
+    }
+
     /// Receives at least one byte into `place`, from what `peek` shows first. EPIPE at the end.
     pub fn read(&self, context: &Context, place: &mut [u8], deadline: i64) -> Result<usize> {
         let len = self.peek(context, |bytes| {

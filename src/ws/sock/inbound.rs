@@ -9,9 +9,6 @@ use crate::rt::turn::Turn;
 use crate::ws::close::Violation;
 use crate::ws::protocol::Next;
 
-/// How much is asked for at a time when payload is dropped.
-const DROPPED_PIECE: u64 = 64 * 1024;
-
 /// A part of a message that a receive had taken when it failed.
 pub(super) enum Stretch {
     Bytes(Vec<u8>),
@@ -291,8 +288,8 @@ impl Ws {
                 drop(decoder);
                 self.transport.consume(context, taken);
                 if taken == 0 {
-                    let want = (len as u64).min(DROPPED_PIECE) as usize;
-                    self.fill(context, want, deadline)?;
+                    let filled = self.transport.fill_some(context, len, deadline);
+                    filled.map_err(|error| self.lose_inbound(error))?;
                 }
                 (taken, judged)
             }

@@ -83,6 +83,16 @@ impl Transport {
         filled.map_err(abrupt)
     }
 
+    /// Receives at least one byte to be seen, and at most `most`, when none can be. ECONNRESET when the
+    /// stream ends.
+    pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
+        let filled = match self {
+            Transport::Own(stream) => stream.fill_some(context, most, deadline),
+            Transport::Foreign(foreign) => foreign.fill(most.min(FOREIGN_PIECE), deadline),
+        };
+        filled.map_err(abrupt)
+    }
+
     /// Receives at least one byte into `place`. ECONNRESET when the stream ends.
     pub fn read(&self, context: &Context, place: &mut [u8], text: bool, deadline: i64) -> Result<usize> {
         let read = match self {
