@@ -67,3 +67,63 @@ TEST(a_child_serves_a_WebSocket_that_was_attached_before) {
         wire_expect_close(&child, 1000);
     }
 }
+
+/* --- What was gathered before --- */
+
+static struct wire w;
+
+static void gather(int sndbuf, const char *text, size_t len) {
+    char c;
+    int fds[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)), 0);
+    w.fd = fds[1];
+    w.ws = attach_without_http(ipc_fromfd(fds[0]), SERVER, WS_TEXT);
+    CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, text, len, -1), 0);
+    CHECK_ERR(recv(w.fd, &c, 1, MSG_DONTWAIT), -1, EAGAIN);
+}
+
+static void sleep_a_while(void) { CHECK_INT(msleep(now() + 100), 0); }
+static void send_something(void) { CHECK_ERR(ws_send(w.ws, WS_TEXT, "mine", 4, now() + 100), -1, ECONNRESET); }
+
+/* Everything that comes to the plain peer while the child runs and for a while after that. */
+static size_t receive_all(char *place, size_t room, void (*in_child)(void)) {
+    size_t len = 0;
+    int64_t end = now() + 300;
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        in_child();
+        exit(0);
+    }
+    CHECK(child > 0);
+    while (now() < end) {
+        ssize_t n = recv(w.fd, place + len, room - len, MSG_DONTWAIT);
+        if (n > 0) len += (size_t)n;
+        CHECK_INT(msleep(now() + 1), 0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    return len;
+}
+
+TEST(what_was_gathered_is_sent_once) {
+    char got[100];
+    gather(100000, "ABCDEF", 6);
+    CHECK_INT(receive_all(got, sizeof(got), sleep_a_while), 8);
+    CHECK_MEM(got + 2, "ABCDEF", 6);
+}
+
+/* The kernel takes a part of it; the rest is sent when it takes more. */
+static void check_the_rest(void (*in_child)(void)) {
+    static char text[30000], got[100000];
+    for (size_t i = 0; i != sizeof(text); ++i) text[i] = (char)('a' + i % 26);
+    gather(4096, text, sizeof(text));
+    CHECK_INT(receive_all(got, sizeof(got), in_child), sizeof(text) + 4);
+    CHECK_MEM(got + 4, text, sizeof(text));
+    CHECK_INT(ws_send(w.ws, WS_TEXT, "more", 4, now() + 5000), 0);
+    CHECK_INT(receive_all(got, sizeof(got), sleep_a_while), 6);
+}
+
+TEST(what_the_kernel_has_not_taken_at_a_fork_is_sent_by_the_parent_alone) { check_the_rest(sleep_a_while); }
+TEST(a_child_cannot_send_behind_what_its_parent_has_not_sent_yet) { check_the_rest(send_something); }

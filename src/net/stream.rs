@@ -82,6 +82,11 @@ impl Watcher for Stream {
     fn writable(&self) {
         self.push_backlog();
     }
+
+    fn forked(&self) {
+        // The parent sends the backlog. What the child sent would come in the middle of it.
+        self.fail(Errno::ECONNRESET);
+    }
 }
 
 impl Stream {

@@ -29,6 +29,8 @@ pub enum Direction {
 pub trait Watcher {
     /// The socket may be writable again.
     fn writable(&self);
+    /// This process is the child of a fork. It is told nothing any more; the parent is, as before.
+    fn forked(&self);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -381,8 +383,14 @@ impl Poller {
             entry.registered.set(0);
             match entry.kind.get() {
                 Kind::Foreign => self.note_change(fd, entry),
-                // If it cannot be added, its waiter sleeps until its deadline or cancellation.
-                Kind::Own => _ = self.add(fd, entry, OWN_INTEREST),
+                Kind::Own => {
+                    if let Some(watcher) = entry.watcher.take() {
+                        // SAFETY: by the contract of `watch`.
+                        unsafe { watcher.as_ref() }.forked();
+                    }
+                    // If it cannot be added, its waiter sleeps until its deadline or cancellation.
+                    let _ = self.add(fd, entry, OWN_INTEREST);
+                }
                 Kind::Unknown => {}
             }
         }
