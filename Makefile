@@ -115,10 +115,10 @@ check-asan:
 
 # Against other implementations, which are installed into build/.
 check-interop: all
-	tests/interop/run
+	@.ci/tally tests/interop/run 'tests/interop/run --layered'
 
 check-autobahn: all
-	tests/autobahn/run
+	@.ci/tally tests/autobahn/run 'tests/autobahn/run --layered'
 
 check-browser: all
 	tests/browser/run

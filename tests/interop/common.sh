@@ -4,7 +4,7 @@
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 
-# compile PROGRAM SOURCE: one C program on the public header and the built library.
+# compile PROGRAM SOURCE [OPTION...]: one C program on the public header and the built library.
 compile() {
     library=$root/target/release/libdill.so
     if [ ! -e "$library" ]; then
@@ -15,9 +15,11 @@ compile() {
     mkdir -p "$folder"
     # The loader looks for the SONAME; a program finds it beside itself.
     ln -sf "$library" "$folder/libdill.so.20"
+    program=$1 source=$2
+    shift 2
     # shellcheck disable=SC2016  # $ORIGIN is the loader's, not the shell's.
     "${CC:-cc}" -std=gnu11 -O1 -g -Wall -Wextra -Wpedantic -Werror -I"$root/include" \
-        -I"$root/tests/interop" "$2" -o "$1" "$library" -Wl,-rpath,'$ORIGIN'
+        -I"$root/tests/interop" "$@" "$source" -o "$program" "$library" -Wl,-rpath,'$ORIGIN'
 }
 
 # python_with FOLDER PACKAGE==VERSION...: a virtual environment with these packages.
