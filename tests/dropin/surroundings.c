@@ -81,14 +81,97 @@ static void use_names(void) {
     CHECK_INT(ipaddr_remote(&addr, "localhost", 80, IPADDR_PREF_IPV4, now() + 10000), 0);
 }
 
-/* A client that has nobody to shake hands with: enough for it to read certificates and make keys. */
+/* tests/dropin/run says where there are a certificate and its key. */
+static int serve_tls(int s) { return tls_attach_server(s, getenv("CERTIFICATE"), getenv("KEY"), now() + 10000); }
+
+coroutine static void answer_tls(int s) {
+    char buf[5];
+    s = serve_tls(s);
+    if (s >= 0 && brecv(s, buf, 5, now() + 10000) == 0) bsend(s, buf, 5, now() + 10000);
+    s = tls_detach(s, now() + 10000);
+    if (s >= 0) hclose(s);
+}
+
 static void use_tls(void) {
+    int s[2];
+    char buf[5];
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = getenv("CERTIFICATE")};
+    make_ipc_pair(s);
+    int server = go(answer_tls(s[0]));
+    CHECK(server >= 0);
+    int tls = tls_attach_client_opts(s[1], &opts, now() + 10000);
+    CHECK(tls >= 0);
+    CHECK_INT(bsend(tls, "hello", 5, now() + 10000), 0);
+    CHECK_INT(brecv(tls, buf, 5, now() + 10000), 0);
+    int lower = tls_detach(tls, now() + 10000);
+    CHECK(lower >= 0);
+    hclose(lower);
+    hclose(server);
+}
+
+coroutine static void serve_in_vain(int s) { CHECK_INT(serve_tls(s), -1); }
+
+/* The certificates that the system trusts are read, and the server's is not among them. */
+static void use_trust(void) {
     int s[2];
     struct tls_opts opts = {.size = sizeof(opts), .host = "localhost"};
     make_ipc_pair(s);
-    CHECK_INT(ipc_done(s[0], -1), 0);
-    CHECK_INT(tls_attach_client_opts(s[1], &opts, now() + 5000), -1);
-    hclose(s[0]);
+    int server = go(serve_in_vain(s[0]));
+    CHECK(server >= 0);
+    CHECK_INT(tls_attach_client_opts(s[1], &opts, now() + 10000), -1);
+    CHECK_INT(bundle_wait(server, now() + 10000), 0);
+    hclose(server);
+}
+
+static void use_datagrams(void) {
+    struct ipaddr a, b;
+    char buf[5];
+    CHECK_INT(ipaddr_local(&a, "127.0.0.1", 0, 0), 0);
+    int s = udp_open(&a, NULL);
+    CHECK(s >= 0);
+    CHECK_INT(ipaddr_local(&b, "127.0.0.1", 0, 0), 0);
+    int t = udp_open(&b, &a);
+    CHECK(t >= 0);
+    CHECK_INT(msend(t, "hello", 5, now() + 5000), 0);
+    CHECK_INT(mrecv(s, buf, 5, now() + 5000), 5);
+    hclose(s);
+    hclose(t);
+}
+
+/* HTTP, on SUFFIX; and TERM, on PREFIX. */
+static void use_messages(void) {
+    int s[2], h[2];
+    char name[16], value[16];
+    make_ipc_pair(s);
+    for (int i = 0; i < 2; ++i) CHECK((h[i] = http_attach(s[i])) >= 0);
+    CHECK_INT(http_sendfield(h[0], "Name", "value", now() + 5000), 0);
+    CHECK_INT(http_recvfield(h[1], name, sizeof(name), value, sizeof(value), now() + 5000), 0);
+    for (int i = 0; i < 2; ++i) hclose(h[i]);
+    make_ipc_pair(s);
+    for (int i = 0; i < 2; ++i) CHECK((h[i] = term_attach(prefix_attach(s[i], 2, 0), "STOP", 4)) >= 0);
+    CHECK_INT(msend(h[0], "hello", 5, now() + 5000), 0);
+    CHECK_INT(mrecv(h[1], value, sizeof(value), now() + 5000), 5);
+    for (int i = 0; i < 2; ++i) hclose(h[i]);
+}
+
+coroutine static void serve_socks5(int s) {
+    struct ipaddr addr;
+    CHECK_INT(socks5_proxy_auth(s, NULL, now() + 5000), 0);
+    CHECK_INT(socks5_proxy_recvcommand(s, &addr, now() + 5000), SOCKS5_CONNECT);
+    CHECK_INT(socks5_proxy_sendreply(s, SOCKS5_SUCCESS, &addr, now() + 5000), 0);
+    hclose(s);
+}
+
+static void use_socks5(void) {
+    int s[2];
+    struct ipaddr addr;
+    CHECK_INT(ipaddr_remote(&addr, "127.0.0.1", 80, 0, now() + 5000), 0);
+    make_ipc_pair(s);
+    int b = go(serve_socks5(s[0]));
+    CHECK(b >= 0);
+    CHECK_INT(socks5_client_connect(s[1], NULL, NULL, &addr, now() + 5000), 0);
+    hclose(s[1]);
+    hclose(b);
 }
 
 static void use_everything(void) {
@@ -96,7 +179,11 @@ static void use_everything(void) {
     use_streams();
     use_ws();
     use_names();
+    use_datagrams();
+    use_messages();
+    use_socks5();
     use_tls();
+    use_trust();
 }
 
 /* --- What it leaves alone --- */
