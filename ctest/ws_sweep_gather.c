@@ -98,16 +98,16 @@ TEST(gathered_messages_leave_with_every_call_that_waits_sends_or_closes) {
 
 TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
     EACH_OWN_CONNECTION(transport, role) {
-        static char large[40000];
+        static char large[33000];
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         gather("one");
         CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 5000), 0);
         for (int i = 0; i != 5; ++i)
-            CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, 20000, now() + 5000), 0);
-        CHECK(bytes_at_peer() > 60000);
+            CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, 30000, now() + 5000), 0);
+        CHECK(bytes_at_peer() > 100000);
         wire_expect_text(&w, FIN | TEXT, "one");
         wire_expect(&w, FIN | BINARY, large, sizeof(large));
-        for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, 20000);
+        for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, 30000);
         close_both();
     }
 }
