@@ -435,7 +435,8 @@ struct dill_iolist {
 /* Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
    sent on it.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EPIPE (this side is done),
+   ENOTSUP, ETIMEDOUT.
 
    Required: The buffer has `len` bytes. */
 DILL_EXPORT int dill_bsend(int s, const void *buf, size_t len, int64_t deadline);
@@ -443,7 +444,7 @@ DILL_EXPORT int dill_bsend(int s, const void *buf, size_t len, int64_t deadline)
 /* Receives exactly `len` bytes from a bytestream, or fails. NULL drops them. After a failure nothing
    more can be received from it.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
 
    Required: There is room for `len` bytes, or the pointer is NULL. */
 DILL_EXPORT int dill_brecv(int s, void *buf, size_t len, int64_t deadline);
@@ -467,16 +468,16 @@ DILL_EXPORT int dill_brecvl(int s, struct dill_iolist *first, struct dill_iolist
 
 /* Sends a message of `len` bytes.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (too long for this kind of socket), EPIPE
-   (this side is done), ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EMSGSIZE (too long for this
+   kind of socket), EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
 
    Required: The buffer has `len` bytes. */
 DILL_EXPORT int dill_msend(int s, const void *buf, size_t len, int64_t deadline);
 
 /* Receives a message of at most `len` bytes and returns its size.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), EPIPE (the peer is
-   done), EPROTO, ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), ENOMEM, EPIPE (the
+   peer is done), EPROTO, ENOTSUP, ETIMEDOUT.
 
    Required: There is room for `len` bytes, or the pointer is NULL. */
 DILL_EXPORT ssize_t dill_mrecv(int s, void *buf, size_t len, int64_t deadline);
@@ -920,14 +921,14 @@ DILL_EXPORT int dill_udp_open_mem(struct dill_ipaddr *local, const struct dill_i
 /* Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
    system does not take is lost, as it may be on its way.
 
-   Errors: EBADF, EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOTSUP.
+   Errors: EBADF, EFAULT (NULL with a length), EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOMEM, ENOTSUP.
 
    Required: The address can be read, or is NULL, and the buffer has `len` bytes. */
 DILL_EXPORT int dill_udp_send(int s, const struct dill_ipaddr *addr, const void *buf, size_t len);
 
 /* Receives a datagram, stores where it came from unless `addr` is NULL, and returns its size.
 
-   Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOMEM, ENOTSUP, ETIMEDOUT.
 
    Required: There is room for an address, or it is NULL, and for `len` bytes. */
 DILL_EXPORT ssize_t dill_udp_recv(int s, struct dill_ipaddr *addr, void *buf, size_t len,
@@ -1272,9 +1273,9 @@ typedef int dill_socks5_auth_function(const char *username, const char *password
    on the bytestream are those of the connection. User name and password are given both, or NULL. The
    bytestream stays the caller's; if the call fails, there is nothing to be done with it but to close it.
 
-   Errors: EACCES (user name, password, or the proxy's rules), EBADF, EBUSY, ECANCELED, ECONNREFUSED,
-   ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH, ENOTSUP (no
-   bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
+   Errors: EACCES (user name, password, or the proxy's rules), EAFNOSUPPORT, EBADF, EBUSY, ECANCELED,
+   ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH,
+   ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
 
    Required: User name and password are strings or NULL, and the address can be read. */
 DILL_EXPORT int dill_socks5_client_connect(int s, const char *username, const char *password,
@@ -1563,7 +1564,7 @@ DILL_EXPORT int dill_ws_attach_server_mem(int s, int flags, char *resource, size
    it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
    in the order of the calls.
 
-   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOTSUP, EPIPE (after
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOMEM, ENOTSUP, EPIPE (after
    `ws_done`), ETIMEDOUT. After ETIMEDOUT and ECANCELED the call may be repeated, unless a part of the
    message had left: then ECONNRESET follows.
 
@@ -1572,7 +1573,7 @@ DILL_EXPORT int dill_ws_send(int s, int flags, const void *buf, size_t len, int6
 
 /* As `ws_send`, from a list of buffers.
 
-   Errors: those of `ws_send`, and EINVAL (malformed list).
+   Errors: those of `ws_send`, EINVAL (malformed list), EMSGSIZE (more bytes than there can be).
 
    Required: The list and its buffers can be read. */
 DILL_EXPORT int dill_ws_sendl(int s, int flags, struct dill_iolist *first,
@@ -1602,7 +1603,7 @@ DILL_EXPORT ssize_t dill_ws_recvl(int s, int *flags, struct dill_iolist *first,
    code, 1000 if nothing is wrong, or 0 for none; the reason is UTF-8 of at most 123 bytes.
 
    Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a code or reason that is not allowed, NULL with a
-   length), ENOTSUP, EPIPE (already done), ETIMEDOUT.
+   length), ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT.
 
    Required: The buffer has `len` bytes, or is NULL. */
 DILL_EXPORT int dill_ws_done(int s, int status, const void *buf, size_t len, int64_t deadline);

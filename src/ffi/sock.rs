@@ -8,7 +8,8 @@ use core::ffi::{c_int, c_void};
 /// Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
 /// sent on it.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EPIPE (this side is done),
+/// ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes.
@@ -25,7 +26,7 @@ pub unsafe extern "C" fn dill_bsend(s: c_int, buf: *const c_void, len: usize, de
 /// Receives exactly `len` bytes from a bytestream, or fails. NULL drops them. After a failure nothing
 /// more can be received from it.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, EPIPE (the peer is done), ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for `len` bytes, or the pointer is NULL.
@@ -76,8 +77,8 @@ pub unsafe extern "C" fn dill_brecvl(
 
 /// Sends a message of `len` bytes.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (too long for this kind of socket), EPIPE
-/// (this side is done), ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EMSGSIZE (too long for this
+/// kind of socket), EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes.
@@ -89,8 +90,8 @@ pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, de
 
 /// Receives a message of at most `len` bytes and returns its size.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), EPIPE (the peer is
-/// done), EPROTO, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMSGSIZE (the message is longer), ENOMEM, EPIPE (the
+/// peer is done), EPROTO, ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for `len` bytes, or the pointer is NULL.

@@ -42,9 +42,9 @@ const _: () = {
 /// on the bytestream are those of the connection. User name and password are given both, or NULL. The
 /// bytestream stays the caller's; if the call fails, there is nothing to be done with it but to close it.
 ///
-/// Errors: EACCES (user name, password, or the proxy's rules), EBADF, EBUSY, ECANCELED, ECONNREFUSED,
-/// ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH, ENOTSUP (no
-/// bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
+/// Errors: EACCES (user name, password, or the proxy's rules), EAFNOSUPPORT, EBADF, EBUSY, ECANCELED,
+/// ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH,
+/// ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
 ///
 /// # Safety
 /// User name and password are strings or NULL, and the address can be read.

@@ -55,7 +55,7 @@ unsafe fn open(local: *mut IpAddr, remote: *const IpAddr) -> Result<c_int> {
 /// Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
 /// system does not take is lost, as it may be on its way.
 ///
-/// Errors: EBADF, EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOTSUP.
+/// Errors: EBADF, EFAULT (NULL with a length), EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOMEM, ENOTSUP.
 ///
 /// # Safety
 /// The address can be read, or is NULL, and the buffer has `len` bytes.
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn dill_udp_send(
 
 /// Receives a datagram, stores where it came from unless `addr` is NULL, and returns its size.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, EMSGSIZE (it does not fit, and is lost), ENOMEM, ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for an address, or it is NULL, and for `len` bytes.

@@ -119,7 +119,7 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
 /// it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
 /// in the order of the calls.
 ///
-/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOTSUP, EPIPE (after
+/// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, unknown flags), ENOMEM, ENOTSUP, EPIPE (after
 /// `ws_done`), ETIMEDOUT. After ETIMEDOUT and ECANCELED the call may be repeated, unless a part of the
 /// message had left: then ECONNRESET follows.
 ///
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn dill_ws_send(
 
 /// As `ws_send`, from a list of buffers.
 ///
-/// Errors: those of `ws_send`, and EINVAL (malformed list).
+/// Errors: those of `ws_send`, EINVAL (malformed list), EMSGSIZE (more bytes than there can be).
 ///
 /// # Safety
 /// The list and its buffers can be read.
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn dill_ws_recvl(
 /// code, 1000 if nothing is wrong, or 0 for none; the reason is UTF-8 of at most 123 bytes.
 ///
 /// Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a code or reason that is not allowed, NULL with a
-/// length), ENOTSUP, EPIPE (already done), ETIMEDOUT.
+/// length), ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes, or is NULL.
