@@ -165,6 +165,21 @@ TEST(a_violation_while_a_sender_is_stuck_lets_its_frame_out_and_then_nothing) {
     }
 }
 
+TEST(a_sender_that_is_cancelled_in_its_frame_after_a_violation_leaves_EPIPE_to_the_next) {
+    EACH_OPEN {
+        struct outcome sent = unknown;
+        int b = bundle();
+        CHECK_INT(bundle_go(b, large_sender(w.ws, &sent)), 0);
+        raw_send(w.fd, "\xff\xff", 2);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+        CHECK_INT(hclose(b), 0);
+        CHECK_OUTCOME(sent, -1, ECANCELED);
+        for (int i = 0; i != 2; ++i) CHECK_ERR(ws_send(w.ws, WS_TEXT, "A", 1, 0), -1, EPIPE);
+        CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, 0), -1, EPIPE);
+        close_both();
+    }
+}
+
 /* --- Eight senders --- */
 
 enum { SENDERS = 8, ROUNDS = 3 };

@@ -112,6 +112,36 @@ TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
     }
 }
 
+TEST(gathered_lists_keep_their_place_in_front_of_one_that_does_not_fit_beside_them) {
+    EACH_OWN_CONNECTION(transport, role) {
+        static char large[30000];
+        struct iolist last = {large + 1, sizeof(large) - 1, NULL, 0}, first = {large, 1, &last, 0};
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        for (int i = 0; i != 5; ++i)
+            CHECK_INT(ws_sendl(w.ws, WS_BINARY | WS_GATHER, &first, &last, now() + 5000), 0);
+        CHECK(bytes_at_peer() > 100000);
+        for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
+        close_both();
+    }
+}
+
+TEST(a_pong_that_does_not_fit_beside_what_is_gathered_leaves_together_with_it) {
+    EACH_OWN_CONNECTION(transport, role) {
+        static char large[32750];
+        static char payload[100];
+        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        wire_send(&w, FIN | PING, payload, sizeof(payload));
+        wire_send_text(&w, FIN | TEXT, "here");
+        wire_send_text(&w, FIN | TEXT, "and here");
+        for (int i = 0; i != 4; ++i) CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, sizeof(large), 0), 0);
+        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
+        CHECK(bytes_at_peer() > 100000);
+        for (int i = 0; i != 4; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
+        wire_expect(&w, FIN | PONG, payload, sizeof(payload));
+        close_both();
+    }
+}
+
 TEST(a_list_gathers_too) {
     EACH_OWN_CONNECTION(transport, role) {
         char a[] = "on", b[] = "e";
@@ -146,15 +176,18 @@ TEST(gathered_messages_that_are_a_millisecond_old_leave_with_a_receive_that_does
 
 TEST(nothing_gathers_on_a_handle_attached_with_WS_NOGATHER) {
     EACH_OWN_CONNECTION(transport, role) {
+        struct iolist last = {&buf[1], 2, NULL, 0}, first = {buf, 1, &last, 0};
         int s = open_stream((enum transport)transport, &w.fd, 0);
         w.role = (enum role)role;
         w.ws = attach_without_http(s, w.role, WS_TEXT | WS_NOGATHER);
         gather("one");
         CHECK_INT(bytes_at_peer(), header_size() + 3);
+        CHECK_INT(ws_sendl(w.ws, WS_TEXT | WS_GATHER, &first, &last, 0), 0);
+        CHECK_INT(bytes_at_peer(), 2 * (header_size() + 3));
         wire_send_text(&w, FIN | PING, "");
         wire_send_text(&w, FIN | TEXT, "here");
         CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
-        CHECK_INT(bytes_at_peer(), 2 * header_size() + 3);
+        CHECK_INT(bytes_at_peer(), 3 * header_size() + 6);
         close_both();
     }
 }

@@ -254,7 +254,7 @@ impl Ws {
     fn wait_clear(&self, context: &Context, stream: &Stream, deadline: i64) -> Result<()> {
         stream.wait_backlog(context, deadline).inspect_err(|_| {
             if stream.failure().is_some() {
-                self.outbound.set(Outbound::Broken);
+                self.note_broken();
             }
         })
     }
@@ -342,8 +342,15 @@ impl Ws {
         Ok(())
     }
 
+    /// A connection that was failed meanwhile stays so.
+    fn note_broken(&self) {
+        if self.outbound.get() == Outbound::Open {
+            self.outbound.set(Outbound::Broken);
+        }
+    }
+
     fn break_outbound(&self, stream: &Stream) {
-        self.outbound.set(Outbound::Broken);
+        self.note_broken();
         if stream.failure().is_none() {
             stream.fail(Errno::ECONNRESET);
         }
@@ -356,11 +363,7 @@ impl Ws {
         } else {
             send_foreign_plain(foreign, frame, deadline)
         };
-        sent.inspect_err(|_| {
-            if self.outbound.get() == Outbound::Open {
-                self.outbound.set(Outbound::Broken);
-            }
-        })
+        sent.inspect_err(|_| self.note_broken())
     }
 
     // ---- control frames ----
