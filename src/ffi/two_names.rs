@@ -2,8 +2,8 @@
 //!
 //! Rust cannot give a function a second name. But the compiler makes one function of two that have the
 //! same code, and exports both names with the same address. For that the code must be the same to the
-//! letter before anything is optimised, hence the forced inlining. Should it cease to do so, both work
-//! all the same, and `abi/check` will tell.
+//! letter, so that it is no more than a call of a function here, which is not inlined into either. Should
+//! it cease to do so, both work all the same, and `abi/check` will tell.
 
 use super::types::WsStorage;
 use super::ws::DILL_WS_NOHTTP;
