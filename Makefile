@@ -15,6 +15,9 @@ MANDIR ?= $(PREFIX)/share/man
 # checked or installed: each of the three libraries has a place of its own.
 SOCKETS ?= 1
 TLS ?= 1
+ifneq ($(filter-out 0 1,$(SOCKETS) $(TLS)),)
+$(error SOCKETS and TLS are 0 or 1)
+endif
 ifeq ($(SOCKETS),0)
 TARGET := build/no-sockets
 FEATURES := --no-default-features
