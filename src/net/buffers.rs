@@ -145,7 +145,7 @@ impl Buffers {
 
     /// Whether a stream's gathered bytes have waited long enough. To be asked once at each use of
     /// the socket.
-    #[inline]
+    #[inline(always)]
     pub fn is_overdue(&self, stream: &Stream) -> bool {
         if self.gathered(stream) == 0 {
             return false;

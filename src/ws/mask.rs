@@ -26,7 +26,14 @@ pub fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
         4..8 => blocks_in_place::<4>(buf, key),
         8..16 => blocks_in_place::<8>(buf, key),
         16..32 => blocks_in_place::<16>(buf, key),
-        32..WIDE => blocks_in_place::<32>(buf, key),
+        _ => long_in_place(buf, key),
+    }
+}
+
+#[inline(never)]
+fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
+    match buf.len() {
+        ..WIDE => blocks_in_place::<32>(buf, key),
         _ if is_x86_feature_detected!("avx2") => {
             // SAFETY: the processor has AVX2.
             #[allow(unsafe_code)]
@@ -53,7 +60,14 @@ pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
         4..8 => blocks_copy::<4>(dst, src, key),
         8..16 => blocks_copy::<8>(dst, src, key),
         16..32 => blocks_copy::<16>(dst, src, key),
-        32..WIDE => blocks_copy::<32>(dst, src, key),
+        _ => long_copy(dst, src, key),
+    }
+}
+
+#[inline(never)]
+fn long_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
+    match dst.len() {
+        ..WIDE => blocks_copy::<32>(dst, src, key),
         _ if is_x86_feature_detected!("avx2") => {
             // SAFETY: the processor has AVX2.
             #[allow(unsafe_code)]

@@ -143,7 +143,7 @@ pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result
 ///
 /// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
 /// no reference.
-#[inline]
+#[inline(always)]
 pub fn send_small(s: c_int, flags: c_int, payload: &[u8], deadline: i64) -> Option<Result<()>> {
     if flags & !SEND_FLAGS != 0 {
         return None;

@@ -133,7 +133,7 @@ impl Ws {
 
     /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
     /// leaves at once together with that. Does not switch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_small(&self, context: &Context, flags: c_int, payload: &[u8]) -> Small {
         let Some(stream) = self.transport.own() else { return Small::Not };
         if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
@@ -185,7 +185,7 @@ impl Ws {
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
-    #[inline]
+    #[inline(always)]
     fn next_message_is_here(&self, context: &Context) -> bool {
         let front = self.transport.own().and_then(|stream| context.buffers.received(stream));
         front.is_some_and(|front| whole_message_at(front, self.role))
