@@ -31,17 +31,13 @@ pub fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
 }
 
 #[inline(never)]
+#[expect(unsafe_code, reason = "not every processor has AVX2")]
 fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
-    match buf.len() {
-        ..WIDE => blocks_in_place::<32>(buf, key),
-        _ if is_x86_feature_detected!("avx2") => {
-            // SAFETY: the processor has AVX2.
-            #[allow(unsafe_code)]
-            unsafe {
-                in_place_avx2(buf, key)
-            }
-        }
-        _ => blocks_in_place::<128>(buf, key),
+    if buf.len() >= WIDE && is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        unsafe { in_place_avx2(buf, key) }
+    } else {
+        blocks_in_place::<32>(buf, key);
     }
 }
 
@@ -65,17 +61,13 @@ pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
 }
 
 #[inline(never)]
+#[expect(unsafe_code, reason = "not every processor has AVX2")]
 fn long_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
-    match dst.len() {
-        ..WIDE => blocks_copy::<32>(dst, src, key),
-        _ if is_x86_feature_detected!("avx2") => {
-            // SAFETY: the processor has AVX2.
-            #[allow(unsafe_code)]
-            unsafe {
-                copy_avx2(dst, src, key)
-            }
-        }
-        _ => blocks_copy::<128>(dst, src, key),
+    if dst.len() >= WIDE && is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        unsafe { copy_avx2(dst, src, key) }
+    } else {
+        blocks_copy::<32>(dst, src, key);
     }
 }
 

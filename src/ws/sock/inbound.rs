@@ -114,14 +114,14 @@ impl Ws {
         if self.receiving.get() {
             return Err(Errno::EBUSY);
         }
-        let mut place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
+        let place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
             // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
             // during the call.
             unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) }
         });
         self.flush_overdue(context);
         self.receiving.set(true);
-        let received = self.recv_one_piece(context, place.as_deref_mut(), deadline);
+        let received = self.recv_one_piece(context, place, deadline);
         let received = received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline));
         self.receiving.set(false);
         received

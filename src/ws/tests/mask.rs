@@ -13,26 +13,26 @@ fn naive(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
 #[test]
 fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
     let mut random = Random::new(1);
-    let source: Vec<u8> = (0..512).map(|_| random.next() as u8).collect();
-    for len in 0..=300 {
+    let source: Vec<u8> = (0..1024).map(|_| random.next() as u8).collect();
+    for len in (0..=260).chain(380..=390).chain(510..=520) {
         for offset in 0..4 {
             let expected = naive(&source[64..64 + len], KEY, offset);
             for alignment in 0..64 {
                 let place = alignment..alignment + len;
-                let mut buffer = [0xaa; 400];
+                let mut buffer = [0xaa; 600];
 
                 buffer[place.clone()].copy_from_slice(&source[64..64 + len]);
                 mask_in_place(&mut buffer[place.clone()], KEY, offset);
                 assert_eq!(buffer[place.clone()], expected, "{len} {offset} {alignment}");
                 buffer[place.clone()].fill(0xaa);
-                assert_eq!(buffer, [0xaa; 400], "wrote outside: {len} {offset} {alignment}");
+                assert_eq!(buffer, [0xaa; 600], "wrote outside: {len} {offset} {alignment}");
 
                 // The source at another alignment than the destination.
                 let from = &source[64..64 + len];
                 mask_copy(&mut buffer[place.clone()], from, KEY, offset);
                 assert_eq!(buffer[place.clone()], expected, "{len} {offset} {alignment}");
                 buffer[place].fill(0xaa);
-                assert_eq!(buffer, [0xaa; 400], "wrote outside: {len} {offset} {alignment}");
+                assert_eq!(buffer, [0xaa; 600], "wrote outside: {len} {offset} {alignment}");
             }
         }
     }
