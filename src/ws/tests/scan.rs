@@ -111,6 +111,25 @@ fn a_head_of_64_kib_passes_and_a_longer_one_is_refused_with_431() {
 }
 
 #[test]
+fn every_field_may_be_as_long_as_the_head_allows() {
+    for good in [Head::good_request(), Head::good_answer()] {
+        let room = MAX_HEAD - good.bytes().len();
+        for index in good.fields() {
+            let (name, value) = good.field(index);
+            for (more, fits) in [(0, true), (room, true), (room + 1, false)] {
+                let line = format!("{name}: {}{value}", " ".repeat(more));
+                let head = good.with(|lines| lines[index] = line);
+                assert_eq!(head.bytes().len() <= MAX_HEAD, fits);
+                match good.0[0].starts_with("GET") {
+                    true => assert_eq!(head.as_request(), if fits { 101 } else { 431 }, "{name}"),
+                    false => assert_eq!(head.as_answer(), fits, "{name}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn an_endless_head_is_refused_once_it_cannot_end_in_time() {
     let endless = [&b"GET /"[..], &[b'x'; 2 * MAX_HEAD]].concat();
     let mut scan = HeadScan::new();
