@@ -104,7 +104,7 @@ TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
         CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 5000), 0);
         for (int i = 0; i != 5; ++i)
             CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, 30000, now() + 5000), 0);
-        CHECK(bytes_at_peer() > 100000);
+        CHECK(bytes_at_peer() > 50000);
         wire_expect_text(&w, FIN | TEXT, "one");
         wire_expect(&w, FIN | BINARY, large, sizeof(large));
         for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, 30000);
@@ -119,27 +119,32 @@ TEST(gathered_lists_keep_their_place_in_front_of_one_that_does_not_fit_beside_th
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         for (int i = 0; i != 5; ++i)
             CHECK_INT(ws_sendl(w.ws, WS_BINARY | WS_GATHER, &first, &last, now() + 5000), 0);
-        CHECK(bytes_at_peer() > 100000);
+        CHECK(bytes_at_peer() > 20000);
         for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
         close_both();
     }
 }
 
 TEST(a_pong_that_does_not_fit_beside_what_is_gathered_leaves_together_with_it) {
-    EACH_OWN_CONNECTION(transport, role) {
+    for (int attempt = 0; attempt != 40; ++attempt) {
         static char large[32750];
         static char payload[100];
-        sweep_open(&w, (enum transport)transport, (enum role)role, 0);
+        int gathered;
+        sweep_open(&w, attempt / 2 % 2 ? TCP : IPC, attempt % 2 ? SERVER : CLIENT, 0);
         wire_send(&w, FIN | PING, payload, sizeof(payload));
         wire_send_text(&w, FIN | TEXT, "here");
         wire_send_text(&w, FIN | TEXT, "and here");
         for (int i = 0; i != 4; ++i) CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, sizeof(large), 0), 0);
+        gathered = bytes_at_peer() == 0;
+        attempts_that_gathered += gathered;
         CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
-        CHECK(bytes_at_peer() > 100000);
+        if (gathered) CHECK(bytes_at_peer() > 100000);
         for (int i = 0; i != 4; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
         wire_expect(&w, FIN | PONG, payload, sizeof(payload));
         close_both();
     }
+    /* Nothing that slow can gather so much. */
+    CHECK(attempts_that_gathered || is_wrapped());
 }
 
 TEST(a_list_gathers_too) {
