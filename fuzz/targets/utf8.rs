@@ -2,11 +2,12 @@
 
 #![no_main]
 
-use dill::ws::utf8::Utf8;
+use dill::ws::utf8::{Utf8, is_valid};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&seed, text)) = data.split_first() else { return };
+    assert_eq!(is_valid(text), std::str::from_utf8(text).is_ok());
     let mut validator = Utf8::default();
     let mut taken = 0;
     for piece in libdill_fuzz::pieces(text, seed) {

@@ -2,7 +2,7 @@
 
 use super::{Event, ROLES, Random, Receiver, TAKINGS, wire_frame};
 use crate::ws::frame::{Opcode, Role};
-use crate::ws::utf8::{Invalid, Utf8};
+use crate::ws::utf8::{Invalid, Utf8, is_valid};
 
 /// The Unicode standard's table 3-7 (well-formed UTF-8 byte sequences), one row a line.
 const WELL_FORMED: [&[(u8, u8)]; 9] = [
@@ -140,6 +140,30 @@ fn cuts(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
         }
         pieces
     })
+}
+
+#[test]
+fn a_whole_text_is_judged_like_its_bytes_wherever_a_sequence_stands() {
+    // Around the ends of the blocks of vector code, after ASCII and after other text.
+    for before in ["a", "\u{e9}", "\u{20ac}", "\u{1f600}"] {
+        for len in (0_usize..8).chain(56..72).chain(120..136).chain(250..262) {
+            for sequence in SEQUENCES.iter().copied().chain([b"".as_slice()]) {
+                for after in ["", "a", "\u{20ac}", &"b".repeat(70)] {
+                    let mut text = before.repeat(len.div_ceil(before.len())).into_bytes();
+                    text.extend(sequence);
+                    text.extend(after.as_bytes());
+                    let good = judge(&text) == Verdict::Good;
+                    assert_eq!(is_valid(&text), good, "{before} {len} {sequence:x?} {after}");
+                }
+            }
+        }
+    }
+    for text in boundary_texts(4) {
+        let good = judge(&text) == Verdict::Good;
+        assert_eq!(is_valid(&text), good, "{text:x?}");
+        let behind_a_block = [&[b'a'; 62], text.as_slice()].concat();
+        assert_eq!(is_valid(&behind_a_block), good, "{text:x?}");
+    }
 }
 
 #[test]
