@@ -219,12 +219,16 @@ impl Stream {
         self.receive(context, place, 0, deadline)
     }
 
+    /// Whether the last receive got less than it had room for, and nothing has happened since that could
+    /// have brought more.
+    fn is_drained(&self, context: &Context) -> bool {
+        self.drained.get() == context.run_id()
+    }
+
     /// Receives at least one byte: into `place` first, and what does not fit there into the shared
     /// buffer. Returns how much went into `place`. `ahead` is how much more is wanted than `place`.
     fn receive(&self, context: &Context, place: &mut [u8], ahead: usize, deadline: i64) -> Result<usize> {
-        // The last receive got less than it had room for, and nothing has happened since that
-        // could have brought more: wait at once.
-        let mut wait_first = self.drained.get() == context.run_id();
+        let mut wait_first = self.is_drained(context);
         loop {
             if wait_first {
                 self.wait(context, Direction::In, deadline)?;
@@ -312,7 +316,7 @@ impl Stream {
     /// Sending may bring something to any other stream of this thread, but nothing to this one
     /// before its peer has run.
     fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
-        let drained = self.drained.get() == context.run_id();
+        let drained = self.is_drained(context);
         context.next_run();
         if drained {
             self.drained.set(context.run_id());
@@ -535,6 +539,7 @@ impl Stream {
         if fd < 0 {
             return;
         }
+        let is_empty = self.is_drained(context);
         for direction in [Direction::In, Direction::Out] {
             if let Some(clause) = context.poller.waiting(fd, direction) {
                 // SAFETY: a registered clause is alive; firing it unregisters it.
@@ -549,10 +554,10 @@ impl Stream {
         context.buffers.forget(self);
         context.poller.forget_own(fd);
         context.next_run();
-        if self.orderly.get() {
-            drop_unread(fd);
-        } else {
-            socket::make_close_abortive(fd);
+        match self.orderly.get() {
+            true if is_empty => {}
+            true => drop_unread(fd),
+            false => socket::make_close_abortive(fd),
         }
         socket::close(fd);
     }
