@@ -305,6 +305,18 @@ TEST(hclose_after_ws_done_and_the_answer_ends_the_connection) {
     }
 }
 
+TEST(a_message_that_comes_between_the_last_receive_and_the_close_does_not_cost_the_peer_the_close_frame) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+        wire_send_text(&w, FIN | TEXT, "first");
+        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 5);
+        wire_send_text(&w, FIN | TEXT, "second");
+        CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0);
+        CHECK_INT(hclose(w.ws), 0);
+        wire_expect_close(&w, 1000);
+        CHECK_RAW_END(w.fd);
+    }
+}
+
 /* --- Under a waiter --- */
 
 coroutine static void receive_and_fail(int ws) {

@@ -57,6 +57,8 @@ pub struct Stream {
     failure: Cell<Option<Errno>>,
     /// Closing must not destroy what is on its way.
     orderly: Cell<bool>,
+    /// The peer has said that it sends nothing more.
+    ended: Cell<bool>,
 }
 
 static TYPE: u8 = 0;
@@ -104,6 +106,7 @@ impl Stream {
             tail: RefCell::new(Vec::new()),
             failure: Cell::new(None),
             orderly: Cell::new(false),
+            ended: Cell::new(false),
         }
     }
 
@@ -140,6 +143,11 @@ impl Stream {
     /// Whether closing is to end the stream in order instead of resetting it.
     pub fn close_in_order(&self, orderly: bool) {
         self.orderly.set(orderly);
+    }
+
+    /// Notes that the peer has said that it sends nothing more.
+    pub fn has_ended(&self) {
+        self.ended.set(true);
     }
 
     // ---- waiting ----
@@ -539,7 +547,7 @@ impl Stream {
         if fd < 0 {
             return;
         }
-        let is_empty = self.is_drained(context);
+        let is_empty = self.ended.get() && self.is_drained(context);
         for direction in [Direction::In, Direction::Out] {
             if let Some(clause) = context.poller.waiting(fd, direction) {
                 // SAFETY: a registered clause is alive; firing it unregisters it.

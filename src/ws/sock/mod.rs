@@ -139,7 +139,7 @@ pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result
     ws.send_message(flags, pieces, deadline)
 }
 
-/// Sends a small message if that takes no waiting. False: this is not so, and nothing has happened.
+/// Sends a small message if that takes no waiting. None: this is not so, and nothing has happened.
 ///
 /// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
 /// no reference.
