@@ -1,5 +1,7 @@
 /* Answers may be gathered while the next message is already there, but they leave in time and in order. */
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -15,9 +17,20 @@ static char buf[100000];
 /* --- What leaves is counted: the program's symbols win over those of libc. --- */
 
 static int sends;
+/* How many bytes the next send takes at most. */
+static size_t most = SIZE_MAX;
+/* The last one: how many bytes it was given, and how many filled a segment. */
+static size_t last_len, last_segment;
 
 ssize_t send(int fd, const void *data, size_t len, int flags) {
     ++sends;
+    int segment = 0;
+    socklen_t size = sizeof(segment);
+    getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, &size);
+    last_len = len;
+    last_segment = segment > 0 ? (size_t)segment : SIZE_MAX;
+    if (len > most) len = most;
+    most = SIZE_MAX;
     return (ssize_t)syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
 }
 
@@ -106,6 +119,34 @@ TEST(answers_longer_than_the_gathering_limit_arrive_in_order) {
             memset(buf, 'a' + i, len);
             wire_expect(&w, FIN | TEXT, buf, len);
         }
+    }
+}
+
+/* Gathers until something leaves: whether that was whole segments. Checks that everything arrives. */
+static int gather_more_than_may_stay(void) {
+    const size_t len = 30000;
+    int n = 0;
+    for (int before = sends; sends == before; ++n) {
+        CHECK(n != 5);
+        memset(buf, 'a' + n, len);
+        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, buf, len, now() + 5000), 0);
+    }
+    int whole = last_len % last_segment == 0;
+    /* The rest waits for whatever comes next. */
+    CHECK_INT(ws_send(w.ws, WS_TEXT, "end", 3, now() + 5000), 0);
+    for (int i = 0; i != n; ++i) {
+        memset(buf, 'a' + i, len);
+        wire_expect(&w, FIN | TEXT, buf, len);
+    }
+    wire_expect_text(&w, FIN | TEXT, "end");
+    return whole;
+}
+
+TEST(while_more_follows_only_whole_segments_leave) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+        int whole = 0;
+        ATTEMPT_UNTIL(whole) whole = gather_more_than_may_stay();
+        CHECK(whole);
     }
 }
 
@@ -232,6 +273,18 @@ TEST(answers_that_are_a_millisecond_old_leave_with_the_next_receive) {
         let_a_millisecond_pass();
         CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
         CHECK(bytes_at_peer() > 0);
+    }
+}
+
+TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "first", 5, -1), 0);
+        let_a_millisecond_pass();
+        most = 3;
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "second", 6, now() + 5000), 0);
+        CHECK(most == SIZE_MAX);
+        wire_expect_text(&w, FIN | TEXT, "first");
+        wire_expect_text(&w, FIN | TEXT, "second");
     }
 }
 

@@ -213,6 +213,15 @@ impl Buffers {
         &buffer[part]
     }
 
+    /// Drops the filled part of the send buffer but for its end, which is gathered from now on.
+    pub fn keep_filled(&self, end: Range<usize>) {
+        let len = end.len();
+        // SAFETY: the buffer is lent to the caller, who has no slice of it.
+        unsafe { self.send_place(0) }.copy_within(end, 0);
+        self.set_gathered(0);
+        self.set_gathered(len);
+    }
+
     /// Notes how much of the send buffer now holds gathered bytes.
     #[inline]
     pub fn set_gathered(&self, len: usize) {

@@ -300,6 +300,17 @@ impl Stream {
         self.as_own_output(context, || socket::send(self.fd.get(), bytes))
     }
 
+    /// How many of `len` bytes fill whole segments.
+    pub fn whole_segments(&self, len: usize) -> usize {
+        if self.family != Family::Tcp {
+            return len;
+        }
+        match socket::option(self.fd.get(), libc::IPPROTO_TCP, libc::TCP_MAXSEG) {
+            Ok(segment @ 1..) if segment as usize <= len => len - len % segment as usize,
+            _ => len,
+        }
+    }
+
     /// The same for a prefix and the bytes from a position in a list on.
     pub fn send_some_pieces(
         &self,

@@ -18,6 +18,7 @@ use crate::ws::frame::{
 };
 use crate::ws::mask;
 use core::ffi::c_int;
+use core::ops::Range;
 
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
 /// it lies.
@@ -136,39 +137,29 @@ impl Ws {
     #[inline(always)]
     pub(super) fn send_small(&self, context: &Context, flags: c_int, payload: &[u8]) -> Small {
         let Some(stream) = self.transport.own() else { return Small::Not };
-        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
-            return Small::Not;
-        }
-        self.flush_overdue(context);
         let buffers = &context.buffers;
-        if buffers.lend_send(stream).is_err() {
+        if buffers.is_overdue(stream) {
+            buffers.flush();
+        }
+        if payload.len() > COPY_LIMIT - MAX_HEADER
+            || !self.is_clear(stream)
+            || buffers.lend_send(stream).is_err()
+        {
             return Small::Not;
         }
         let Ok(key) = self.fresh_key(context) else { return Small::Not };
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
-        let gathered = buffers.gathered(stream);
+        let begin = buffers.gathered(stream);
         // SAFETY: filled at once.
-        let place = unsafe { buffers.send_place(gathered) };
-        let end = gathered + write_whole(place, &header, key, payload);
-        if self.may_gather
-            && end <= GATHER_LIMIT
-            && (flags & GATHER != 0 || self.next_message_is_here(context))
-        {
+        let place = unsafe { buffers.send_place(begin) };
+        let end = begin + write_whole(place, &header, key, payload);
+        let more = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context));
+        if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
             return Small::Sent;
         }
-        match stream.send_some(context, buffers.filled_send(0..end)) {
-            Ok(sent) => {
-                buffers.set_gathered(0);
-                if sent == end {
-                    return Small::Sent;
-                }
-                stream.push_out(buffers.filled_send(sent..end));
-                Small::Begun(end - gathered)
-            }
-            Err(_) => Small::Not,
-        }
+        send_filled(context, stream, begin..end, more)
     }
 
     /// Waits until the rest of a small message has left.
@@ -456,6 +447,26 @@ impl Ws {
                 });
             }
         }
+    }
+}
+
+/// Sends what the send buffer is filled with, of which `frame` is the newest. While more follows, the part
+/// of a segment at the end waits for it: a segment on its own costs both sides as much as a full one.
+#[inline(never)]
+fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> Small {
+    let buffers = &context.buffers;
+    let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
+    match stream.send_some(context, buffers.filled_send(0..leaving)) {
+        Ok(sent) if sent == leaving => {
+            buffers.keep_filled(leaving..frame.end);
+            Small::Sent
+        }
+        Ok(sent) => {
+            buffers.set_gathered(0);
+            stream.push_out(buffers.filled_send(sent..frame.end));
+            Small::Begun(frame.len())
+        }
+        Err(_) => Small::Not,
     }
 }
 
