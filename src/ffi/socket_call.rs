@@ -32,10 +32,10 @@ pub(super) unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
 /// Null, or readable for `len` bytes for `'a`.
 #[inline]
 pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
-    if len == 0 {
-        return Some(&[]);
+    if pointer.is_null() {
+        return (len == 0).then_some(&[]);
     }
-    if pointer.is_null() || isize::try_from(len).is_err() {
+    if isize::try_from(len).is_err() {
         return None;
     }
     // SAFETY: by contract, not null, and no larger than any object can be.

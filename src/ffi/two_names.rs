@@ -7,13 +7,13 @@
 
 use super::types::WsStorage;
 use super::ws::DILL_WS_NOHTTP;
-use super::{Answer, bytes, bytes_mut, not_null, set_errno, socket_call, store, string};
+use super::{Answer, bytes, bytes_mut, not_null, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::object;
 use crate::sock::call::{self, one_element};
 use crate::sock::receive_list;
-use crate::ws::sock::{self, Ws};
+use crate::ws::sock::{self, Small, Ws};
 use core::ffi::{c_char, c_int, c_void};
 use core::{ptr, slice};
 
@@ -131,12 +131,19 @@ pub(super) unsafe fn ws_attach_server_mem(
 #[inline(never)]
 pub(super) unsafe fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    if let Some(payload) = unsafe { bytes(buf, len) }
-        && let Some(sent) = sock::send_small(s, flags, payload, deadline)
-    {
-        return socket_call(|| sent);
+    if let Some(payload) = unsafe { bytes(buf, len) } {
+        match sock::send_small(s, flags, payload) {
+            Small::Sent => return 0,
+            Small::Begun(len) => return ws_send_rest(s, len, deadline),
+            Small::Not => {}
+        }
     }
     ws_send_by_itself(s, flags, buf, len, deadline)
+}
+
+#[cold]
+fn ws_send_rest(s: c_int, len: usize, deadline: i64) -> c_int {
+    socket_call(|| sock::send_rest(s, len, deadline))
 }
 
 #[inline(never)]
@@ -180,7 +187,6 @@ pub(super) unsafe fn ws_recv(
     {
         // SAFETY: by contract.
         unsafe { store(flags, kind) };
-        set_errno(0);
         return size.answer();
     }
     // SAFETY: by contract.

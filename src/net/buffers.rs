@@ -176,11 +176,14 @@ impl Buffers {
         }
     }
 
-    /// Lends the send buffer to a stream: what another one gathered leaves first. The stream's own
-    /// gathered bytes are at its front.
-    #[inline]
-    pub fn lend_send(&self, stream: &Stream) -> Result<()> {
-        if ptr::eq(self.sender.get(), stream) { Ok(()) } else { self.take_send_over(stream) }
+    /// Lends the send buffer to a stream: what another one gathered leaves first. Returns how much
+    /// the stream itself has gathered, which is at the front.
+    #[inline(always)]
+    pub fn lend_send(&self, stream: &Stream) -> Result<usize> {
+        if !ptr::eq(self.sender.get(), stream) {
+            self.take_send_over(stream)?;
+        }
+        Ok(self.gathered.get())
     }
 
     fn take_send_over(&self, stream: &Stream) -> Result<()> {

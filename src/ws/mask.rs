@@ -43,20 +43,27 @@ fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
 
 /// Masks or unmasks a piece of a payload from `src` to `dst`, which are of the same length.
 /// `offset` is the position of the first byte within the payload; only its value modulo 4 matters.
-#[inline]
+#[inline(always)]
 pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
     assert_eq!(dst.len(), src.len());
     let key = turn(key, offset);
     match dst.len() {
-        0..4 => {
+        32.. => long_copy(dst, src, key),
+        16..32 => blocks_copy::<16>(dst, src, key),
+        _ => short_copy(dst, src, key),
+    }
+}
+
+#[inline(never)]
+fn short_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
+    match dst.len() {
+        8.. => blocks_copy::<8>(dst, src, key),
+        4..8 => blocks_copy::<4>(dst, src, key),
+        _ => {
             for ((dst, src), key) in dst.iter_mut().zip(src).zip(key) {
                 *dst = src ^ key;
             }
         }
-        4..8 => blocks_copy::<4>(dst, src, key),
-        8..16 => blocks_copy::<8>(dst, src, key),
-        16..32 => blocks_copy::<16>(dst, src, key),
-        _ => long_copy(dst, src, key),
     }
 }
 

@@ -122,7 +122,7 @@ impl Decoder {
     /// The short way through `next`, `payload_copy` and `end_of_frame` for what is most common: a
     /// frame without any oddity, of less than 64 KiB. Everything else, violations included, is left
     /// to the long way.
-    #[inline]
+    #[inline(always)]
     pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
         // Within a payload the front is no header, whatever it looks like.
         if !self.is_between_messages() || front.len() < 4 {

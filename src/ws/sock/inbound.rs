@@ -4,6 +4,7 @@ use super::{Inbound, Outbound, PeerClose, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::memory::try_extend;
+use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::rt::turn::Turn;
 use crate::ws::close::Violation;
@@ -129,18 +130,21 @@ impl Ws {
 
     /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
     /// this is not the case, and nothing has happened. Does not switch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn recv_at_hand(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
+        let stream = self.transport.own()?;
         if self.inbound.get() != Inbound::Open || self.receiving.get() {
             return None;
         }
-        self.flush_overdue(context);
-        self.take_whole(context, place)
+        if context.buffers.is_overdue(stream) {
+            context.buffers.flush();
+        }
+        self.take_whole(context, stream, place)
     }
 
     #[inline(always)]
-    fn take_whole(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
-        let front = context.buffers.received(self.transport.own()?)?;
+    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
+        let front = context.buffers.received(stream)?;
         let mut decoder = self.decoder.borrow_mut();
         let (consumed, size) = decoder.whole_message(front, place)?;
         context.buffers.consume(consumed);
@@ -164,10 +168,9 @@ impl Ws {
         {
             return Some(Err(error));
         }
-        let (text, size) = self.take_whole(context, place)?;
-        if let Some(stream) = self.transport.own() {
-            stream.read_ahead(size as u64);
-        }
+        let stream = self.transport.own()?;
+        let (text, size) = self.take_whole(context, stream, place)?;
+        stream.read_ahead(size as u64);
         Some(Ok((text, size)))
     }
 

@@ -12,6 +12,7 @@ mod transport;
 pub use crate::sock::layer::refuse;
 pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
+pub use outbound::Small;
 
 use super::frame::{ControlPayload, Role};
 use super::protocol::Decoder;
@@ -25,7 +26,6 @@ use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use inbound::Stretch;
-use outbound::Small;
 use transport::Transport;
 
 /// Flag: binary messages.
@@ -139,33 +139,39 @@ pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result
     ws.send_message(flags, pieces, deadline)
 }
 
-/// Sends a small message if that takes no waiting. None: this is not so, and nothing has happened.
+/// Sends a small message as far as that takes no waiting.
 ///
 /// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
-/// no reference.
+/// no reference. Both set errno to 0 if they succeed.
 #[inline(always)]
-pub fn send_small(s: c_int, flags: c_int, payload: &[u8], deadline: i64) -> Option<Result<()>> {
+pub fn send_small(s: c_int, flags: c_int, payload: &[u8]) -> Small {
     if flags & !SEND_FLAGS != 0 {
-        return None;
+        return Small::Not;
     }
-    let context = Context::existing()?;
+    let Some(context) = Context::existing() else { return Small::Not };
     // SAFETY: `send_small` neither switches nor closes anything.
-    let ws = unsafe { object::peek::<Ws>(context, s) }?;
-    match ws.send_small(context, flags, payload) {
-        Small::Sent => Some(Ok(())),
-        Small::Begun(len) => Some(object::find::<Ws>(s).and_then(|ws| ws.send_rest(context, len, deadline))),
-        Small::Not => None,
+    let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return Small::Not };
+    let small = ws.send_small(context, flags, payload);
+    if matches!(small, Small::Sent) {
+        context.clear_errno();
     }
+    small
+}
+
+/// Waits until the rest of a small message that was begun has left.
+pub fn send_rest(s: c_int, len: usize, deadline: i64) -> Result<()> {
+    object::find::<Ws>(s)?.send_rest(Context::get()?, len, deadline)
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the
 /// case, and nothing has happened.
-#[inline]
+#[inline(always)]
 pub fn recv_at_hand(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
     let (text, size) = ws.recv_at_hand(context, place)?;
+    context.clear_errno();
     Some((if text { TEXT } else { BINARY }, size))
 }
 

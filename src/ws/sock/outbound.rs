@@ -27,7 +27,7 @@ const COPY_LIMIT: usize = 32 * 1024;
 const FOREIGN_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
-pub(super) enum Small {
+pub enum Small {
     /// It has left, or was gathered.
     Sent,
     /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
@@ -127,7 +127,9 @@ impl Ws {
         self.flush_overdue(context);
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         self.as_sender(context, deadline, || {
-            let gather = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context));
+            let stream = self.transport.own();
+            let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
+            let gather = self.may_gather && (flags & GATHER != 0 || more());
             self.send_frame(context, opcode, payload, gather, deadline)
         })
     }
@@ -141,20 +143,17 @@ impl Ws {
         if buffers.is_overdue(stream) {
             buffers.flush();
         }
-        if payload.len() > COPY_LIMIT - MAX_HEADER
-            || !self.is_clear(stream)
-            || buffers.lend_send(stream).is_err()
-        {
+        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
             return Small::Not;
         }
+        let Ok(begin) = buffers.lend_send(stream) else { return Small::Not };
         let Ok(key) = self.fresh_key(context) else { return Small::Not };
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
-        let begin = buffers.gathered(stream);
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_place(begin) };
         let end = begin + write_whole(place, &header, key, payload);
-        let more = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context));
+        let more = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context, stream));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
             return Small::Sent;
@@ -177,8 +176,8 @@ impl Ws {
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
     #[inline(always)]
-    fn next_message_is_here(&self, context: &Context) -> bool {
-        let front = self.transport.own().and_then(|stream| context.buffers.received(stream));
+    fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
+        let front = context.buffers.received(stream);
         front.is_some_and(|front| whole_message_at(front, self.role))
     }
 
@@ -264,8 +263,7 @@ impl Ws {
             context.buffers.flush();
             self.wait_clear(context, stream, deadline)?;
         }
-        context.buffers.lend_send(stream)?;
-        let gathered = context.buffers.gathered(stream);
+        let gathered = context.buffers.lend_send(stream)?;
         // SAFETY: filled at once.
         let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
         if gather {
@@ -406,13 +404,12 @@ impl Ws {
         let element = element_of(payload);
         let frame = self.frame(context, opcode, Pieces::one(&element))?;
         if !stream.has_backlog() {
-            context.buffers.lend_send(stream)?;
-            let gathered = context.buffers.gathered(stream);
+            let gathered = context.buffers.lend_send(stream)?;
             // Gathered bytes leave plenty of room for a control frame.
             // SAFETY: filled at once.
             let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
             context.buffers.set_gathered(end);
-            if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context)) {
+            if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
                 context.buffers.flush();
             }
             return Ok(());
