@@ -150,8 +150,7 @@ def goals(results):
         elif w.size > 16 * KIB:
             ratio_goal(w.name, best, 1.1)
     for w in SEND:
-        if w.size <= KIB:
-            ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
+        ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
     syscalls_goal("message, 16×64×1 KiB", "16×64×1 KiB", 0.05)
     syscalls_goal("message, one connection", SINGLE.name, 3.0)
     ratio_goal("connect", results.best_peer("connect"), 1.0)

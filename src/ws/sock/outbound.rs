@@ -8,7 +8,7 @@ use super::transport::{Foreign, Transport};
 use super::{GATHER, Outbound, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
-use crate::net::buffers::GATHER_LIMIT;
+use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::sock::call;
@@ -304,7 +304,11 @@ impl Ws {
             let sent = if frame.key.is_some() {
                 context.buffers.lend_send(stream)?;
                 // SAFETY: filled at once.
-                let filled = frame.write(done, unsafe { context.buffers.send_place(0) });
+                let mut place = unsafe { context.buffers.send_place(0) };
+                if len - done > place.len() {
+                    place = &mut place[..stream.whole_segments(SEND_SIZE)];
+                }
+                let filled = frame.write(done, place);
                 stream.send_some(context, context.buffers.filled_send(0..filled))
             } else {
                 stream.send_some_pieces(context, [&header[done.min(header.len())..], &[]], &cursor)
