@@ -1,0 +1,152 @@
+//! Receiving through the thread's receive buffer.
+
+use super::{Family, Stream};
+use crate::error::{Errno, Result};
+use crate::memory::try_extend;
+use crate::net::buffers::RECEIVE_SIZE;
+use crate::net::socket;
+use crate::rt::context::Context;
+use crate::rt::poller::Direction;
+
+/// A payload from this size on, in bytes, is large.
+const LARGE: u64 = 64 * 1024;
+/// How much is read ahead while payloads are large, in bytes.
+const AHEAD_OF_LARGE: usize = 16 * 1024;
+
+impl Stream {
+    /// Large payloads go straight to where they are wanted: then little is to be read ahead, for
+    /// it has to be copied.
+    pub fn read_ahead(&self, payload: u64) {
+        if self.family == Family::Tcp {
+            self.read_ahead.set(if payload < LARGE { RECEIVE_SIZE } else { AHEAD_OF_LARGE });
+        }
+    }
+
+    /// Shows what was received and not consumed.
+    #[inline]
+    pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
+        match context.buffers.received(self) {
+            Some(bytes) => look(bytes),
+            None => look(&self.saved.borrow()),
+        }
+    }
+
+    /// Drops bytes from the front of what `peek` shows.
+    #[inline]
+    pub fn consume(&self, context: &Context, len: usize) {
+        if context.buffers.received(self).is_some() {
+            context.buffers.consume(len);
+            return;
+        }
+        let mut saved = self.saved.borrow_mut();
+        if len == saved.len() {
+            *saved = Vec::new();
+        } else {
+            saved.drain(..len);
+        }
+    }
+
+    /// Receives until `peek` shows at least `want` bytes, which is at most half of
+    /// `RECEIVE_SIZE`. EPIPE at the end of the stream.
+    pub fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
+        loop {
+            let have = self.peek(context, <[u8]>::len);
+            if have >= want {
+                return Ok(());
+            }
+            self.receive(context, &mut [], want - have, deadline)?;
+        }
+    }
+
+    /// Receives at least one byte for `peek` to show. A stream that does not read ahead receives at
+    /// most `most`. EPIPE at the end.
+    pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
+        self.receive(context, &mut [], most, deadline).map(drop)
+    }
+
+    /// Receives at least one byte into `place`, from what `peek` shows first. EPIPE at the end.
+    pub fn read(&self, context: &Context, place: &mut [u8], deadline: i64) -> Result<usize> {
+        let len = self.peek(context, |bytes| {
+            let len = bytes.len().min(place.len());
+            place[..len].copy_from_slice(&bytes[..len]);
+            len
+        });
+        if len > 0 {
+            self.consume(context, len);
+            return Ok(len);
+        }
+        self.receive(context, place, 0, deadline)
+    }
+
+    /// Whether the last receive got less than it had room for, and nothing has happened since that could
+    /// have brought more.
+    pub(super) fn is_drained(&self, context: &Context) -> bool {
+        self.drained.get() == context.run_id()
+    }
+
+    /// Receives at least one byte: into `place` first, and what does not fit there into the shared
+    /// buffer. Returns how much went into `place`. `ahead` is how much more is wanted than `place`.
+    pub(super) fn receive(
+        &self,
+        context: &Context,
+        place: &mut [u8],
+        ahead: usize,
+        deadline: i64,
+    ) -> Result<usize> {
+        let mut wait_first = self.is_drained(context);
+        loop {
+            if wait_first {
+                self.wait(context, Direction::In, deadline)?;
+            }
+            context.buffers.lend_receive(self)?;
+            let (buffer, room) = context.buffers.room();
+            let room = room.min(ahead.max(self.read_ahead.get()));
+            let received = if place.is_empty() {
+                // SAFETY: the free end of the buffer is writable.
+                unsafe { socket::recv(self.fd.get(), buffer, room) }
+            } else {
+                let mut iov = [
+                    libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() },
+                    libc::iovec { iov_base: buffer.cast(), iov_len: room },
+                ];
+                let mut message = socket::message(iov.as_mut_ptr(), if room > 0 { 2 } else { 1 });
+                // SAFETY: both ranges are writable.
+                unsafe { socket::recv_message(self.fd.get(), &mut message, 0) }
+            };
+            match received {
+                Ok(0) => return Err(Errno::EPIPE),
+                Ok(len) => {
+                    if len < place.len() + room && !context.poller.hung_up(self.fd.get()) {
+                        self.drained.set(context.run_id());
+                    }
+                    let placed = len.min(place.len());
+                    context.buffers.received_more(len - placed);
+                    return Ok(placed);
+                }
+                Err(Errno::EAGAIN) => wait_first = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
+    /// returns how much that is. Not beyond it, and nothing that `peek` shows.
+    pub fn look_ahead(&self, place: &mut [u8]) -> usize {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the place is writable.
+        let seen = unsafe { libc::recv(self.fd.get(), place.as_mut_ptr().cast(), place.len(), flags) };
+        usize::try_from(seen).unwrap_or(0)
+    }
+
+    /// Takes the bytes over that are pushed out of the shared buffer.
+    pub fn save(&self, bytes: &[u8]) -> Result<()> {
+        try_extend(&mut self.saved.borrow_mut(), bytes)
+    }
+
+    /// Puts the saved bytes at the front of the shared buffer; returns how many.
+    pub fn restore(&self, buffer: &mut [u8]) -> usize {
+        let saved = self.saved.take();
+        buffer[..saved.len()].copy_from_slice(&saved);
+        saved.len()
+    }
+}
