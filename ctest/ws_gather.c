@@ -267,13 +267,36 @@ TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send) {
     }
 }
 
-TEST(answers_that_are_a_millisecond_old_leave_with_the_next_receive) {
+TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send_of_a_list) {
     EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         hold_one_answer();
         let_a_millisecond_pass();
-        CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
+        struct iolist last = {"te", 2, NULL, 0}, first = {"la", 2, &last, 0};
+        CHECK_INT(ws_sendl(w.ws, WS_TEXT, &first, &last, -1), 0);
+        CHECK(bytes_at_peer() > 0);
+        expect_answers(0, 1);
+        wire_expect_text(&w, FIN | TEXT, "late");
+    }
+}
+
+static ssize_t receive_by_ws_recv(void) { return ws_recv(w.ws, NULL, buf, sizeof(buf), -1); }
+static ssize_t receive_by_mrecv(void) { return mrecv(w.ws, buf, sizeof(buf), -1); }
+
+static void check_old_answers_leave_with(ssize_t (*receive)(void)) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+        hold_one_answer();
+        let_a_millisecond_pass();
+        CHECK(receive() > 0);
         CHECK(bytes_at_peer() > 0);
     }
+}
+
+TEST(answers_that_are_a_millisecond_old_leave_with_the_next_receive) {
+    check_old_answers_leave_with(receive_by_ws_recv);
+}
+
+TEST(answers_that_are_a_millisecond_old_leave_with_the_next_mrecv) {
+    check_old_answers_leave_with(receive_by_mrecv);
 }
 
 TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {

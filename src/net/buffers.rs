@@ -143,10 +143,17 @@ impl Buffers {
         if ptr::eq(self.sender.get(), stream) { self.gathered.get() } else { 0 }
     }
 
-    /// Whether a stream's gathered bytes have waited long enough. To be asked once at each use of
-    /// the socket.
+    /// Sends a stream's gathered bytes if they have waited long enough. To be called once at each use
+    /// of the socket.
     #[inline(always)]
-    pub fn is_overdue(&self, stream: &Stream) -> bool {
+    pub fn flush_overdue(&self, stream: &Stream) {
+        if self.is_overdue(stream) {
+            self.flush();
+        }
+    }
+
+    #[inline(always)]
+    fn is_overdue(&self, stream: &Stream) -> bool {
         if self.gathered(stream) == 0 {
             return false;
         }

@@ -120,7 +120,9 @@ impl Ws {
             // during the call.
             unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) }
         });
-        self.flush_overdue(context);
+        if let Some(stream) = self.transport.own() {
+            context.buffers.flush_overdue(stream);
+        }
         self.receiving.set(true);
         let received = self.recv_one_piece(context, place, deadline);
         let received = received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline));
@@ -136,9 +138,7 @@ impl Ws {
         if self.inbound.get() != Inbound::Open || self.receiving.get() {
             return None;
         }
-        if context.buffers.is_overdue(stream) {
-            context.buffers.flush();
-        }
+        context.buffers.flush_overdue(stream);
         self.take_whole(context, stream, place)
     }
 

@@ -181,15 +181,3 @@ pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_in
     let (text, size) = ws.recv_message(pieces, deadline)?;
     Ok((if text { TEXT } else { BINARY }, size))
 }
-
-impl Ws {
-    /// Sends what was gathered if it has waited long enough.
-    #[inline]
-    fn flush_overdue(&self, context: &Context) {
-        if let Some(stream) = self.transport.own()
-            && context.buffers.is_overdue(stream)
-        {
-            context.buffers.flush();
-        }
-    }
-}

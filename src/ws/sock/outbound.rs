@@ -124,10 +124,12 @@ impl Ws {
                 Small::Not => {}
             }
         }
-        self.flush_overdue(context);
+        let stream = self.transport.own();
+        if let Some(stream) = stream {
+            context.buffers.flush_overdue(stream);
+        }
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         self.as_sender(context, deadline, || {
-            let stream = self.transport.own();
             let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
             let gather = self.may_gather && (flags & GATHER != 0 || more());
             self.send_frame(context, opcode, payload, gather, deadline)
@@ -140,9 +142,7 @@ impl Ws {
     pub(super) fn send_small(&self, context: &Context, flags: c_int, payload: &[u8]) -> Small {
         let Some(stream) = self.transport.own() else { return Small::Not };
         let buffers = &context.buffers;
-        if buffers.is_overdue(stream) {
-            buffers.flush();
-        }
+        buffers.flush_overdue(stream);
         if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
             return Small::Not;
         }
