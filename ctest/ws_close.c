@@ -305,15 +305,29 @@ TEST(hclose_after_ws_done_and_the_answer_ends_the_connection) {
     }
 }
 
+/* Something comes between the last receive and the close. */
+static void check_close_frame_arrives(void) {
+    wire_send_text(&w, FIN | TEXT, "first");
+    CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 5);
+    wire_send_text(&w, FIN | TEXT, "second");
+    CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0);
+    CHECK_INT(hclose(w.ws), 0);
+    wire_expect_close(&w, 1000);
+    CHECK_RAW_END(w.fd);
+}
+
 TEST(a_message_that_comes_between_the_last_receive_and_the_close_does_not_cost_the_peer_the_close_frame) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) check_close_frame_arrives();
+}
+
+TEST(nor_does_it_on_a_stream_that_was_detached_and_attached_again) {
     EACH_ROLE_ON_TCP(&w, WS_TEXT) {
-        wire_send_text(&w, FIN | TEXT, "first");
-        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 5);
-        wire_send_text(&w, FIN | TEXT, "second");
-        CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0);
-        CHECK_INT(hclose(w.ws), 0);
+        wire_send_close(&w, 1000, "");
+        int s = ws_detach(w.ws, 1000, NULL, 0, now() + 5000);
+        CHECK(s >= 0);
         wire_expect_close(&w, 1000);
-        CHECK_RAW_END(w.fd);
+        w.ws = attach_without_http(s, w.role, WS_TEXT);
+        check_close_frame_arrives();
     }
 }
 

@@ -146,7 +146,8 @@ TEST(while_more_follows_only_whole_segments_leave) {
     EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         int whole = 0;
         ATTEMPT_UNTIL(whole) whole = gather_more_than_may_stay();
-        CHECK(whole);
+        /* Nothing that slow can gather so much. */
+        CHECK(whole || is_wrapped());
     }
 }
 
@@ -303,9 +304,11 @@ TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {
     EACH_ROLE_ON_TCP(&w, WS_TEXT) {
         CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "first", 5, -1), 0);
         let_a_millisecond_pass();
+        int before = sends;
         most = 3;
         CHECK_INT(ws_send(w.ws, WS_TEXT, "second", 6, now() + 5000), 0);
-        CHECK(most == SIZE_MAX);
+        /* A part of the first one, the rest of it, the second one. */
+        CHECK_INT(sends - before, 3);
         wire_expect_text(&w, FIN | TEXT, "first");
         wire_expect_text(&w, FIN | TEXT, "second");
     }

@@ -1,11 +1,14 @@
 """A network of the benchmark's own, in which nothing but the programs decides what a message costs."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import socket
 import struct
 from pathlib import Path
+
+from .process import Failed
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -17,10 +20,6 @@ CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 WANTED = "cubic"
 
 
-def congestion_control():
-    return CONGESTION_CONTROL.read_text(encoding="ascii").strip()
-
-
 def _bring_loopback_up():
     with socket.socket() as s:
         request = struct.pack("16sh14x", b"lo", 0)
@@ -30,15 +29,19 @@ def _bring_loopback_up():
 
 def separate():
     """Leaves the machine's network for an empty one with the wanted congestion control, which every child
-    inherits. Why this cannot be done, or None."""
-    if congestion_control() == WANTED:
-        return None
+    inherits. What the network is now, in words."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) != 0:
-        return f"no network namespace: {os.strerror(ctypes.get_errno())}"
-    _bring_loopback_up()
+    if libc.unshare(CLONE_NEWNET) == 0:
+        where = "in a network namespace of its own"
+        try:
+            _bring_loopback_up()
+        except OSError as error:
+            raise Failed(f"{where} there is no loopback interface: {error.strerror}") from None
+        with contextlib.suppress(OSError):
+            CONGESTION_CONTROL.write_text(WANTED, encoding="ascii")
+    else:
+        where = f"in the machine's network (no namespace: {os.strerror(ctypes.get_errno())})"
     try:
-        CONGESTION_CONTROL.write_text(WANTED, encoding="ascii")
-    except OSError as error:
-        return f"no {WANTED}: {error.strerror}"
-    return None
+        return f"TCP with {CONGESTION_CONTROL.read_text(encoding='ascii').strip()} {where}"
+    except OSError:
+        return f"TCP {where}"

@@ -5,7 +5,6 @@ import platform
 from statistics import median
 
 from .programs import FLOOR, OURS, RAW
-from .network import congestion_control
 from .workloads import ECHO, IDLE, KIB, SEND, SINGLE
 
 NOT_PEERS = {OURS, FLOOR, RAW}
@@ -189,8 +188,8 @@ def machine():
 
 def markdown(results, programs, options, connections):
     out = ["# Echo, handshake, idle connections, sending client\n",
-           f"{machine()}, TCP with {congestion_control()}. {options.rounds} round(s) of {options.seconds} s, medians; ± is half the "
-           "range over the rounds. CPU is the processor time of the server's process, user and "
+           f"{machine()}, {options.network}. {options.rounds} round(s) of {options.seconds} s, medians; "
+           "± is half the range over the rounds. CPU is the processor time of the server's process, user and "
            "kernel.\n"]
     if any(results.programs(w) for w in [*(w.name for w in ECHO), "connect"]):
         out += ["## Summary\n", summary(results)]

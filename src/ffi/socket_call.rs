@@ -2,6 +2,7 @@
 
 use super::{Answer, call, not_null, set_errno};
 use crate::error::Result;
+use crate::rt::context::Context;
 use core::ffi::{CStr, c_char, c_void};
 use core::slice;
 
@@ -11,9 +12,19 @@ use core::slice;
 pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     call(|| {
         let value = run()?;
-        set_errno(0);
+        clear_errno();
         Ok(value)
     })
+}
+
+/// Leaves errno at 0, as a success does, and quickly.
+#[inline]
+pub(super) fn clear_errno() {
+    match Context::existing() {
+        // SAFETY: this thread's errno.
+        Some(context) => unsafe { context.errno().write(0) },
+        None => set_errno(0),
+    }
 }
 
 /// A string argument. EINVAL if NULL.

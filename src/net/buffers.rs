@@ -223,12 +223,15 @@ impl Buffers {
         &buffer[part]
     }
 
-    /// Drops the filled part of the send buffer but for its end, which is gathered from now on.
+    /// Drops the filled part of the send buffer but for its end, which stays gathered, or is from now on.
     pub fn keep_filled(&self, end: Range<usize>) {
+        if end.start >= self.gathered.get() {
+            // The oldest of these bytes are new.
+            self.set_gathered(0);
+        }
         let len = end.len();
         // SAFETY: the buffer is lent to the caller, who has no slice of it.
         unsafe { self.send_place(0) }.copy_within(end, 0);
-        self.set_gathered(0);
         self.set_gathered(len);
     }
 

@@ -135,11 +135,10 @@ impl Context {
         Ok(context)
     }
 
-    /// Sets errno to 0, without the call that it takes to find it.
+    /// Where the thread's errno lies, without the call that it takes to find it.
     #[inline]
-    pub fn clear_errno(&self) {
-        // SAFETY: the thread's own errno, and the context is this thread's.
-        unsafe { self.errno.write(0) };
+    pub fn errno(&self) -> *mut c_int {
+        self.errno
     }
 
     /// The coroutine that runs.

@@ -142,9 +142,9 @@ impl Stream {
         self.orderly.set(orderly);
     }
 
-    /// Notes that the peer has said that it sends nothing more.
-    pub fn has_ended(&self) {
-        self.ended.set(true);
+    /// Notes whether the peer has said that it sends nothing more.
+    pub fn set_ended(&self, ended: bool) {
+        self.ended.set(ended);
     }
 
     // ---- waiting ----

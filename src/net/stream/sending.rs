@@ -17,17 +17,6 @@ impl Stream {
         self.as_own_output(context, || socket::send(self.fd.get(), bytes))
     }
 
-    /// How many of `len` bytes fill whole segments.
-    pub fn whole_segments(&self, len: usize) -> usize {
-        if self.family != Family::Tcp {
-            return len;
-        }
-        match socket::option(self.fd.get(), libc::IPPROTO_TCP, libc::TCP_MAXSEG) {
-            Ok(segment @ 1..) if segment as usize <= len => len - len % segment as usize,
-            _ => len,
-        }
-    }
-
     /// The same for a prefix and the bytes from a position in a list on.
     pub fn send_some_pieces(
         &self,
@@ -47,6 +36,17 @@ impl Stream {
         let message = socket::message(iov.as_mut_ptr(), count);
         // SAFETY: the prefix and the pieces are readable.
         self.as_own_output(context, || unsafe { socket::send_message(self.fd.get(), &message) })
+    }
+
+    /// How many of `len` bytes fill whole segments; all of them if they fill none, or if there are none.
+    pub fn whole_segments(&self, len: usize) -> usize {
+        if self.family != Family::Tcp {
+            return len;
+        }
+        match socket::option(self.fd.get(), libc::IPPROTO_TCP, libc::TCP_MAXSEG) {
+            Ok(segment @ 1..) if segment as usize <= len => len - len % segment as usize,
+            _ => len,
+        }
     }
 
     /// Sending may bring something to any other stream of this thread, but nothing to this one

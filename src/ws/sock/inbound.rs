@@ -323,7 +323,7 @@ impl Ws {
                 self.peer_close.replace(Some(PeerClose { code, reason }));
                 self.inbound.set(Inbound::Closed);
                 if let Some(stream) = self.transport.own() {
-                    stream.has_ended();
+                    stream.set_ended(true);
                 }
                 return Err(Errno::EPIPE);
             }

@@ -142,7 +142,7 @@ pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result
 /// Sends a small message as far as that takes no waiting.
 ///
 /// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
-/// no reference. Both set errno to 0 if they succeed.
+/// no reference.
 #[inline(always)]
 pub fn send_small(s: c_int, flags: c_int, payload: &[u8]) -> Small {
     if flags & !SEND_FLAGS != 0 {
@@ -151,11 +151,7 @@ pub fn send_small(s: c_int, flags: c_int, payload: &[u8]) -> Small {
     let Some(context) = Context::existing() else { return Small::Not };
     // SAFETY: `send_small` neither switches nor closes anything.
     let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return Small::Not };
-    let small = ws.send_small(context, flags, payload);
-    if matches!(small, Small::Sent) {
-        context.clear_errno();
-    }
-    small
+    ws.send_small(context, flags, payload)
 }
 
 /// Waits until the rest of a small message that was begun has left.
@@ -164,14 +160,13 @@ pub fn send_rest(s: c_int, len: usize, deadline: i64) -> Result<()> {
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the
-/// case, and nothing has happened.
+/// case, and nothing was taken.
 #[inline(always)]
 pub fn recv_at_hand(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
     let (text, size) = ws.recv_at_hand(context, place)?;
-    context.clear_errno();
     Some((if text { TEXT } else { BINARY }, size))
 }
 

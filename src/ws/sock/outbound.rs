@@ -32,7 +32,7 @@ pub enum Small {
     Sent,
     /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
     Begun(usize),
-    /// It needs more than that, and nothing has happened.
+    /// It needs more than that, and nothing of it was accepted.
     Not,
 }
 
