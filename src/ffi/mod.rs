@@ -50,7 +50,7 @@ use crate::error::{Errno, Result};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 #[cfg(feature = "sockets")]
-use socket_call::{bytes, bytes_mut, clear_errno, socket_call, store, string};
+use socket_call::{bytes, bytes_mut, socket_call, store, string};
 
 /// What a call that succeeded returns to C.
 trait Answer {

@@ -12,19 +12,13 @@ use core::slice;
 pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     call(|| {
         let value = run()?;
-        clear_errno();
+        match Context::existing() {
+            // SAFETY: this thread's errno.
+            Some(context) => unsafe { context.errno().write(0) },
+            None => set_errno(0),
+        }
         Ok(value)
     })
-}
-
-/// Leaves errno at 0, as a success does, and quickly.
-#[inline]
-pub(super) fn clear_errno() {
-    match Context::existing() {
-        // SAFETY: this thread's errno.
-        Some(context) => unsafe { context.errno().write(0) },
-        None => set_errno(0),
-    }
 }
 
 /// A string argument. EINVAL if NULL.

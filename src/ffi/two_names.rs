@@ -7,7 +7,7 @@
 
 use super::types::WsStorage;
 use super::ws::DILL_WS_NOHTTP;
-use super::{Answer, bytes, bytes_mut, clear_errno, not_null, socket_call, store, string};
+use super::{bytes, bytes_mut, not_null, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::object;
@@ -133,10 +133,7 @@ pub(super) unsafe fn ws_send(s: c_int, flags: c_int, buf: *const c_void, len: us
     // SAFETY: by contract.
     if let Some(payload) = unsafe { bytes(buf, len) } {
         match sock::send_small(s, flags, payload) {
-            Small::Sent => {
-                clear_errno();
-                return 0;
-            }
+            Small::Sent => return socket_call(|| Ok(())),
             Small::Begun(len) => return ws_send_rest(s, len, deadline),
             Small::Not => {}
         }
@@ -190,8 +187,7 @@ pub(super) unsafe fn ws_recv(
     {
         // SAFETY: by contract.
         unsafe { store(flags, kind) };
-        clear_errno();
-        return size.answer();
+        return socket_call(|| Ok(size));
     }
     // SAFETY: by contract.
     unsafe { ws_recv_from_afar(s, flags, buf, len, deadline) }

@@ -15,7 +15,7 @@ use core::ptr;
 /// The receive buffer, in bytes.
 pub const RECEIVE_SIZE: usize = 512 * 1024;
 /// The send buffer, in bytes: a payload of 256 KiB fits in together with its header.
-pub const SEND_SIZE: usize = 260 * 1024;
+const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub const GATHER_LIMIT: usize = 128 * 1024;
 /// How long gathered bytes may stay while their socket is in use, in ticks of the processor's

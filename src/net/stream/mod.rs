@@ -22,7 +22,8 @@ use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 
-/// How much unread input an orderly close takes away, in bytes. What is left after that resets the connection.
+/// How much unread input an orderly close takes away, in bytes. What is left after that resets the
+/// connection.
 const MOST_UNREAD: usize = 128 * 1024;
 
 /// What kind of stream it is.
@@ -142,9 +143,9 @@ impl Stream {
         self.orderly.set(orderly);
     }
 
-    /// Notes whether the peer has said that it sends nothing more.
-    pub fn set_ended(&self, ended: bool) {
-        self.ended.set(ended);
+    /// Notes, before the close, that the peer has said that it sends nothing more.
+    pub fn has_ended(&self) {
+        self.ended.set(true);
     }
 
     // ---- waiting ----

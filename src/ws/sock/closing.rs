@@ -27,7 +27,6 @@ pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> 
     let lower = ws.lower;
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
-        stream.set_ended(false);
     }
     object::release(s, ws)?;
     Ok(lower)

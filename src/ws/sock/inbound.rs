@@ -322,9 +322,6 @@ impl Ws {
                 self.transport.consume(context, consumed);
                 self.peer_close.replace(Some(PeerClose { code, reason }));
                 self.inbound.set(Inbound::Closed);
-                if let Some(stream) = self.transport.own() {
-                    stream.set_ended(true);
-                }
                 return Err(Errno::EPIPE);
             }
             Err(violation) => return Err(self.fail_connection(context, violation)),

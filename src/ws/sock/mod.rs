@@ -110,7 +110,11 @@ impl Kind for Ws {
     /// Drops the connection. Whoever is inside fails with EBADF.
     fn close(this: &Ref<Ws>) {
         let Ok(context) = Context::get() else { return };
-        this.inbound.set(Inbound::Failed);
+        if this.inbound.replace(Inbound::Failed) == Inbound::Closed
+            && let Some(stream) = this.transport.own()
+        {
+            stream.has_ended();
+        }
         this.outbound.set(Outbound::Broken);
         this.sending.dismiss(context);
         // The handle is ours and open; there is nothing to be done about it otherwise.

@@ -8,7 +8,7 @@ use super::transport::{Foreign, Transport};
 use super::{GATHER, Outbound, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
-use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
+use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::sock::call;
@@ -306,7 +306,8 @@ impl Ws {
                 // SAFETY: filled at once.
                 let mut place = unsafe { context.buffers.send_place(0) };
                 if len - done > place.len() {
-                    place = &mut place[..stream.whole_segments(SEND_SIZE)];
+                    let most = stream.whole_segments(place.len());
+                    place = &mut place[..most];
                 }
                 let filled = frame.write(done, place);
                 stream.send_some(context, context.buffers.filled_send(0..filled))
