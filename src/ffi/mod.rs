@@ -38,8 +38,6 @@ pub mod term;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
-#[cfg(feature = "sockets")]
-mod two_names;
 pub mod types;
 #[cfg(feature = "sockets")]
 pub mod udp;
@@ -50,7 +48,7 @@ use crate::error::{Errno, Result};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 #[cfg(feature = "sockets")]
-use socket_call::{bytes, bytes_mut, socket_call, store, string};
+use socket_call::{bytes, socket_call, store, string};
 
 /// What a call that succeeded returns to C.
 trait Answer {

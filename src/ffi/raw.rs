@@ -2,10 +2,11 @@
 //! macros do this. The names are few on purpose: in a preloaded library, `yield` or `now` would capture
 //! the functions of others.
 //!
-//! They have the addresses of the functions that they are other names of: see `two_names`.
+//! Each is a plain call of the function that it is another name of.
 
-use super::two_names;
+use super::sock::{dill_mrecv, dill_mrecvl, dill_msend, dill_msendl};
 use super::types::WsStorage;
+use super::ws;
 use crate::iol::IoList;
 use core::ffi::{c_char, c_int, c_void};
 
@@ -16,7 +17,7 @@ use core::ffi::{c_char, c_int, c_void};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::msend(s, buf, len, deadline) }
+    unsafe { dill_msend(s, buf, len, deadline) }
 }
 
 /// `dill_mrecv`.
@@ -26,7 +27,7 @@ pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadlin
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::mrecv(s, buf, len, deadline) }
+    unsafe { dill_mrecv(s, buf, len, deadline) }
 }
 
 /// `dill_msendl`.
@@ -36,7 +37,7 @@ pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::msendl(s, first, last, deadline) }
+    unsafe { dill_msendl(s, first, last, deadline) }
 }
 
 /// `dill_mrecvl`.
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn mrecvl(
     deadline: i64,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::mrecvl(s, first, last, deadline) }
+    unsafe { dill_mrecvl(s, first, last, deadline) }
 }
 
 /// `dill_ws_attach_client`.
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn ws_attach_client(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_client(s, flags, resource, host, deadline) }
+    unsafe { ws::dill_ws_attach_client(s, flags, resource, host, deadline) }
 }
 
 /// `dill_ws_attach_client_mem`.
@@ -84,7 +85,7 @@ pub unsafe extern "C" fn ws_attach_client_mem(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
+    unsafe { ws::dill_ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
 }
 
 /// `dill_ws_attach_server`.
@@ -102,7 +103,7 @@ pub unsafe extern "C" fn ws_attach_server(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
+    unsafe { ws::dill_ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
 }
 
 /// `dill_ws_attach_server_mem`.
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn ws_attach_server_mem(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
+    unsafe { ws::dill_ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
 }
 
 /// `dill_ws_send`.
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn ws_send(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_send(s, flags, buf, len, deadline) }
+    unsafe { ws::dill_ws_send(s, flags, buf, len, deadline) }
 }
 
 /// `dill_ws_sendl`.
@@ -153,7 +154,7 @@ pub unsafe extern "C" fn ws_sendl(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_sendl(s, flags, first, last, deadline) }
+    unsafe { ws::dill_ws_sendl(s, flags, first, last, deadline) }
 }
 
 /// `dill_ws_recv`.
@@ -169,7 +170,7 @@ pub unsafe extern "C" fn ws_recv(
     deadline: i64,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::ws_recv(s, flags, buf, len, deadline) }
+    unsafe { ws::dill_ws_recv(s, flags, buf, len, deadline) }
 }
 
 /// `dill_ws_recvl`.
@@ -185,7 +186,7 @@ pub unsafe extern "C" fn ws_recvl(
     deadline: i64,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::ws_recvl(s, flags, first, last, deadline) }
+    unsafe { ws::dill_ws_recvl(s, flags, first, last, deadline) }
 }
 
 /// `dill_ws_done`.
@@ -201,7 +202,7 @@ pub unsafe extern "C" fn ws_done(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_done(s, status, buf, len, deadline) }
+    unsafe { ws::dill_ws_done(s, status, buf, len, deadline) }
 }
 
 /// `dill_ws_detach`.
@@ -217,7 +218,7 @@ pub unsafe extern "C" fn ws_detach(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_detach(s, status, buf, len, deadline) }
+    unsafe { ws::dill_ws_detach(s, status, buf, len, deadline) }
 }
 
 /// `dill_ws_status`.
@@ -232,7 +233,7 @@ pub unsafe extern "C" fn ws_status(
     len: usize,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::ws_status(s, status, buf, len) }
+    unsafe { ws::dill_ws_status(s, status, buf, len) }
 }
 
 /// `dill_ws_request_key`.
@@ -242,7 +243,7 @@ pub unsafe extern "C" fn ws_status(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_request_key(request_key) }
+    unsafe { ws::dill_ws_request_key(request_key) }
 }
 
 /// `dill_ws_response_key`.
@@ -252,5 +253,5 @@ pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_response_key(request_key, response_key) }
+    unsafe { ws::dill_ws_response_key(request_key, response_key) }
 }

@@ -1,6 +1,6 @@
 //! Bytestreams and message sockets of any kind.
 
-use super::{socket_call, two_names};
+use super::socket_call;
 use crate::iol::IoList;
 use crate::sock::call::{self, one_element};
 use core::ffi::{c_int, c_void};
@@ -84,8 +84,12 @@ pub unsafe extern "C" fn dill_brecvl(
 /// The buffer has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
-    unsafe { two_names::msend(s, buf, len, deadline) }
+    socket_call(|| {
+        let mut element = one_element(buf.cast_mut(), len);
+        let element = &raw mut element;
+        // SAFETY: by contract; a sender only reads the bytes.
+        unsafe { call::msendl(s, element, element, deadline) }
+    })
 }
 
 /// Receives a message of at most `len` bytes and returns its size.
@@ -97,8 +101,12 @@ pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, de
 /// There is room for `len` bytes, or the pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
-    // SAFETY: by contract.
-    unsafe { two_names::mrecv(s, buf, len, deadline) }
+    socket_call(|| {
+        let mut element = one_element(buf, len);
+        let element = &raw mut element;
+        // SAFETY: by contract.
+        unsafe { call::mrecvl(s, element, element, deadline) }
+    })
 }
 
 /// As `msend`, from a list of buffers.
@@ -115,7 +123,7 @@ pub unsafe extern "C" fn dill_msendl(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::msendl(s, first, last, deadline) }
+    socket_call(|| unsafe { call::msendl(s, first, last, deadline) })
 }
 
 /// As `mrecv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the list
@@ -133,5 +141,5 @@ pub unsafe extern "C" fn dill_mrecvl(
     deadline: i64,
 ) -> libc::ssize_t {
     // SAFETY: by contract.
-    unsafe { two_names::mrecvl(s, first, last, deadline) }
+    socket_call(|| unsafe { call::mrecvl(s, first, last, deadline) })
 }

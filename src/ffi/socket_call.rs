@@ -47,19 +47,6 @@ pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a
     Some(unsafe { slice::from_raw_parts(pointer.cast(), len) })
 }
 
-/// A buffer to write to. None if it is NULL, or larger than memory.
-///
-/// # Safety
-/// Null, or writable for `len` bytes for `'a`, and nobody else's meanwhile.
-#[inline]
-pub(super) unsafe fn bytes_mut<'a>(pointer: *mut c_void, len: usize) -> Option<&'a mut [u8]> {
-    if pointer.is_null() || isize::try_from(len).is_err() {
-        return None;
-    }
-    // SAFETY: by contract, not null, and no larger than any object can be.
-    Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
-}
-
 /// Stores a result where the caller asked for it; NULL means that it is not wanted.
 ///
 /// # Safety

@@ -1,10 +1,14 @@
 //! WebSocket.
 
-use super::two_names;
 use super::types::WsStorage;
-use crate::iol::IoList;
-use crate::ws::sock;
-use core::ffi::{c_char, c_int, c_void};
+use super::{bytes, not_null, socket_call, store, string};
+use crate::error::{Errno, Result};
+use crate::iol::{IoList, Pieces};
+use crate::object;
+use crate::sock::receive_list;
+use crate::ws::sock::{self, Place, Ws};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::{ptr, slice};
 
 /// Binary messages.
 pub const DILL_WS_BINARY: c_int = 0;
@@ -45,7 +49,7 @@ pub unsafe extern "C" fn dill_ws_attach_client(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_client(s, flags, resource, host, deadline) }
+    socket_call(|| unsafe { attach_client(s, flags, resource, host, deadline) })
 }
 
 /// As `ws_attach_client`, with memory of the caller's, which must stay until the WebSocket is closed or
@@ -64,8 +68,11 @@ pub unsafe extern "C" fn dill_ws_attach_client_mem(
     mem: *mut WsStorage,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
+    socket_call(|| {
+        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        // SAFETY: by contract.
+        unsafe { attach_client(s, flags, resource, host, deadline) }
+    })
 }
 
 /// Makes a WebSocket of a bytestream, as a server: waits for a client's request and accepts it. What
@@ -89,7 +96,7 @@ pub unsafe extern "C" fn dill_ws_attach_server(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
+    socket_call(|| unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) })
 }
 
 /// As `ws_attach_server`, with memory of the caller's, which must stay until the WebSocket is closed or
@@ -110,8 +117,11 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
     mem: *mut WsStorage,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
+    socket_call(|| {
+        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        // SAFETY: by contract.
+        unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) }
+    })
 }
 
 /// Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
@@ -134,7 +144,7 @@ pub unsafe extern "C" fn dill_ws_send(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_send(s, flags, buf, len, deadline) }
+    socket_call(|| sock::send_buffer(s, flags, unsafe { bytes(buf, len) }, deadline))
 }
 
 /// As `ws_send`, from a list of buffers.
@@ -151,8 +161,11 @@ pub unsafe extern "C" fn dill_ws_sendl(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_sendl(s, flags, first, last, deadline) }
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        sock::send(s, flags, unsafe { Pieces::to_send(first, last) }?, deadline)
+    })
 }
 
 /// Receives one message of at most `len` bytes and returns its size; NULL drops as many. `*flags`
@@ -173,8 +186,14 @@ pub unsafe extern "C" fn dill_ws_recv(
     len: usize,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_recv(s, flags, buf, len, deadline) }
+    socket_call(|| {
+        // SAFETY: by contract.
+        let place = unsafe { place(buf, len) };
+        let (kind, size) = sock::recv_buffer(s, place, deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(flags, kind) };
+        Ok(size)
+    })
 }
 
 /// As `ws_recv`, into a list of buffers. NULL in place of a buffer drops bytes; NULL in place of the
@@ -192,8 +211,15 @@ pub unsafe extern "C" fn dill_ws_recvl(
     last: *mut IoList,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_recvl(s, flags, first, last, deadline) }
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        let pieces = unsafe { receive_list(first, last) }?;
+        let (kind, size) = sock::recv(s, pieces, deadline)?;
+        // SAFETY: by contract.
+        unsafe { store(flags, kind) };
+        Ok(size)
+    })
 }
 
 /// Sends a close frame, after which nothing more can be sent; receiving goes on. `status` is a close
@@ -213,7 +239,7 @@ pub unsafe extern "C" fn dill_ws_done(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_done(s, status, buf, len, deadline) }
+    socket_call(|| sock::done(s, status, unsafe { bytes(buf, len) }, deadline))
 }
 
 /// Ends a WebSocket in an orderly way: sends a close frame as `ws_done` does, unless that was done,
@@ -234,7 +260,7 @@ pub unsafe extern "C" fn dill_ws_detach(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    unsafe { two_names::ws_detach(s, status, buf, len, deadline) }
+    socket_call(|| sock::detach(s, status, unsafe { bytes(buf, len) }, deadline))
 }
 
 /// What the peer's close frame said: stores its code in `*status`, unless that is NULL, and its reason
@@ -253,8 +279,15 @@ pub unsafe extern "C" fn dill_ws_status(
     buf: *mut c_void,
     len: usize,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_status(s, status, buf, len) }
+    socket_call(|| {
+        check(s)?;
+        // SAFETY: by contract.
+        let place = unsafe { place_for_text((buf.cast(), len)) }?;
+        let (code, size) = sock::status(s, place)?;
+        // SAFETY: by contract.
+        unsafe { store(status, code) };
+        Ok(size)
+    })
 }
 
 /// Makes a random key for the request of a client that does the handshake itself: stores a string of 24
@@ -266,8 +299,13 @@ pub unsafe extern "C" fn dill_ws_status(
 /// There is room for WS_KEY_SIZE bytes, or the pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_request_key(request_key: *mut c_char) -> c_int {
-    // SAFETY: by contract.
-    unsafe { two_names::ws_request_key(request_key) }
+    socket_call(|| {
+        not_null(request_key)?;
+        let key = sock::request_key()?;
+        // SAFETY: by contract.
+        unsafe { store_string(request_key, &key) };
+        Ok(())
+    })
 }
 
 /// The key that a server answers a client's key with: stores a string of 28 characters.
@@ -282,6 +320,97 @@ pub unsafe extern "C" fn dill_ws_response_key(
     request_key: *const c_char,
     response_key: *mut c_char,
 ) -> c_int {
+    socket_call(|| {
+        not_null(response_key)?;
+        // SAFETY: by contract.
+        let key = sock::response_key(unsafe { string(request_key) }?.to_bytes())?;
+        // SAFETY: by contract.
+        unsafe { store_string(response_key, &key) };
+        Ok(())
+    })
+}
+
+unsafe fn attach_client(
+    s: c_int,
+    flags: c_int,
+    resource: *const c_char,
+    host: *const c_char,
+    deadline: i64,
+) -> Result<c_int> {
     // SAFETY: by contract.
-    unsafe { two_names::ws_response_key(request_key, response_key) }
+    let resource = unsafe { text(resource) };
+    // SAFETY: by contract.
+    let host = unsafe { text(host) };
+    sock::attach_client(s, flags, resource, host, deadline)
+}
+
+unsafe fn attach_server(
+    s: c_int,
+    flags: c_int,
+    resource: (*mut c_char, usize),
+    host: (*mut c_char, usize),
+    deadline: i64,
+) -> Result<c_int> {
+    if flags & DILL_WS_NOHTTP != 0 {
+        // Without a handshake there is nothing to store.
+        return sock::attach_server(s, flags, None, None, deadline);
+    }
+    // SAFETY: by contract.
+    let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::refuse(s, error))?;
+    // SAFETY: by contract.
+    let host = unsafe { place_for_text(host) }.map_err(|error| sock::refuse(s, error))?;
+    sock::attach_server(s, flags, resource, host, deadline)
+}
+
+/// The bytes of a string. None if NULL.
+///
+/// # Safety
+/// Null, or a string that stays as it is for `'a`.
+unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: by contract.
+    unsafe { string(pointer) }.ok().map(CStr::to_bytes)
+}
+
+/// Where a message of at most `len` bytes goes: NULL drops it.
+///
+/// # Safety
+/// Null, or writable for its length for `'a`, by nobody else.
+#[inline]
+unsafe fn place<'a>(pointer: *mut c_void, len: usize) -> Place<'a> {
+    // No buffer is larger than half of the address space.
+    let len = len.min(isize::MAX as usize);
+    if pointer.is_null() {
+        return Place::Skip(len);
+    }
+    // SAFETY: by contract, and not null.
+    Place::Buffer(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
+}
+
+/// A buffer for a string. None if it is not wanted. EINVAL if NULL with a length.
+///
+/// # Safety
+/// Null, or writable for its length for `'a`, by nobody else.
+unsafe fn place_for_text<'a>((pointer, len): (*mut c_char, usize)) -> Result<Option<&'a mut [u8]>> {
+    if pointer.is_null() {
+        return if len == 0 { Ok(None) } else { Err(Errno::EINVAL) };
+    }
+    // No buffer is larger than half of the address space.
+    let len = len.min(isize::MAX as usize);
+    // SAFETY: by contract, and not null.
+    Ok(Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) }))
+}
+
+/// A bad handle comes before every other bad argument. EBADF, ENOTSUP.
+fn check(s: c_int) -> Result<()> {
+    object::find::<Ws>(s).map(drop)
+}
+
+/// # Safety
+/// There is room for the bytes and a NUL.
+unsafe fn store_string(place: *mut c_char, string: &[u8]) {
+    // SAFETY: by contract.
+    unsafe { ptr::copy_nonoverlapping(string.as_ptr(), place.cast(), string.len()) };
+    let end = place.wrapping_add(string.len());
+    // SAFETY: by contract.
+    unsafe { end.write(0) };
 }

@@ -133,7 +133,7 @@ impl Ws {
     /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
     /// this is not the case, and nothing has happened. Does not switch.
     #[inline(always)]
-    pub(super) fn recv_at_hand(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
+    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let stream = self.transport.own()?;
         if self.inbound.get() != Inbound::Open || self.receiving.get() {
             return None;

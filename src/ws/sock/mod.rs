@@ -12,7 +12,6 @@ mod transport;
 pub use crate::sock::layer::refuse;
 pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
-pub use outbound::Small;
 
 use super::frame::{ControlPayload, Role};
 use super::protocol::Decoder;
@@ -22,10 +21,13 @@ use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::mutex::Mutex;
+use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use core::ptr;
 use inbound::Stretch;
+use outbound::FastSend;
 use transport::Transport;
 
 /// Flag: binary messages.
@@ -134,47 +136,97 @@ impl MessageSocket for Ws {
     }
 }
 
-/// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
-pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-    let ws = object::find::<Ws>(s)?;
-    if flags & !SEND_FLAGS != 0 {
-        return Err(Errno::EINVAL);
+/// Where one message is received to.
+pub enum Place<'a> {
+    /// A buffer that it fits in.
+    Buffer(&'a mut [u8]),
+    /// Nowhere: a message of at most so many bytes is dropped.
+    Skip(usize),
+}
+
+/// Sends one message that lies in one buffer. None: NULL with a length, or more bytes than there can
+/// be. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
+#[inline(always)]
+pub fn send_buffer(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
+    match payload.map_or(FastSend::NotTaken, |payload| send_fast(s, flags, payload)) {
+        FastSend::Done => Ok(()),
+        FastSend::Partial(len) => send_rest(s, len, deadline),
+        FastSend::NotTaken => send_slow(s, flags, payload, deadline),
     }
-    ws.send_message(flags, pieces, deadline)
 }
 
 /// Sends a small message as far as that takes no waiting.
 ///
-/// This and `recv_at_hand` are where a server of many small messages spends its time, and so they count
-/// no reference.
+/// This and `try_recv_buffered` are where a server of many small messages spends its time, and so they
+/// count no reference.
 #[inline(always)]
-pub fn send_small(s: c_int, flags: c_int, payload: &[u8]) -> Small {
+fn send_fast(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
     if flags & !SEND_FLAGS != 0 {
-        return Small::Not;
+        return FastSend::NotTaken;
     }
-    let Some(context) = Context::existing() else { return Small::Not };
-    // SAFETY: `send_small` neither switches nor closes anything.
-    let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return Small::Not };
-    ws.send_small(context, flags, payload)
+    let Some(context) = Context::existing() else { return FastSend::NotTaken };
+    // SAFETY: `send_fast` neither switches nor closes anything.
+    let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return FastSend::NotTaken };
+    ws.send_fast(context, flags, payload)
 }
 
 /// Waits until the rest of a small message that was begun has left.
-pub fn send_rest(s: c_int, len: usize, deadline: i64) -> Result<()> {
+#[cold]
+fn send_rest(s: c_int, len: usize, deadline: i64) -> Result<()> {
     object::find::<Ws>(s)?.send_rest(Context::get()?, len, deadline)
+}
+
+#[inline(never)]
+fn send_slow(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
+    let ws = find_sender(s, flags)?;
+    let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);
+    ws.send_message(flags, Pieces::one(&element), deadline)
+}
+
+/// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
+pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+    find_sender(s, flags)?.send_message(flags, pieces, deadline)
+}
+
+fn find_sender(s: c_int, flags: c_int) -> Result<Ref<Ws>> {
+    let ws = object::find::<Ws>(s)?;
+    if flags & !SEND_FLAGS != 0 { Err(Errno::EINVAL) } else { Ok(ws) }
+}
+
+/// Receives one message; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE, ECONNRESET, EPROTO,
+/// EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
+#[inline(always)]
+pub fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(c_int, usize)> {
+    let (base, len) = match place {
+        Place::Buffer(buffer) => {
+            if let Some(received) = try_recv_buffered(s, buffer) {
+                return Ok(received);
+            }
+            (buffer.as_mut_ptr(), buffer.len())
+        }
+        Place::Skip(len) => (ptr::null_mut(), len),
+    };
+    recv_slow(s, base, len, deadline)
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the
 /// case, and nothing was taken.
 #[inline(always)]
-pub fn recv_at_hand(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
+fn try_recv_buffered(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
-    let (text, size) = ws.recv_at_hand(context, place)?;
+    let (text, size) = ws.try_recv_buffered(context, place)?;
     Some((if text { TEXT } else { BINARY }, size))
 }
 
-/// Receives one message; returns its type and size. None: drops it.
+#[inline(never)]
+fn recv_slow(s: c_int, base: *mut u8, len: usize, deadline: i64) -> Result<(c_int, usize)> {
+    let element = call::one_element(base.cast(), len);
+    recv(s, Some(Pieces::one(&element)), deadline)
+}
+
+/// As `recv_buffer`, into a list of buffers. None: drops the message.
 pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_int, usize)> {
     let ws = object::find::<Ws>(s)?;
     let (text, size) = ws.recv_message(pieces, deadline)?;

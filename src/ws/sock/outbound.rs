@@ -27,13 +27,13 @@ const COPY_LIMIT: usize = 32 * 1024;
 const FOREIGN_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
-pub enum Small {
+pub(super) enum FastSend {
     /// It has left, or was gathered.
-    Sent,
+    Done,
     /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
-    Begun(usize),
-    /// It needs more than that, and nothing of it was accepted.
-    Not,
+    Partial(usize),
+    /// Not taken; use the slow path. No side effect.
+    NotTaken,
 }
 
 /// A frame that is being sent.
@@ -118,10 +118,10 @@ impl Ws {
         if let Some(piece) = payload.single() {
             // SAFETY: the pieces of a list to send are readable.
             let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
-            match self.send_small(context, flags, payload) {
-                Small::Sent => return Ok(()),
-                Small::Begun(len) => return self.send_rest(context, len, deadline),
-                Small::Not => {}
+            match self.send_fast(context, flags, payload) {
+                FastSend::Done => return Ok(()),
+                FastSend::Partial(len) => return self.send_rest(context, len, deadline),
+                FastSend::NotTaken => {}
             }
         }
         let stream = self.transport.own();
@@ -139,15 +139,15 @@ impl Ws {
     /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
     /// leaves at once together with that. Does not switch.
     #[inline(always)]
-    pub(super) fn send_small(&self, context: &Context, flags: c_int, payload: &[u8]) -> Small {
-        let Some(stream) = self.transport.own() else { return Small::Not };
+    pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
+        let Some(stream) = self.transport.own() else { return FastSend::NotTaken };
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
         if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
-            return Small::Not;
+            return FastSend::NotTaken;
         }
-        let Ok(begin) = buffers.lend_send(stream) else { return Small::Not };
-        let Ok(key) = self.fresh_key(context) else { return Small::Not };
+        let Ok(begin) = buffers.lend_send(stream) else { return FastSend::NotTaken };
+        let Ok(key) = self.fresh_key(context) else { return FastSend::NotTaken };
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
         // SAFETY: filled at once.
@@ -156,7 +156,7 @@ impl Ws {
         let more = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context, stream));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
-            return Small::Sent;
+            return FastSend::Done;
         }
         send_filled(context, stream, begin..end, more)
     }
@@ -455,20 +455,20 @@ impl Ws {
 /// Sends what the send buffer is filled with, of which `frame` is the newest. While more follows, the part
 /// of a segment at the end waits for it: a segment on its own costs both sides as much as a full one.
 #[inline(never)]
-fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> Small {
+fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> FastSend {
     let buffers = &context.buffers;
     let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
     match stream.send_some(context, buffers.filled_send(0..leaving)) {
         Ok(sent) if sent == leaving => {
             buffers.keep_filled(leaving..frame.end);
-            Small::Sent
+            FastSend::Done
         }
         Ok(sent) => {
             buffers.set_gathered(0);
             stream.push_out(buffers.filled_send(sent..frame.end));
-            Small::Begun(frame.len())
+            FastSend::Partial(frame.len())
         }
-        Err(_) => Small::Not,
+        Err(_) => FastSend::NotTaken,
     }
 }
 
