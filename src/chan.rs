@@ -6,7 +6,7 @@ use crate::memory::try_box;
 use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::handle;
-use crate::rt::list::List;
+use crate::rt::list::{Linked, List};
 use crate::rt::wait::{Clause, Source};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
@@ -33,8 +33,8 @@ pub struct ChClause {
 /// One direction of a channel. Both lists are in order of arrival; both are in use at once only
 /// when a single `choose` stands in both.
 struct Direction {
-    receivers: List,
-    senders: List,
+    receivers: List<Party>,
+    senders: List<Party>,
     done: Cell<bool>,
 }
 
@@ -43,7 +43,7 @@ impl Direction {
         Direction { receivers: List::new(), senders: List::new(), done: Cell::new(false) }
     }
 
-    fn list(&self, role: Role) -> &List {
+    fn list(&self, role: Role) -> &List<Party> {
         match role {
             Role::Send => &self.senders,
             Role::Receive => &self.receivers,
@@ -53,9 +53,9 @@ impl Direction {
     /// Resumes everybody with EPIPE, receivers first.
     fn release(&self, context: &Context) {
         for list in [&self.receivers, &self.senders] {
-            while !list.is_empty() {
-                // SAFETY: a linked waiter is alive; firing it unlinks it.
-                context.fire(unsafe { Clause::from_link(list.front()) }, Some(Errno::EPIPE));
+            // SAFETY: a linked waiter is alive; firing it unlinks it.
+            while let Some(waiter) = unsafe { list.front().as_ref() } {
+                context.fire(&waiter.clause, Some(Errno::EPIPE));
             }
         }
     }
@@ -146,6 +146,9 @@ struct Party {
     len: usize,
 }
 
+// SAFETY: it begins with a clause, which is one.
+unsafe impl Linked for Party {}
+
 /// Makes a channel. ECANCELED, ENOMEM.
 pub fn make() -> Result<[c_int; 2]> {
     let channel = try_box(Channel {
@@ -212,7 +215,7 @@ unsafe fn exchange(handle: c_int, role: Role, value: *mut c_void, len: usize, de
     let party = Party { clause: Clause::new(0, Source::List), value: value.cast(), len };
     // SAFETY: the party stays on this stack until the wait has ended, which unlinks it; the
     // reference keeps the list in place.
-    unsafe { end.direction(role).list(role).push_back(party.clause.link()) };
+    unsafe { end.direction(role).list(role).push_back(&party) };
     // SAFETY: as above.
     unsafe { context.wait_for(&party.clause, deadline) }
 }
@@ -226,12 +229,8 @@ unsafe fn meet(context: &Context, end: &End, role: Role, value: *mut u8, len: us
     if direction.done.get() {
         return Some(Err(Errno::EPIPE));
     }
-    let link = direction.list(role.other()).front();
-    if link.is_null() {
-        return None;
-    }
-    // SAFETY: every link in these lists is the first field of a living party.
-    let partner = unsafe { &*link.cast::<Party>() };
+    // SAFETY: whoever waits is alive.
+    let partner = unsafe { direction.list(role.other()).front().as_ref() }?;
     if partner.len != len {
         context.fire(&partner.clause, Some(Errno::EMSGSIZE));
         return Some(Err(Errno::EMSGSIZE));
@@ -322,7 +321,7 @@ fn wait_listed<'a>(
         let role = if clause.op == CHSEND { Role::Send } else { Role::Receive };
         // SAFETY: the parties belong to the caller and stay in place until the wait has ended,
         // which unlinks all of them; the references keep the lists in place.
-        unsafe { end.direction(role).list(role).push_back(party.clause.link()) };
+        unsafe { end.direction(role).list(role).push_back(party) };
         context.arm(&party.clause);
     }
     // SAFETY: as above.

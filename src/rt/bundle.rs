@@ -12,9 +12,9 @@ use core::ffi::c_void;
 /// The body of a bundle's handle.
 pub struct Bundle {
     /// The coroutines that have not ended, in the order of their launch.
-    pub(super) members: List,
+    pub(super) members: List<Coroutine>,
     /// The coroutines in `bundle_wait`.
-    waiters: List,
+    waiters: List<Clause>,
     closed: Cell<bool>,
 }
 
@@ -32,9 +32,8 @@ impl Kind for Bundle {
         let Ok(context) = Context::get() else { return };
         this.closed.set(true);
         this.wake_waiters(context, Some(Errno::EBADF));
-        while !this.members.is_empty() {
-            // SAFETY: the members of a bundle are alive.
-            let first = unsafe { Coroutine::from_link(this.members.front()) };
+        // SAFETY: the members of a bundle are alive.
+        while let Some(first) = unsafe { this.members.front().as_ref() } {
             coroutine::cancel(context, first);
         }
     }
@@ -42,9 +41,9 @@ impl Kind for Bundle {
 
 impl Bundle {
     fn wake_waiters(&self, context: &Context, error: Option<Errno>) {
-        while !self.waiters.is_empty() {
-            // SAFETY: a linked waiter is alive; firing it unlinks it.
-            context.fire(unsafe { Clause::from_link(self.waiters.front()) }, error);
+        // SAFETY: a linked waiter is alive; firing it unlinks it.
+        while let Some(waiter) = unsafe { self.waiters.front().as_ref() } {
+            context.fire(waiter, error);
         }
     }
 
@@ -80,7 +79,7 @@ pub fn wait(handle: i32, deadline: i64) -> Result<()> {
     let clause = Clause::new(0, Source::List);
     // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it; the
     // reference keeps the list in place.
-    unsafe { bundle.waiters.push_back(clause.link()) };
+    unsafe { bundle.waiters.push_back(&clause) };
     // SAFETY: as above.
     unsafe { context.wait_for(&clause, deadline) }
 }

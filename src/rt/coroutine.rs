@@ -10,7 +10,7 @@
 use super::bundle::{self, Bundle};
 use super::context::Context;
 use super::handle;
-use super::list::Link;
+use super::list::{Link, Linked};
 use super::stack::Stack;
 use super::switch_x86_64::Registers;
 use super::valgrind;
@@ -30,9 +30,9 @@ const STACK_ALIGNMENT: usize = 16;
 /// The control block of a coroutine.
 #[repr(C, align(16))]
 pub struct Coroutine {
-    pub(super) registers: Registers,
-    /// In the bundle's list of running coroutines. See `from_link`.
+    /// In the bundle's list of running coroutines.
     link: Link,
+    pub(super) registers: Registers,
     pub(super) next_ready: Cell<*const Coroutine>,
     /// What it waits for; null when it runs, is ready, or waits for another one to end.
     pub(super) clauses: Cell<*const Clause>,
@@ -62,6 +62,9 @@ enum Storage {
 
 const _: () = assert!(size_of::<Coroutine>() <= 272, "libdill's control block has 272 bytes");
 
+// SAFETY: its link comes first.
+unsafe impl Linked for Coroutine {}
+
 impl Coroutine {
     /// The thread's own flow of control.
     pub(super) fn main() -> Coroutine {
@@ -70,8 +73,8 @@ impl Coroutine {
 
     fn new(bundle: *const Bundle, storage: Storage) -> Coroutine {
         Coroutine {
-            registers: Registers::new(),
             link: Link::new(),
+            registers: Registers::new(),
             next_ready: Cell::new(ptr::null()),
             clauses: Cell::new(ptr::null()),
             closer: Cell::new(ptr::null()),
@@ -89,16 +92,6 @@ impl Coroutine {
     /// Whether calls that might block must fail with ECANCELED.
     pub fn may_not_block(&self) -> bool {
         self.cancelled.get() || self.in_close.get()
-    }
-
-    /// The coroutine that a bundle's link belongs to.
-    ///
-    /// # Safety
-    /// The link is that of a living coroutine.
-    pub(super) unsafe fn from_link<'a>(link: *const Link) -> &'a Coroutine {
-        let coroutine = link.wrapping_byte_sub(core::mem::offset_of!(Coroutine, link));
-        // SAFETY: by contract the link is this field of a coroutine.
-        unsafe { &*coroutine.cast::<Coroutine>() }
     }
 }
 
@@ -167,7 +160,7 @@ unsafe fn launch(
     // SAFETY: just written; it lives until it has ended.
     let child = unsafe { &*place };
     // SAFETY: the coroutine leaves the list when it ends.
-    unsafe { bundle.members.push_back(&child.link) };
+    unsafe { bundle.members.push_back(child) };
     let parent = context.current();
     context.make_ready(parent, 0, None);
     context.set_current(child);

@@ -2,9 +2,10 @@
 //! allocation, and it can leave a list without knowing which one it is in.
 
 use core::cell::Cell;
+use core::marker::PhantomData;
 use core::ptr;
 
-/// A place in a list. The first field of whatever is listed.
+/// A place in a list.
 pub struct Link {
     prev: Cell<*const Link>,
     next: Cell<*const Link>,
@@ -31,23 +32,38 @@ impl Link {
     }
 }
 
+/// Something that can be listed.
+///
+/// # Safety
+/// It is `repr(C)` and begins with a `Link`, or with something of which that is true. So a pointer
+/// to the whole and a pointer to its link are the same address.
+pub unsafe trait Linked {}
+
+// SAFETY: it is one.
+unsafe impl Linked for Link {}
+
 /// The head of a list. It must not move while anything is linked.
-pub struct List {
+pub struct List<T> {
     head: Link,
+    listed: PhantomData<*const T>,
 }
 
-impl List {
+impl<T: Linked> List<T> {
     /// An empty list.
-    pub const fn new() -> List {
-        List { head: Link::new() }
+    pub const fn new() -> List<T> {
+        List { head: Link::new(), listed: PhantomData }
     }
 
-    /// Appends a link.
+    /// Appends something.
     ///
     /// # Safety
-    /// `link` is in no list, and is unlinked before it goes away or moves.
-    pub unsafe fn push_back(&self, link: &Link) {
+    /// It is in no list, and is unlinked before it goes away or moves.
+    pub unsafe fn push_back(&self, item: &T) {
         let head: *const Link = &self.head;
+        // Made of the whole, so that whoever finds it in the list may use all of it.
+        let pointer = ptr::from_ref(item).cast::<Link>();
+        // SAFETY: what is listed begins with its link.
+        let link = unsafe { &*pointer };
         if self.head.next.get().is_null() {
             self.head.next.set(head);
             self.head.prev.set(head);
@@ -56,14 +72,14 @@ impl List {
         link.prev.set(last);
         link.next.set(head);
         // SAFETY: the last link of a list is alive (or it is the head itself).
-        unsafe { &*last }.next.set(link);
-        self.head.prev.set(link);
+        unsafe { &*last }.next.set(pointer);
+        self.head.prev.set(pointer);
     }
 
-    /// The first link, or null.
-    pub fn front(&self) -> *const Link {
+    /// The first one, which is alive, or null.
+    pub fn front(&self) -> *const T {
         let first = self.head.next.get();
-        if ptr::eq(first, &self.head) { ptr::null() } else { first }
+        if ptr::eq(first, &self.head) { ptr::null() } else { first.cast() }
     }
 
     /// Whether nothing is linked.

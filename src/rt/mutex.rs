@@ -9,7 +9,7 @@ use core::cell::Cell;
 /// Whose turn it is, and the line of those who wait for theirs.
 pub struct Mutex {
     taken: Cell<bool>,
-    line: List,
+    line: List<Clause>,
 }
 
 impl Mutex {
@@ -34,26 +34,25 @@ impl Mutex {
             context.check_cancelled()?;
             let clause = Clause::new(0, Source::List);
             // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it.
-            unsafe { self.line.push_back(clause.link()) };
+            unsafe { self.line.push_back(&clause) };
             // SAFETY: as above. Whoever ends this wait well hands the turn over.
             unsafe { context.wait_for(&clause, deadline) }?;
         }
         self.taken.set(true);
         let result = operation();
-        if self.line.is_empty() {
-            self.taken.set(false);
-        } else {
-            // SAFETY: a linked waiter is alive; firing it unlinks it.
-            context.fire(unsafe { Clause::from_link(self.line.front()) }, None);
+        // SAFETY: a linked waiter is alive.
+        match unsafe { self.line.front().as_ref() } {
+            None => self.taken.set(false),
+            Some(next) => context.fire(next, None),
         }
         result
     }
 
     /// Sends everybody in the line away with EBADF.
     pub fn dismiss(&self, context: &Context) {
-        while !self.line.is_empty() {
-            // SAFETY: a linked waiter is alive; firing it unlinks it.
-            context.fire(unsafe { Clause::from_link(self.line.front()) }, Some(Errno::EBADF));
+        // SAFETY: a linked waiter is alive; firing it unlinks it.
+        while let Some(waiter) = unsafe { self.line.front().as_ref() } {
+            context.fire(waiter, Some(Errno::EBADF));
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::clock;
 use super::context::Context;
 use super::coroutine::Coroutine;
-use super::list::Link;
+use super::list::{Link, Linked};
 use super::poller::Direction;
 use super::switch_x86_64::switch;
 use super::timer;
@@ -38,7 +38,6 @@ pub enum Source {
 /// One of the things a coroutine waits for. It lives on the waiter's stack.
 #[repr(C)]
 pub struct Clause {
-    /// First, so that a wait list finds the clause by its link.
     link: Link,
     owner: Cell<*const Coroutine>,
     /// The next clause of the same wait.
@@ -47,24 +46,13 @@ pub struct Clause {
     source: Source,
 }
 
+// SAFETY: its link comes first.
+unsafe impl Linked for Clause {}
+
 impl Clause {
     /// A clause that will end a wait with `id`, which is not negative.
     pub fn new(id: i32, source: Source) -> Clause {
         Clause { link: Link::new(), owner: Cell::new(ptr::null()), next: Cell::new(ptr::null()), id, source }
-    }
-
-    /// The link, for wait lists.
-    pub fn link(&self) -> &Link {
-        &self.link
-    }
-
-    /// The clause that a link belongs to.
-    ///
-    /// # Safety
-    /// The link is that of a living clause.
-    pub unsafe fn from_link<'a>(link: *const Link) -> &'a Clause {
-        // SAFETY: `link` is the first field of a `repr(C)` struct.
-        unsafe { &*link.cast::<Clause>() }
     }
 
     /// The place of this clause in its wait.
