@@ -38,7 +38,7 @@
      size that it cannot know, or it would make room for it as for any other variable.
 
    This code is part of every program that was compiled with it. The library's half of the contract is in
-   src/rt/switch_x86_64.rs. */
+   src/arch/x86_64/switch.rs. */
 #define dill_launch_(expr, ptr, len, bndl)                                                                  \
     __extension__({                                                                                         \
         __label__ dill_again_, dill_child_, dill_parent_;                                                   \

@@ -3,10 +3,10 @@
 
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
-use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::list::{Linked, List};
+use crate::rt::object::{self, Kind, Ref};
 use crate::rt::wait::{Clause, Source};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};

@@ -13,20 +13,18 @@
 //! | [`net`] | TCP, AF_UNIX, UDP, addresses and names; the buffers of the streams |
 //! | [`sock`] | bytestreams and message sockets as C sees them, ours and those written by users |
 //! | [`chan`] | channels |
-//! | [`object`] | the library's own types of handles: counted objects behind a table of functions |
-//! | [`rt`] | the runtime of a thread: handles, coroutines, bundles, timers, the poller |
+//! | [`rt`] | the runtime of a thread: handles and counted objects behind them, coroutines, bundles, timers, the poller |
+//! | [`arch`] | everything that names a processor |
 //! | [`iol`] | I/O lists |
 //! | [`random`], [`memory`], [`error`] | random bytes, allocation that may fail, and what can go wrong |
 //!
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
 //! borrow is held across it.
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
-compile_error!("this library runs on 64-bit Linux on x86-64 only: the coroutine switch is assembly");
-
 #[cfg(not(any(panic = "abort", test)))]
 compile_error!("build with panic = \"abort\": a panic must not unwind into C code");
 
+mod arch;
 pub mod chan;
 pub mod error;
 pub mod ffi;
@@ -37,7 +35,6 @@ pub mod iol;
 pub mod memory;
 #[cfg(feature = "sockets")]
 pub mod net;
-pub mod object;
 #[cfg(feature = "sockets")]
 pub mod prefix;
 pub mod random;

@@ -30,7 +30,7 @@ pub unsafe extern "C" fn dill_prologue(
         // SAFETY: by contract of the macros the buffer belongs to the coroutine.
         let started = unsafe { coroutine::start(bndl, buffer.cast(), len) }?;
         // SAFETY: the macros pass the address of a variable.
-        unsafe { ctx.write(started.registers.cast()) };
+        unsafe { ctx.write(started.registers) };
         // SAFETY: as above.
         unsafe { ptr.write(started.stack.cast()) };
         Ok(started.handle)

@@ -110,7 +110,7 @@ pub unsafe extern "C" fn dill_udp_sendl(
     last: *mut IoList,
 ) -> c_int {
     socket_call(|| {
-        crate::object::find::<udp::Udp>(s)?;
+        crate::rt::object::find::<udp::Udp>(s)?;
         // SAFETY: by contract.
         let pieces = unsafe { Pieces::to_send(first, last) }?;
         // SAFETY: by contract; an address needs no alignment.
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn dill_udp_recvl(
     deadline: i64,
 ) -> libc::ssize_t {
     socket_call(|| {
-        crate::object::find::<udp::Udp>(s)?;
+        crate::rt::object::find::<udp::Udp>(s)?;
         // SAFETY: by contract.
         let pieces = unsafe { receive_list(first, last) }?;
         let (size, from) = udp::recv(s, pieces, deadline)?;

@@ -4,7 +4,7 @@ use super::types::WsStorage;
 use super::{bytes, not_null, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
-use crate::object;
+use crate::rt::object;
 use crate::sock::receive_list;
 use crate::ws::sock::{self, Place, Ws};
 use core::ffi::{CStr, c_char, c_int, c_void};

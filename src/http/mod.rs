@@ -4,8 +4,8 @@
 pub mod syntax;
 
 use crate::error::{Errno, Result};
-use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
+use crate::rt::object::{self, Kind, Ref};
 use crate::rt::turn::Turn;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, Layer, Protocol};

@@ -6,8 +6,8 @@
 //! The send buffer gathers what leaves together, in the same way.
 
 use super::stream::Stream;
+use crate::arch::ticks;
 use crate::error::{Errno, Result};
-use crate::rt::clock;
 use core::cell::Cell;
 use core::ops::Range;
 use core::ptr;
@@ -18,9 +18,6 @@ pub const RECEIVE_SIZE: usize = 512 * 1024;
 const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub const GATHER_LIMIT: usize = 128 * 1024;
-/// How long gathered bytes may stay while their socket is in use, in ticks of the processor's
-/// clock: a millisecond or less, since no such clock is slower than 1 GHz.
-const GATHER_TICKS: u64 = 1_000_000;
 /// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.
 const MAX_STRIDE: u64 = 64;
 
@@ -162,15 +159,16 @@ impl Buffers {
         uses >= self.next_look.get() && self.look(uses)
     }
 
-    /// Looks at the clock, which costs as much as a small message: so often that an eighth of the time
+    /// Gathered bytes may stay for a millisecond or less while their socket is in use. Looks at the clock, which costs as much as a small message: so often that an eighth of the time
     /// that bytes may stay passes between two looks, if the uses go on at the pace of the last ones.
     #[cold]
     fn look(&self, uses: u32) -> bool {
-        let waited = clock::ticks().wrapping_sub(self.since.get());
+        let waited = ticks::now().wrapping_sub(self.since.get());
+        let limit = ticks::per_millisecond();
         let pace = waited / u64::from(uses) + 1;
-        self.stride.set((GATHER_TICKS / 8 / pace).clamp(1, MAX_STRIDE) as u32);
+        self.stride.set((limit / 8 / pace).clamp(1, MAX_STRIDE) as u32);
         self.next_look.set(uses + self.stride.get());
-        waited > GATHER_TICKS
+        waited > limit
     }
 
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
@@ -239,7 +237,7 @@ impl Buffers {
     #[inline]
     pub fn set_gathered(&self, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
-            self.since.set(clock::ticks());
+            self.since.set(ticks::now());
             self.uses.set(0);
             self.next_look.set(self.stride.get());
         }

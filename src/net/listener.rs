@@ -3,9 +3,9 @@
 use super::socket::{self, Fd};
 use super::stream::{Family, Stream};
 use crate::error::{self, Errno, Result};
-use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::handle;
+use crate::rt::object::{self, Kind, Ref};
 use crate::rt::poller::Direction;
 use crate::rt::wait::{Clause, Source};
 use core::cell::Cell;

@@ -4,7 +4,7 @@ pub mod header;
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::object::{Kind, Ref};
+use crate::rt::object::{Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing};
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, call, msock_vfs};

@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::coroutine::{self, Coroutine};
 use super::list::List;
+use super::object::{self, Kind, Ref};
 use super::wait::{Clause, Source};
 use crate::error::{Errno, Result};
-use crate::object::{self, Kind, Ref};
 use core::cell::Cell;
 use core::ffi::c_void;
 

@@ -9,9 +9,3 @@ pub fn now() -> i64 {
     // means "immediately".
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000 + 1
 }
-
-/// The processor's time-stamp counter: the cheapest way to see that little time has passed.
-pub fn ticks() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}

@@ -5,6 +5,7 @@ use super::handle::Table;
 use super::poller::Poller;
 use super::stack::Pool;
 use super::timer;
+use crate::arch::thread_slot;
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::net::buffers::Buffers;
@@ -40,48 +41,6 @@ pub struct Context {
     main: Coroutine,
 }
 
-// The thread's context, initial-exec: one load, where `thread_local!` in a shared library would
-// call a function. Zero until the first call.
-core::arch::global_asm!(
-    ".pushsection .tbss, \"awT\", @nobits",
-    ".balign 8",
-    ".globl dill_rt_context",
-    ".hidden dill_rt_context",
-    ".type dill_rt_context, @object",
-    ".size dill_rt_context, 8",
-    "dill_rt_context:",
-    ".zero 8",
-    ".popsection",
-);
-
-#[inline]
-fn slot() -> *const Context {
-    let context: *const Context;
-    // SAFETY: reads this thread's variable, which is defined above.
-    unsafe {
-        core::arch::asm!(
-            "mov {0}, qword ptr [rip + dill_rt_context@GOTTPOFF]",
-            "mov {0}, qword ptr fs:[{0}]",
-            out(reg) context,
-            options(nostack, preserves_flags, readonly, pure),
-        );
-    }
-    context
-}
-
-fn set_slot(context: *const Context) {
-    // SAFETY: writes this thread's variable, which is defined above.
-    unsafe {
-        core::arch::asm!(
-            "mov {1}, qword ptr [rip + dill_rt_context@GOTTPOFF]",
-            "mov qword ptr fs:[{1}], {0}",
-            in(reg) context,
-            out(reg) _,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
 static PROCESS_HOOKS: Once = Once::new();
 static mut THREAD_KEY: libc::pthread_key_t = 0;
 
@@ -90,7 +49,7 @@ impl Context {
     #[inline]
     pub fn get() -> Result<&'static Context> {
         // SAFETY: a context lives until its thread ends, or until the process does.
-        match unsafe { slot().as_ref() } {
+        match unsafe { thread_slot::get::<Context>().as_ref() } {
             Some(context) => Ok(context),
             None => Context::make(),
         }
@@ -100,7 +59,7 @@ impl Context {
     #[inline]
     pub fn existing() -> Option<&'static Context> {
         // SAFETY: as in `get`.
-        unsafe { slot().as_ref() }
+        unsafe { thread_slot::get::<Context>().as_ref() }
     }
 
     #[cold]
@@ -126,7 +85,7 @@ impl Context {
             main: Coroutine::main(),
         })?);
         context.current.set(&context.main);
-        set_slot(context);
+        thread_slot::set(context);
         // SAFETY: the key is written once, before the hooks count as installed.
         let key = unsafe { THREAD_KEY };
         // SAFETY: the key exists; if no memory is left for the value, the context is merely not
@@ -229,7 +188,7 @@ fn install_process_hooks() {
 /// Frees the context of a thread that ends. Open handles are not closed and coroutines not run:
 /// that would be user code in a dying thread.
 unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
-    set_slot(ptr::null());
+    thread_slot::set(ptr::null::<Context>());
     // SAFETY: the value of the key is a leaked context, and nothing else refers to it now.
     let context = unsafe { Box::from_raw(value.cast::<Context>()) };
     context.flush_output();
@@ -244,7 +203,7 @@ unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
 
 extern "C" fn process_ends() {
     // SAFETY: a context lives until its thread ends.
-    if let Some(context) = unsafe { slot().as_ref() } {
+    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
         context.flush_output();
     }
 }
@@ -252,14 +211,14 @@ extern "C" fn process_ends() {
 /// What was gathered leaves once, from the parent.
 unsafe extern "C" fn before_fork() {
     // SAFETY: a context lives until its thread ends.
-    if let Some(context) = unsafe { slot().as_ref() } {
+    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
         context.flush_output();
     }
 }
 
 unsafe extern "C" fn in_child() {
     // SAFETY: a context lives until its thread ends, and this is the only thread of the child.
-    if let Some(context) = unsafe { slot().as_ref() } {
+    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
         context.random.forget();
         context.poller.after_fork();
     }

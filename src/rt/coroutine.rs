@@ -11,14 +11,14 @@ use super::bundle::{self, Bundle};
 use super::context::Context;
 use super::handle;
 use super::list::{Link, Linked};
+use super::object::Ref;
 use super::stack::Stack;
-use super::switch_x86_64::Registers;
-use super::valgrind;
 use super::wait::Clause;
+use crate::arch::switch::Registers;
+use crate::arch::valgrind;
 use crate::error::{Errno, Result};
-use crate::object::Ref;
 use core::cell::Cell;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// The least room below the control block in a caller's buffer: a function that does nothing.
@@ -99,8 +99,8 @@ impl Coroutine {
 pub struct Started {
     /// The value of the macro: the new bundle's handle, or 0.
     pub handle: c_int,
-    /// To be filled by the macro with the parent's eight registers.
-    pub registers: *mut [usize; 8],
+    /// Where the macro is to save the parent's registers.
+    pub registers: *mut c_void,
     /// The child's first stack pointer.
     pub stack: *mut u8,
 }
@@ -147,7 +147,7 @@ unsafe fn launch(
     bundle: &Ref<Bundle>,
     buffer: *mut u8,
     len: usize,
-) -> Result<(*mut [usize; 8], *mut u8)> {
+) -> Result<(*mut c_void, *mut u8)> {
     let (top, storage) = if buffer.is_null() {
         let stack = context.stacks.take()?;
         (stack.top(), Storage::Pooled(stack))
@@ -165,7 +165,7 @@ unsafe fn launch(
     context.make_ready(parent, 0, None);
     context.set_current(child);
     context.next_run();
-    Ok((parent.registers.as_ptr(), place.cast()))
+    Ok((parent.registers.for_program(), place.cast()))
 }
 
 /// The top of a caller's buffer as a stack, if a coroutine fits in it.

@@ -8,7 +8,7 @@
 //! mapping however many stacks it holds; older kernels get `mprotect`, which takes two mappings a
 //! stack. Only touched pages take memory.
 
-use super::valgrind;
+use crate::arch::valgrind;
 use crate::error::{self, Errno, Result};
 use core::cell::RefCell;
 use core::ptr::{self, NonNull};

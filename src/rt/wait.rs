@@ -9,8 +9,8 @@ use super::context::Context;
 use super::coroutine::Coroutine;
 use super::list::{Link, Linked};
 use super::poller::Direction;
-use super::switch_x86_64::switch;
 use super::timer;
+use crate::arch::switch::switch;
 use crate::error::{Errno, Result};
 use core::cell::Cell;
 use core::ptr;
@@ -169,7 +169,7 @@ impl Context {
         // SAFETY: whoever is in the ready queue was suspended by this function or by the `go`
         // macro, and is resumed once for each time it was queued. `from` is the coroutine whose
         // stack this is.
-        unsafe { switch(from.registers.as_ptr(), to.registers.as_ptr()) };
+        unsafe { switch(&raw const from.registers, &raw const to.registers) };
     }
 
     /// Looks at the clock and, when it is time or nobody is ready, at descriptors and timers.

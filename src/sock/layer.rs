@@ -7,8 +7,8 @@
 use super::TypeId;
 use super::half::Half;
 use crate::error::{Errno, Result};
-use crate::object::{self, Kind, Ref};
 use crate::rt::handle;
+use crate::rt::object::{self, Kind, Ref};
 use core::cell::Cell;
 use core::ffi::c_int;
 

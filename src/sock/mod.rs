@@ -8,7 +8,7 @@ pub mod sink;
 
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
-use crate::object::{Kind, Ref};
+use crate::rt::object::{Kind, Ref};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 

@@ -5,7 +5,7 @@ pub mod scan;
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::object::{Kind, Ref};
+use crate::rt::object::{Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
 use crate::sock::sink::Sink;

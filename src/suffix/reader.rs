@@ -3,8 +3,8 @@
 use super::scan::{Delimiter, MAX_DELIMITER, Scan};
 use crate::error::{Errno, Result};
 use crate::net::stream::{Family, Stream};
-use crate::object::{self, Ref};
 use crate::rt::context::Context;
+use crate::rt::object::{self, Ref};
 use crate::rt::turn::Turn;
 use crate::sock::call;
 use crate::sock::layer::Layer;

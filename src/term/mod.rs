@@ -2,8 +2,8 @@
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
+use crate::rt::object::{self, Kind, Ref};
 use crate::rt::turn::Turn;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing, drop_message};

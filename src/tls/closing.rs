@@ -2,8 +2,8 @@
 
 use super::Tls;
 use crate::error::{Errno, Result};
-use crate::object;
 use crate::rt::context::Context;
+use crate::rt::object;
 use crate::sock::layer;
 use core::ffi::c_int;
 

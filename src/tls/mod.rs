@@ -22,9 +22,9 @@ pub use closing::{detach, done};
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::object::{self, Kind, Ref};
 use crate::rt::context::Context;
 use crate::rt::mutex::Mutex;
+use crate::rt::object::{self, Kind, Ref};
 use crate::sock::layer::{Layer, Protocol};
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::RefCell;

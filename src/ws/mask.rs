@@ -4,10 +4,12 @@
 //! piece's position once. Then blocks go through unaligned loads and stores, and the last block
 //! overlaps the one before it, so that there is neither a prologue nor a loop over odd bytes.
 //!
-//! The compiler makes vector code of this, once for every x86-64 processor and, for large pieces, once
-//! more for those that have AVX2.
+//! The compiler makes vector code of this, once for every processor and, for large pieces, once more
+//! for those with wider vectors.
 
 #![deny(unsafe_code)]
+
+use crate::arch::vectors;
 
 /// From this length on, in bytes, a piece is worth asking for wide vectors.
 const WIDE: usize = 256;
@@ -31,11 +33,11 @@ pub fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
 }
 
 #[inline(never)]
-#[expect(unsafe_code, reason = "not every processor has AVX2")]
+#[expect(unsafe_code, reason = "not every processor has wide vectors")]
 fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
-    if buf.len() >= WIDE && is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { in_place_avx2(buf, key) }
+    if buf.len() >= WIDE && vectors::are_wide() {
+        // SAFETY: they are.
+        unsafe { vectors::run_wide(|| blocks_in_place::<128>(buf, key)) }
     } else {
         blocks_in_place::<32>(buf, key);
     }
@@ -68,24 +70,14 @@ fn short_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
 }
 
 #[inline(never)]
-#[expect(unsafe_code, reason = "not every processor has AVX2")]
+#[expect(unsafe_code, reason = "not every processor has wide vectors")]
 fn long_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
-    if dst.len() >= WIDE && is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { copy_avx2(dst, src, key) }
+    if dst.len() >= WIDE && vectors::are_wide() {
+        // SAFETY: they are.
+        unsafe { vectors::run_wide(|| blocks_copy::<128>(dst, src, key)) }
     } else {
         blocks_copy::<32>(dst, src, key);
     }
-}
-
-#[target_feature(enable = "avx2")]
-fn in_place_avx2(buf: &mut [u8], key: [u8; 4]) {
-    blocks_in_place::<128>(buf, key);
-}
-
-#[target_feature(enable = "avx2")]
-fn copy_avx2(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
-    blocks_copy::<128>(dst, src, key);
 }
 
 /// The key as it meets a piece that begins at `offset`.

@@ -7,7 +7,6 @@ pub mod mask;
 pub mod protocol;
 pub mod sock;
 pub mod utf8;
-mod utf8_wide;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::utf8_wide;
+use crate::arch;
 
 /// The bytes are not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ const SHORT: usize = 256;
 /// Whether a whole text is UTF-8.
 #[inline]
 pub fn is_valid(text: &[u8]) -> bool {
-    text.len() <= SHORT && is_ascii(text) || utf8_wide::is_valid(text)
+    text.len() <= SHORT && is_ascii(text) || arch::utf8::is_valid(text)
 }
 
 /// A validator between two pieces: what it remembers is the beginning of a sequence of which the

@@ -4,8 +4,8 @@
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::stream::{Family, Stream};
-use crate::object::{self, Ref};
 use crate::rt::context::Context;
+use crate::rt::object::{self, Ref};
 use crate::sock::call;
 use core::cell::RefCell;
 use core::ffi::c_int;

@@ -22,20 +22,21 @@
 //! Neither MXCSR nor the x87 control word is switched, as in libdill.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_void;
 
 /// The callee-saved registers of a suspended coroutine.
 #[repr(C)]
-pub struct Registers(UnsafeCell<[usize; 8]>);
+pub(crate) struct Registers(UnsafeCell<[usize; 8]>);
 
 impl Registers {
     /// Not suspended yet.
-    pub const fn new() -> Registers {
+    pub(crate) const fn new() -> Registers {
         Registers(UnsafeCell::new([0; 8]))
     }
 
-    /// The address that the `go` macro writes to.
-    pub fn as_ptr(&self) -> *mut [usize; 8] {
-        self.0.get()
+    /// Where the `go` macro is to save the registers of the coroutine that runs it.
+    pub(crate) fn for_program(&self) -> *mut c_void {
+        self.0.get().cast()
     }
 }
 
@@ -45,7 +46,7 @@ impl Registers {
 /// `load` was filled by this function or by the `go` macro, its stack is intact, and it is resumed
 /// once for each time it was filled.
 #[unsafe(naked)]
-pub unsafe extern "C" fn switch(save: *mut [usize; 8], load: *const [usize; 8]) {
+pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Registers) {
     core::arch::naked_asm!(
         "mov [rdi], rbx",
         "mov [rdi + 8], rbp",

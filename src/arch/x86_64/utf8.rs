@@ -95,7 +95,7 @@ const SECOND_HIGH: [u8; 16] = [
 
 /// Whether a text is UTF-8. On other processors the library says so.
 #[expect(unsafe_code, reason = "not every processor has AVX-512")]
-pub fn is_valid(text: &[u8]) -> bool {
+pub(crate) fn is_valid(text: &[u8]) -> bool {
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
         // SAFETY: the processor has both extensions.
         unsafe { is_valid_avx512(text) }

@@ -3,10 +3,10 @@
 //! A coroutine that waits inside an object holds a reference to it. When somebody else closes the
 //! handle meanwhile, the object lives on until the last waiter has left it.
 
+use super::context::Context;
+use super::handle::{self, Hvfs};
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
-use crate::rt::context::Context;
-use crate::rt::handle::{self, Hvfs};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ops::Deref;

@@ -1,0 +1,23 @@
+//! Everything that names a processor, one directory for each. Imports nothing of the crate.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`switch`] | from one coroutine to another |
+//! | [`thread_slot`] | one pointer of the thread's own, in a single load |
+//! | [`ticks`] | the processor's clock |
+//! | [`valgrind`] | client requests |
+//! | [`vectors`] | loops compiled once more for processors with wider vectors |
+//! | [`utf8`] | whether a whole text is UTF-8 |
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+compile_error!("this library runs on 64-bit Linux on x86-64 only: the coroutine switch is assembly");
+
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod cpu;
+
+pub(crate) mod valgrind;
+
+pub(crate) use cpu::{switch, thread_slot};
+#[cfg(feature = "sockets")]
+pub(crate) use cpu::{ticks, utf8, vectors};
