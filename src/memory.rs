@@ -30,3 +30,21 @@ pub fn try_extend(to: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
     to.extend_from_slice(bytes);
     Ok(())
 }
+
+/// `push`, or ENOMEM and nothing changed.
+pub fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<()> {
+    to.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    to.push(value);
+    Ok(())
+}
+
+/// Several parts one after the other, or ENOMEM.
+pub fn try_concat(parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    let len = parts.iter().map(|part| part.len()).sum();
+    whole.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    for part in parts {
+        whole.extend_from_slice(part);
+    }
+    Ok(whole)
+}

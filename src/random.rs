@@ -2,44 +2,64 @@
 //! system call.
 
 use crate::error::{Errno, Result};
-use core::cell::{Cell, RefCell};
+use crate::rt::process::{WipedOnFork, Zeroable};
+use core::cell::{Cell, OnceCell, RefCell};
 
 const BATCH: usize = 1024;
 
-/// The unused bytes of a thread.
-pub struct Random {
+struct Pool {
     bytes: RefCell<[u8; BATCH]>,
-    used: Cell<usize>,
+    /// How many bytes at the end of the batch nobody has got.
+    left: Cell<usize>,
 }
+
+// SAFETY: a batch of which nothing is left, and which nobody has borrowed.
+unsafe impl Zeroable for Pool {}
+
+/// The unused bytes of a thread. A child process does not have those of its parent.
+pub struct Random(OnceCell<WipedOnFork<Pool>>);
 
 impl Random {
     /// Without a batch.
     pub const fn new() -> Random {
-        Random { bytes: RefCell::new([0; BATCH]), used: Cell::new(BATCH) }
+        Random(OnceCell::new())
     }
 
-    /// Bytes that nobody else gets.
+    /// Bytes that nobody else gets. ENOMEM.
     pub fn take<const N: usize>(&self) -> Result<[u8; N]> {
         const { assert!(N <= BATCH) };
-        if BATCH - self.used.get() < N {
-            fill(&mut *self.bytes.borrow_mut())?;
-            self.used.set(0);
+        let pool = match self.0.get() {
+            Some(pool) => pool,
+            None => self.make()?,
+        };
+        if pool.left.get() < N {
+            fill(&mut *pool.bytes.borrow_mut())?;
+            pool.left.set(BATCH);
         }
-        let start = self.used.get();
-        self.used.set(start + N);
+        let start = BATCH - pool.left.get();
+        pool.left.set(pool.left.get() - N);
         let mut taken = [0; N];
-        let mut bytes = self.bytes.borrow_mut();
+        let mut bytes = pool.bytes.borrow_mut();
         taken.copy_from_slice(&bytes[start..start + N]);
         bytes[start..start + N].fill(0);
         Ok(taken)
     }
 
-    /// Drops the batch, which after a fork the parent has too.
+    #[cold]
+    fn make(&self) -> Result<&WipedOnFork<Pool>> {
+        let pool = WipedOnFork::new()?;
+        Ok(self.0.get_or_init(|| pool))
+    }
+
+    /// Drops the batch.
     pub fn forget(&self) {
-        self.used.set(BATCH);
+        if let Some(pool) = self.0.get() {
+            pool.left.set(0);
+        }
     }
 }
 
+/// ENOMEM if the operating system has none.
 fn fill(bytes: &mut [u8]) -> Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
@@ -49,7 +69,7 @@ fn fill(bytes: &mut [u8]) -> Result<()> {
         match crate::error::check_size(got) {
             Ok(size) => filled += size,
             Err(Errno::EINTR) => {}
-            Err(error) => return Err(error),
+            Err(_) => return Err(Errno::ENOMEM),
         }
     }
     Ok(())

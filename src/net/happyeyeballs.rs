@@ -13,6 +13,7 @@ use super::resolve::Lookup;
 use super::socket::{self, Fd};
 use super::stream;
 use crate::error::{Errno, Result};
+use crate::memory::try_push;
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::poller::Direction;
@@ -72,7 +73,6 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if let Some(fd) = &self.fd {
-            let _ = self.context.poller.forget_foreign(fd.get());
             socket::make_close_abortive(fd.get());
         }
     }
@@ -89,7 +89,9 @@ impl<'c> Network<'c> {
         for (family, native) in [(Family::V6, libc::AF_INET6), (Family::V4, libc::AF_INET)] {
             match literal {
                 Some(address) if address.family() == native => {
-                    events.push_back(Event::Found(family, vec![address]));
+                    let mut addresses = Vec::new();
+                    try_push(&mut addresses, address)?;
+                    events.push_back(Event::Found(family, addresses));
                 }
                 Some(_) => events.push_back(Event::Found(family, Vec::new())),
                 None => lookups.push((family, Lookup::start(name, native)?)),

@@ -3,13 +3,17 @@
 use super::socket::{self, Fd};
 use super::stream::{Family, Stream};
 use crate::error::{self, Errno, Result};
+use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::object::{self, Kind, Ref};
 use crate::rt::poller::Direction;
-use crate::rt::wait::{Clause, Source};
+use crate::rt::wait::{self, Clause, Source};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
+
+/// For how long an accept that fails for lack of something lets others run, in ms.
+const PAUSE: i64 = 10;
 
 /// The body of a listener's handle.
 pub struct Listener {
@@ -35,16 +39,16 @@ impl Kind for Listener {
 
 impl Listener {
     fn shut(&self) {
-        let Ok(context) = Context::get() else { return };
         let fd = self.fd.replace(-1);
         if fd < 0 {
             return;
         }
-        if let Some(clause) = context.poller.waiting(fd, Direction::In) {
+        if let Some(context) = Context::existing()
+            && let Some(clause) = context.poller.waiting(fd, Direction::In)
+        {
             // SAFETY: a registered clause is alive; firing it unregisters it.
             context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
         }
-        context.poller.forget_own(fd);
         socket::close(fd);
     }
 }
@@ -96,22 +100,43 @@ pub unsafe fn accept(
     if listener.busy.replace(true) {
         return Err(Errno::EBUSY);
     }
-    let accepted = loop {
+    // SAFETY: by contract.
+    let accepted = unsafe { accept_next(context, &listener, address, len, deadline) };
+    listener.busy.set(false);
+    let error = match accepted {
+        Ok(fd) => return Ok(fd),
+        Err(error) => error,
+    };
+    if matches!(error, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) {
+        // Most programs just try again. Until something has been freed, that is left to the others.
+        let pause = clock::now() + PAUSE;
+        wait::sleep(if deadline < 0 { pause } else { pause.min(deadline) })?;
+    }
+    Err(error)
+}
+
+/// # Safety
+/// `address` is null or writable for `*len` bytes.
+unsafe fn accept_next(
+    context: &Context,
+    listener: &Listener,
+    address: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+    deadline: i64,
+) -> Result<Fd> {
+    loop {
+        // Whoever may not wait takes nobody either: he could not be given a handle.
+        context.check_cancelled()?;
         let fd = listener.fd.get();
         // SAFETY: by contract.
         match error::check(unsafe { libc::accept4(fd, address, len, libc::SOCK_NONBLOCK) }) {
-            Ok(fd) => break Ok(Fd::new(fd)),
+            Ok(fd) => return Ok(Fd::new(fd)),
             Err(Errno::EINTR | Errno::ECONNABORTED) => {}
-            Err(Errno::EAGAIN) => {
-                if let Err(error) = wait(context, fd, Direction::In, deadline) {
-                    break Err(error);
-                }
-            }
-            Err(error) => break Err(error),
+            Err(Errno::EAGAIN) => wait(context, fd, Direction::In, deadline)?,
+            Err(Errno::ENOBUFS) => return Err(Errno::ENOMEM),
+            Err(error) => return Err(error),
         }
-    };
-    listener.busy.set(false);
-    accepted
+    }
 }
 
 fn wait(context: &Context, fd: c_int, direction: Direction, deadline: i64) -> Result<()> {
@@ -136,17 +161,10 @@ pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadli
         Err(error) => return Err(error),
     }
     let context = Context::get()?;
-    let waited = wait(context, fd.get(), Direction::Out, deadline);
-    if let Err(error) = waited {
-        context.poller.forget_own(fd.get());
-        return Err(error);
-    }
+    wait(context, fd.get(), Direction::Out, deadline)?;
     match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(fd),
-        code => {
-            context.poller.forget_own(fd.get());
-            Err(Errno::from_code(code))
-        }
+        code => Err(Errno::from_code(code)),
     }
 }
 
@@ -187,9 +205,14 @@ pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
     // SAFETY: the call takes no pointer.
     let own = Fd::new(error::check(unsafe { libc::dup(fd) })?);
     let number = own.get();
-    let handle = if listening { make(own, family)? } else { make_stream(own, family)? };
-    socket::set_nonblocking(number)?;
     socket::set_option(number, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    let was_blocking = socket::set_nonblocking(number, true)?;
+    let made = if listening { make(own, family) } else { make_stream(own, family) };
+    if made.is_err() && was_blocking {
+        // The old number has the same flags.
+        socket::set_nonblocking(fd, false)?;
+    }
+    let handle = made?;
     // If somebody still waits for it, that is between him and the closed descriptor.
     let _ = context.poller.forget_foreign(fd);
     socket::close(fd);

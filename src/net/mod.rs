@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod happyeyeballs;
 pub mod ipc;
 pub mod listener;
+mod question;
 pub mod resolve;
 pub mod socket;
 pub mod stream;

@@ -1,6 +1,7 @@
 //! The system calls on sockets, with errors as `Errno`.
 
 use crate::error::{self, Errno, Result};
+use crate::rt::context::Context;
 use core::ffi::{c_int, c_void};
 use core::mem;
 
@@ -8,8 +9,11 @@ use core::mem;
 pub struct Fd(c_int);
 
 impl Fd {
-    /// Takes a descriptor over.
+    /// Takes a descriptor over that has just been made.
     pub fn new(fd: c_int) -> Fd {
+        if let Some(context) = Context::existing() {
+            context.poller.begin_life(context, fd);
+        }
         Fd(fd)
     }
 
@@ -183,19 +187,23 @@ pub fn make_close_abortive(fd: c_int) {
     unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, size as libc::socklen_t) };
 }
 
-/// Makes the descriptor non-blocking.
-pub fn set_nonblocking(fd: c_int) -> Result<()> {
+/// Makes the descriptor non-blocking, or blocking. Returns whether that has changed anything.
+pub fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
     // SAFETY: the call takes no pointer.
     let flags = error::check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
-    if flags & libc::O_NONBLOCK == 0 {
+    let wanted = if nonblocking { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    if flags != wanted {
         // SAFETY: as above.
-        error::check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        error::check(unsafe { libc::fcntl(fd, libc::F_SETFL, wanted) })?;
     }
-    Ok(())
+    Ok(flags != wanted)
 }
 
-/// Closes a descriptor.
+/// Closes a descriptor; this thread's poller forgets it.
 pub fn close(fd: c_int) {
+    if let Some(context) = Context::existing() {
+        context.poller.forget_own(fd);
+    }
     // SAFETY: the descriptor is the library's; Linux frees the number whatever the result.
     unsafe { libc::close(fd) };
 }

@@ -5,7 +5,6 @@ use super::listener;
 use super::socket;
 use super::stream::Family;
 use crate::error::{self, Result};
-use crate::rt::context::Context;
 use core::ffi::c_int;
 
 /// Listens. If the port is 0, the one that the kernel chose is stored in the address.
@@ -40,10 +39,6 @@ pub fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
     let place = (&raw mut address).cast();
     // SAFETY: the address is writable for its size.
     let fd = unsafe { listener::accept(handle, Family::Tcp, place, &raw mut len, deadline) }?;
-    if let Err(error) = Context::get()?.check_cancelled() {
-        socket::make_close_abortive(fd.get());
-        return Err(error);
-    }
     Ok((listener::make_stream(fd, Family::Tcp)?, address))
 }
 

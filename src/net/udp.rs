@@ -142,16 +142,16 @@ impl Vector {
 
 impl Udp {
     fn shut(&self) {
-        let Ok(context) = Context::get() else { return };
         let fd = self.fd.replace(-1);
         if fd < 0 {
             return;
         }
-        if let Some(clause) = context.poller.waiting(fd, Direction::In) {
+        if let Some(context) = Context::existing()
+            && let Some(clause) = context.poller.waiting(fd, Direction::In)
+        {
             // SAFETY: a registered clause is alive; firing it unregisters it.
             context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
         }
-        context.poller.forget_own(fd);
         socket::close(fd);
     }
 

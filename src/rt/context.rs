@@ -3,6 +3,7 @@
 use super::coroutine::Coroutine;
 use super::handle::Table;
 use super::poller::Poller;
+use super::process;
 use super::stack::Pool;
 use super::timer;
 use crate::arch::thread_slot;
@@ -13,7 +14,6 @@ use crate::random::Random;
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::ptr;
-use std::sync::Once;
 
 /// The state of a thread, made by the first call that needs it.
 pub struct Context {
@@ -41,9 +41,6 @@ pub struct Context {
     main: Coroutine,
 }
 
-static PROCESS_HOOKS: Once = Once::new();
-static mut THREAD_KEY: libc::pthread_key_t = 0;
-
 impl Context {
     /// This thread's context. ENOMEM if it cannot be made.
     #[inline]
@@ -64,8 +61,7 @@ impl Context {
 
     #[cold]
     fn make() -> Result<&'static Context> {
-        PROCESS_HOOKS.call_once(install_process_hooks);
-        let context = Box::leak(crate::memory::try_box(Context {
+        let context = Box::into_raw(crate::memory::try_box(Context {
             current: Cell::new(ptr::null()),
             first_ready: Cell::new(ptr::null()),
             last_ready: Cell::new(ptr::null()),
@@ -84,13 +80,15 @@ impl Context {
             errno: unsafe { libc::__errno_location() },
             main: Coroutine::main(),
         })?);
-        context.current.set(&context.main);
+        if let Err(error) = process::attach(context) {
+            // SAFETY: made above, and nobody has seen it.
+            drop(unsafe { Box::from_raw(context) });
+            return Err(error);
+        }
         thread_slot::set(context);
-        // SAFETY: the key is written once, before the hooks count as installed.
-        let key = unsafe { THREAD_KEY };
-        // SAFETY: the key exists; if no memory is left for the value, the context is merely not
-        // freed when the thread ends.
-        unsafe { libc::pthread_setspecific(key, ptr::from_ref(context).cast()) };
+        // SAFETY: made above; it lives until its thread ends.
+        let context = unsafe { &*context };
+        context.current.set(&context.main);
         Ok(context)
     }
 
@@ -168,58 +166,12 @@ impl Context {
         first
     }
 
-    pub(super) fn is_on_main_stack(&self) -> bool {
-        ptr::eq(self.current.get(), &self.main)
-    }
-}
-
-fn install_process_hooks() {
-    let mut key: libc::pthread_key_t = 0;
-    // SAFETY: `key` is writable, and the destructor has the right type.
-    unsafe { libc::pthread_key_create(&raw mut key, Some(thread_ends)) };
-    // SAFETY: written once, under `Once`, before anybody reads it.
-    unsafe { THREAD_KEY = key };
-    // SAFETY: the handlers stay loaded: the library cannot be unloaded while threads use it.
-    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
-    // SAFETY: as above.
-    unsafe { libc::atexit(process_ends) };
-}
-
-/// Frees the context of a thread that ends. Open handles are not closed and coroutines not run:
-/// that would be user code in a dying thread.
-unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
-    thread_slot::set(ptr::null::<Context>());
-    // SAFETY: the value of the key is a leaked context, and nothing else refers to it now.
-    let context = unsafe { Box::from_raw(value.cast::<Context>()) };
-    context.flush_output();
-    context.poller.release();
-    if context.is_on_main_stack() {
-        context.stacks.release();
-    } else {
-        // The thread ended inside a coroutine: its stack must outlive this function.
-        core::mem::forget(context);
-    }
-}
-
-extern "C" fn process_ends() {
-    // SAFETY: a context lives until its thread ends.
-    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
-        context.flush_output();
-    }
-}
-
-/// What was gathered leaves once, from the parent.
-unsafe extern "C" fn before_fork() {
-    // SAFETY: a context lives until its thread ends.
-    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
-        context.flush_output();
-    }
-}
-
-unsafe extern "C" fn in_child() {
-    // SAFETY: a context lives until its thread ends, and this is the only thread of the child.
-    if let Some(context) = unsafe { thread_slot::get::<Context>().as_ref() } {
-        context.random.forget();
-        context.poller.after_fork();
+    /// Unmaps the stacks, unless this is running on one of them.
+    pub(super) fn release_stacks(&self) -> bool {
+        let on_main_stack = ptr::eq(self.current.get(), &self.main);
+        if on_main_stack {
+            self.stacks.release();
+        }
+        on_main_stack
     }
 }

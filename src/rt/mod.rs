@@ -9,6 +9,7 @@ pub mod list;
 pub mod mutex;
 pub mod object;
 pub mod poller;
+pub mod process;
 mod stack;
 mod timer;
 pub mod turn;

@@ -8,9 +8,10 @@
 //!   socket tries first and waits only after the kernel refused, so no edge can be missed.
 
 use super::context::Context;
+use super::process::WipedOnFork;
 use super::wait::{Clause, Source};
 use crate::error::{self, Errno, Result};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::ptr;
 
 /// Events consumed by one poll.
@@ -29,8 +30,9 @@ pub enum Direction {
 pub trait Watcher {
     /// The socket may be writable again.
     fn writable(&self);
-    /// This process is the child of a fork. It is told nothing any more; the parent is, as before.
-    fn forked(&self);
+    /// It is told nothing any more: this process is the child of a fork, whose parent is told as before,
+    /// or there is no epoll set to be had.
+    fn abandoned(&self);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +73,10 @@ impl Entry {
         (read | write) as u32
     }
 
+    fn is_waited_for(&self) -> bool {
+        self.reader.get().is_some() || self.writer.get().is_some() || self.watcher.get().is_some()
+    }
+
     fn clear(&self) {
         self.kind.set(Kind::Unknown);
         self.registered.set(0);
@@ -87,6 +93,12 @@ pub struct Poller {
     entries: RefCell<Vec<Option<Box<Entry>>>>,
     changes: RefCell<Vec<libc::c_int>>,
     events: RefCell<Vec<libc::epoll_event>>,
+    /// Set together with `epoll`; in a child process it is not.
+    is_ours: OnceCell<WipedOnFork<Cell<bool>>>,
+    /// The set is being made anew.
+    rebuilding: Cell<bool>,
+    /// The last `epoll_wait` failed.
+    failed: Cell<bool>,
 }
 
 const OWN_INTEREST: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
@@ -102,6 +114,9 @@ impl Poller {
             entries: RefCell::new(Vec::new()),
             changes: RefCell::new(Vec::new()),
             events: RefCell::new(Vec::new()),
+            is_ours: OnceCell::new(),
+            rebuilding: Cell::new(false),
+            failed: Cell::new(false),
         }
     }
 
@@ -143,16 +158,42 @@ impl Poller {
     fn epoll(&self) -> Result<libc::c_int> {
         if self.epoll.get() < 0 {
             let mut events = self.events.borrow_mut();
-            events.try_reserve_exact(BATCH).map_err(|_| Errno::ENOMEM)?;
+            let more = BATCH - events.len();
+            events.try_reserve_exact(more).map_err(|_| Errno::ENOMEM)?;
             events.resize(BATCH, libc::epoll_event { events: 0, u64: 0 });
+            let mark = match self.is_ours.get() {
+                Some(mark) => mark,
+                None => {
+                    let mark = WipedOnFork::new()?;
+                    self.is_ours.get_or_init(|| mark)
+                }
+            };
             // SAFETY: the call takes no pointer.
             let fd = error::check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
             self.epoll.set(fd);
+            mark.set(true);
         }
         Ok(self.epoll.get())
     }
 
+    /// Changes the set. If it is gone, because the program has closed all descriptors, a new one is made.
     fn control(&self, operation: libc::c_int, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
+        match self.try_control(operation, fd, entry, interest) {
+            Err(error) if self.is_lost(error) && !self.rebuilding.get() => {
+                self.rebuild(Context::get()?);
+                self.try_control(operation, fd, entry, interest)
+            }
+            other => other,
+        }
+    }
+
+    fn try_control(
+        &self,
+        operation: libc::c_int,
+        fd: libc::c_int,
+        entry: &Entry,
+        interest: u32,
+    ) -> Result<()> {
         let epoll = self.epoll()?;
         let tag = (u64::from(entry.generation.get()) << 32) | u64::from(fd as u32);
         let mut event = libc::epoll_event { events: interest, u64: tag };
@@ -162,7 +203,23 @@ impl Poller {
         Ok(())
     }
 
-    /// Puts a foreign descriptor into the set, whatever was there under its number before.
+    /// Whether a call failed because the number of the set is not open any more, or is another file's.
+    fn is_lost(&self, error: Errno) -> bool {
+        // SAFETY: the call only looks at the descriptor.
+        let is_open = || unsafe { libc::fcntl(self.epoll.get(), libc::F_GETFD) } >= 0;
+        error == Errno::EINVAL || (error == Errno::EBADF && !is_open())
+    }
+
+    /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, epoll
+    /// goes on telling about that one, and cannot be told to stop. Such events are those of an older life.
+    fn remove(&self, fd: libc::c_int, entry: &Entry) {
+        if entry.registered.get() != 0 && self.control(libc::EPOLL_CTL_DEL, fd, entry, 0).is_err() {
+            entry.generation.set(entry.generation.get().wrapping_add(1));
+        }
+        entry.registered.set(0);
+    }
+
+    /// Puts a descriptor into the set, whatever was there under its number before.
     fn add(&self, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
         match self.control(libc::EPOLL_CTL_ADD, fd, entry, interest) {
             Err(Errno::EEXIST) => self.control(libc::EPOLL_CTL_MOD, fd, entry, interest),
@@ -176,11 +233,15 @@ impl Poller {
     /// # Safety
     /// The clause stays where it is until it fired or was withdrawn.
     pub unsafe fn wait_foreign(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
+        self.notice_fork();
         let entry = self.make_entry(fd)?;
         if entry.waiter(direction).get().is_some() {
             return Err(Errno::EBUSY);
         }
         let this = Some(ptr::NonNull::from(clause));
+        if entry.kind.get() == Kind::Own {
+            self.take_over(fd, entry)?;
+        }
         if entry.kind.get() == Kind::Unknown {
             entry.waiter(direction).set(this);
             let added = self.add(fd, entry, entry.wanted());
@@ -190,6 +251,18 @@ impl Poller {
         }
         entry.waiter(direction).set(this);
         self.note_change(fd, entry);
+        Ok(())
+    }
+
+    /// The program waits for a descriptor that has the number of an own socket. EBUSY: it is the own socket.
+    #[cold]
+    fn take_over(&self, fd: libc::c_int, entry: &Entry) -> Result<()> {
+        if self.control(libc::EPOLL_CTL_MOD, fd, entry, OWN_INTEREST).is_ok() {
+            return Err(Errno::EBUSY);
+        }
+        // The program has closed the own socket behind the library's back.
+        self.give_up(Context::get()?, entry, Errno::EBADF);
+        entry.clear();
         Ok(())
     }
 
@@ -208,6 +281,7 @@ impl Poller {
 
     /// The entry of an own socket, registered if it is not yet.
     fn own(&self, fd: libc::c_int) -> Result<&Entry> {
+        self.notice_fork();
         let entry = self.make_entry(fd)?;
         if entry.registered.get() == 0 {
             self.add(fd, entry, OWN_INTEREST)?;
@@ -253,17 +327,27 @@ impl Poller {
         if entry.reader.get().is_some() || entry.writer.get().is_some() {
             return Err(Errno::EBUSY);
         }
-        if entry.registered.get() != 0 {
-            // The descriptor may be closed already; then epoll has forgotten it by itself.
-            let _ = self.control(libc::EPOLL_CTL_DEL, fd, entry, 0);
-        }
+        self.remove(fd, entry);
         entry.clear();
         Ok(())
     }
 
-    /// Forgets an own socket that is about to be closed; closing takes it out of the set.
+    /// Forgets a descriptor of the library that is about to be closed. Another process may still have it: then
+    /// the close alone would not take it out of the set.
     pub fn forget_own(&self, fd: libc::c_int) {
         if let Some(entry) = self.entry(fd) {
+            self.remove(fd, entry);
+            entry.clear();
+        }
+    }
+
+    /// A number is a new descriptor's. Whoever waits for the old one, which the program has closed behind the
+    /// library's back, is told so.
+    pub fn begin_life(&self, context: &Context, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd)
+            && (entry.registered.get() != 0 || entry.is_waited_for())
+        {
+            self.give_up(context, entry, Errno::EBADF);
             entry.clear();
         }
     }
@@ -290,8 +374,7 @@ impl Poller {
                 continue;
             }
             let result = if wanted == 0 {
-                let _ = self.control(libc::EPOLL_CTL_DEL, fd, entry, 0);
-                entry.registered.set(0);
+                self.remove(fd, entry);
                 Ok(())
             } else if registered == 0 {
                 self.add(fd, entry, wanted)
@@ -299,53 +382,119 @@ impl Poller {
                 // Said again even if nothing changed: the number may have been closed and opened anew
                 // without `fdclean`, and then the new descriptor would be waited for in vain.
                 match self.control(libc::EPOLL_CTL_MOD, fd, entry, wanted) {
-                    Err(Errno::ENOENT) => self.add(fd, entry, wanted),
+                    Err(Errno::ENOENT) => {
+                        entry.generation.set(entry.generation.get().wrapping_add(1));
+                        self.add(fd, entry, wanted)
+                    }
                     other => other,
                 }
             };
             if let Err(error) = result {
                 entry.registered.set(0);
                 entry.kind.set(Kind::Unknown);
-                for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
-                    // SAFETY: a registered clause is alive; firing it unregisters it.
-                    context.fire(unsafe { waiter.as_ref() }, Some(error));
-                }
+                self.give_up(context, entry, error);
             }
+        }
+    }
+
+    /// Ends the waits for a descriptor.
+    fn give_up(&self, context: &Context, entry: &Entry, error: Errno) {
+        for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
+            // SAFETY: a registered clause is alive; firing it unregisters it.
+            context.fire(unsafe { waiter.as_ref() }, Some(error));
+        }
+        if let Some(watcher) = entry.watcher.take() {
+            // SAFETY: by the contract of `watch`.
+            unsafe { watcher.as_ref() }.abandoned();
         }
     }
 
     /// Waits at most `timeout` milliseconds (-1: without end) and readies whoever waited for what
     /// happened: in the kernel's order, and the reader of a descriptor before its writer.
     pub fn poll(&self, context: &Context, timeout: libc::c_int) {
+        self.notice_fork();
         self.apply_changes(context);
         let timeout = if context.has_ready() { 0 } else { timeout };
-        let epoll = self.epoll.get();
-        if epoll < 0 {
+        if self.epoll.get() < 0 {
             if timeout != 0 {
                 // SAFETY: no descriptors, so no pointer is followed.
                 unsafe { libc::poll(ptr::null_mut(), 0, timeout) };
             }
             return;
         }
-        let count = {
-            let mut events = self.events.borrow_mut();
-            // SAFETY: the buffer holds BATCH events.
-            let result =
-                unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), BATCH as libc::c_int, timeout) };
-            // EINTR: the caller looks at the clock and comes back.
-            usize::try_from(result).unwrap_or(0)
-        };
-        for index in 0..count {
-            let event = self.events.borrow()[index];
-            self.dispatch(context, event);
+        match self.wait_for_events(timeout) {
+            Ok(count) => {
+                self.failed.set(false);
+                let mut is_clean = true;
+                for index in 0..count {
+                    let event = self.events.borrow()[index];
+                    is_clean &= self.dispatch(context, event);
+                }
+                if !is_clean {
+                    self.rebuild(context);
+                }
+            }
+            // The caller looks at the clock and comes back.
+            Err(Errno::EINTR) => {}
+            Err(error) => self.recover(context, error),
         }
     }
 
-    fn dispatch(&self, context: &Context, event: libc::epoll_event) {
+    fn wait_for_events(&self, timeout: libc::c_int) -> Result<usize> {
+        let mut events = self.events.borrow_mut();
+        // SAFETY: the buffer holds BATCH events.
+        let count = error::check(unsafe {
+            libc::epoll_wait(self.epoll.get(), events.as_mut_ptr(), BATCH as libc::c_int, timeout)
+        })?;
+        Ok(count as usize)
+    }
+
+    /// After a failed `epoll_wait`: makes a new set. If that fails too, nobody can be told anything, and all
+    /// who wait for a descriptor are told that.
+    #[cold]
+    fn recover(&self, context: &Context, error: Errno) {
+        if !self.failed.replace(true) {
+            return self.rebuild(context);
+        }
+        self.failed.set(false);
+        self.close_set();
+        for fd in 0..self.entries.borrow().len() {
+            let Some(entry) = self.entry(fd as libc::c_int) else { continue };
+            entry.registered.set(0);
+            self.give_up(context, entry, error);
+        }
+    }
+
+    /// Makes a new set of everybody who is waited for: the program has closed the old one, or there is
+    /// something in it that cannot be taken out.
+    #[cold]
+    fn rebuild(&self, context: &Context) {
+        self.close_set();
+        self.rebuilding.set(true);
+        for fd in 0..self.entries.borrow().len() {
+            let fd = fd as libc::c_int;
+            let Some(entry) = self.entry(fd) else { continue };
+            entry.registered.set(0);
+            match entry.kind.get() {
+                Kind::Foreign => self.note_change(fd, entry),
+                // Others are added when they are waited for.
+                Kind::Own if entry.is_waited_for() => {
+                    if let Err(error) = self.add(fd, entry, OWN_INTEREST) {
+                        self.give_up(context, entry, error);
+                    }
+                }
+                Kind::Own | Kind::Unknown => {}
+            }
+        }
+        self.rebuilding.set(false);
+    }
+
+    /// False: it is about a descriptor that is not in the set as far as is known. It would be told for ever.
+    fn dispatch(&self, context: &Context, event: libc::epoll_event) -> bool {
         let (fd, happened) = (event.u64 as u32 as libc::c_int, event.events);
-        let Some(entry) = self.entry(fd) else { return };
+        let Some(entry) = self.entry(fd) else { return false };
         if entry.generation.get() != (event.u64 >> 32) as u32 {
-            return;
+            return false;
         }
         if happened & HANG_UP != 0 {
             entry.hung_up.set(true);
@@ -366,44 +515,64 @@ impl Poller {
                 context.fire(unsafe { writer.as_ref() }, None);
             }
         }
+        true
+    }
+
+    /// A child process that was not made by `fork` finds out by itself.
+    #[inline]
+    fn notice_fork(&self) {
+        if self.is_ours.get().is_some_and(|mark| !mark.get())
+            && let Some(context) = Context::existing()
+        {
+            self.after_fork(context);
+        }
     }
 
     /// In the child of a fork: the set is shared with the parent, so it is given up and built anew
     /// from whoever waits.
-    pub fn after_fork(&self) {
-        let epoll = self.epoll.replace(-1);
-        if epoll < 0 {
+    #[cold]
+    pub fn after_fork(&self, context: &Context) {
+        if let Some(mark) = self.is_ours.get() {
+            mark.set(true);
+        }
+        if self.epoll.get() < 0 {
             return;
         }
-        // SAFETY: the descriptor is this process's copy and nobody else uses it.
-        unsafe { libc::close(epoll) };
         for fd in 0..self.entries.borrow().len() {
-            let fd = fd as libc::c_int;
-            let Some(entry) = self.entry(fd) else { continue };
-            entry.registered.set(0);
-            match entry.kind.get() {
-                Kind::Foreign => self.note_change(fd, entry),
-                Kind::Own => {
-                    if let Some(watcher) = entry.watcher.take() {
-                        // SAFETY: by the contract of `watch`.
-                        unsafe { watcher.as_ref() }.forked();
-                    }
-                    // If it cannot be added, its waiter sleeps until its deadline or cancellation.
-                    let _ = self.add(fd, entry, OWN_INTEREST);
-                }
-                Kind::Unknown => {}
+            let watcher = self.entry(fd as libc::c_int).and_then(|entry| entry.watcher.take());
+            if let Some(watcher) = watcher {
+                // SAFETY: by the contract of `watch`.
+                unsafe { watcher.as_ref() }.abandoned();
             }
+        }
+        self.rebuild(context);
+    }
+
+    /// Closes the epoll descriptor, unless its number is another file's by now.
+    fn close_set(&self) {
+        let epoll = self.epoll.replace(-1);
+        if epoll >= 0 && may_be_epoll(epoll) {
+            // SAFETY: the descriptor is ours; in a child, it is this process's copy.
+            unsafe { libc::close(epoll) };
         }
     }
 
     /// Frees the epoll descriptor.
     pub fn release(&self) {
-        let epoll = self.epoll.replace(-1);
-        if epoll >= 0 {
-            // SAFETY: the descriptor is ours.
-            unsafe { libc::close(epoll) };
-        }
+        self.close_set();
     }
+}
+
+/// Whether a number can still be that of an epoll set, as far as the system tells.
+fn may_be_epoll(fd: libc::c_int) -> bool {
+    use std::io::Write;
+    const EPOLL: &[u8] = b"anon_inode:[eventpoll]";
+    let (mut path, mut target) = ([0_u8; 32], [0_u8; EPOLL.len() + 1]);
+    // It fits, with a NUL behind it.
+    let _ = write!(&mut path[..31], "/proc/self/fd/{fd}");
+    // SAFETY: the path is a string, and the target is writable for its size.
+    let len = unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
+    usize::try_from(len).is_err() || &target[..len as usize] == EPOLL
 }
 
 /// Waits until a foreign descriptor is ready.

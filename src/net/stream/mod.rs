@@ -83,8 +83,8 @@ impl Watcher for Stream {
         self.push_backlog();
     }
 
-    fn forked(&self) {
-        // The parent sends the backlog. What the child sent would come in the middle of it.
+    fn abandoned(&self) {
+        // In a child process, the parent sends the backlog. What the child sent would come in the middle of it.
         self.fail(Errno::ECONNRESET);
     }
 }
@@ -283,7 +283,6 @@ impl Stream {
             self.fd.set(-1);
         }
         context.buffers.forget(self);
-        context.poller.forget_own(fd);
         context.next_run();
         match self.orderly.get() {
             true if is_empty => {}

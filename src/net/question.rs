@@ -1,0 +1,276 @@
+//! Questions to the system's resolver, and the threads that ask them: a bounded number for the whole
+//! process, since a server that does not answer holds each of them for many seconds.
+
+use super::addr::IpAddr;
+use super::socket::Fd;
+use crate::error::{self, Errno, Result};
+use crate::memory::{try_box, try_push, try_vec};
+use core::ffi::{CStr, c_int, c_void};
+use core::ptr::{self, NonNull};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// How many questions are asked at a time.
+const MAX_THREADS: usize = 32;
+
+/// What `getaddrinfo` and the modules it loads need of a stack, in bytes, beside the thread-local data of the
+/// program.
+const STACK_SIZE: usize = 512 * 1024;
+
+struct Body {
+    references: AtomicUsize,
+    /// Ends with a NUL.
+    name: Vec<u8>,
+    family: c_int,
+    wakeup: Fd,
+    answer: Mutex<Result<Vec<IpAddr>>>,
+}
+
+/// What a coroutine wants to know, and the answer; shared with the thread that asks.
+pub struct Question(NonNull<Body>);
+
+// SAFETY: what is shared is counted atomically, behind a lock, or never changes.
+unsafe impl Send for Question {}
+
+impl Question {
+    /// The addresses of a name. EMFILE, ENFILE, ENOMEM.
+    pub fn new(name: &CStr, family: c_int) -> Result<Question> {
+        // SAFETY: the call takes no pointer.
+        let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        let body = try_box(Body {
+            references: AtomicUsize::new(1),
+            wakeup: Fd::new(wakeup),
+            name: try_vec(name.to_bytes_with_nul())?,
+            family,
+            answer: Mutex::new(Ok(Vec::new())),
+        })?;
+        Ok(Question(NonNull::from(Box::leak(body))))
+    }
+
+    fn body(&self) -> &Body {
+        // SAFETY: counted, so it is alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The descriptor that is readable once the answer is there.
+    pub fn wakeup(&self) -> c_int {
+        self.body().wakeup.get()
+    }
+
+    /// The answer, once. ENOMEM.
+    pub fn take_answer(&self) -> Result<Vec<IpAddr>> {
+        let mut answer = self.body().answer.lock().map_err(|_| Errno::ENOMEM)?;
+        core::mem::replace(&mut *answer, Ok(Vec::new()))
+    }
+
+    /// Asks, which may take long, and wakes whoever waits for the answer.
+    fn resolve(&self) {
+        let body = self.body();
+        let answer = query(&body.name, body.family);
+        if let Ok(mut place) = body.answer.lock() {
+            *place = answer;
+        }
+        let one: u64 = 1;
+        // SAFETY: eight readable bytes, as an eventfd wants; it cannot be full.
+        unsafe { libc::write(body.wakeup.get(), (&raw const one).cast(), size_of::<u64>()) };
+    }
+}
+
+impl Clone for Question {
+    fn clone(&self) -> Question {
+        self.body().references.fetch_add(1, Ordering::Relaxed);
+        Question(self.0)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        if self.body().references.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: made by `try_box`, and this was the last reference.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+/// The addresses that the system knows; a name that is not known, and a server that does not
+/// answer, have none. ENOMEM.
+fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
+    // SAFETY: all zeros is a valid hint.
+    let mut hints: libc::addrinfo = unsafe { core::mem::zeroed() };
+    hints.ai_family = family;
+    hints.ai_socktype = libc::SOCK_STREAM;
+    let mut list = ptr::null_mut();
+    // SAFETY: the name is a string, the hints are valid, the list is writable.
+    match unsafe { libc::getaddrinfo(name.as_ptr().cast(), ptr::null(), &raw const hints, &raw mut list) } {
+        0 => {}
+        libc::EAI_MEMORY => return Err(Errno::ENOMEM),
+        _ => return Ok(Vec::new()),
+    }
+    // SAFETY: the list came from getaddrinfo.
+    let found = unsafe { addresses(list, family) };
+    // SAFETY: as above, and it is freed once.
+    unsafe { libc::freeaddrinfo(list) };
+    found
+}
+
+/// # Safety
+/// The list is alive and ends with NULL.
+unsafe fn addresses(list: *const libc::addrinfo, family: c_int) -> Result<Vec<IpAddr>> {
+    let mut found = Vec::new();
+    let mut next = list;
+    // SAFETY: by contract.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ai_next;
+        if entry.ai_family == family && !entry.ai_addr.is_null() {
+            // SAFETY: an address is as long as the entry says.
+            let address = unsafe { IpAddr::from_native(entry.ai_addr.cast(), entry.ai_addrlen as usize) };
+            try_push(&mut found, address)?;
+        }
+    }
+    Ok(found)
+}
+
+/// The threads of a process.
+struct Pool {
+    /// A child process has none of its parent's threads, so it makes a pool of its own.
+    process: libc::pid_t,
+    state: Mutex<State>,
+}
+
+struct State {
+    threads: usize,
+    /// Those that no thread has begun with.
+    waiting: VecDeque<Question>,
+}
+
+static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
+
+/// The pool of this process. ENOMEM.
+fn pool() -> Result<&'static Pool> {
+    // SAFETY: takes nothing.
+    let process = unsafe { libc::getpid() };
+    let known = POOL.load(Ordering::Acquire);
+    // SAFETY: a pool is never freed.
+    if let Some(pool) = unsafe { known.as_ref() }
+        && pool.process == process
+    {
+        return Ok(pool);
+    }
+    let state = State { threads: 0, waiting: VecDeque::new() };
+    let new = Box::into_raw(try_box(Pool { process, state: Mutex::new(state) })?);
+    match POOL.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: as above.
+        Ok(_) => Ok(unsafe { &*new }),
+        Err(other) => {
+            // SAFETY: made above, and nobody has seen it.
+            drop(unsafe { Box::from_raw(new) });
+            // SAFETY: another thread of this process has made it.
+            Ok(unsafe { &*other })
+        }
+    }
+}
+
+/// Has a thread find the answer, as soon as there is one. ENOMEM; EAGAIN if there can be no thread.
+pub fn ask(question: &Question) -> Result<()> {
+    let pool = pool()?;
+    let mut state = pool.state.lock().map_err(|_| Errno::ENOMEM)?;
+    state.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    if state.threads < MAX_THREADS {
+        match start_thread(pool) {
+            Ok(()) => state.threads += 1,
+            // One of the others answers it.
+            Err(_) if state.threads > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    state.waiting.push_back(question.clone());
+    Ok(())
+}
+
+/// Nobody wants to know the answer any more. A thread that has begun goes on.
+pub fn withdraw(question: &Question) {
+    if let Ok(pool) = pool()
+        && let Ok(mut state) = pool.state.lock()
+    {
+        state.waiting.retain(|waiting| waiting.0 != question.0);
+    }
+}
+
+/// Answers questions until there are none.
+extern "C" fn answer_questions(pool: *mut c_void) -> *mut c_void {
+    // SAFETY: a pool is never freed.
+    let pool = unsafe { &*pool.cast::<Pool>() };
+    loop {
+        let Ok(mut state) = pool.state.lock() else { break };
+        let Some(question) = state.waiting.pop_front() else {
+            state.threads -= 1;
+            break;
+        };
+        drop(state);
+        question.resolve();
+    }
+    ptr::null_mut()
+}
+
+/// Starts a detached thread in which all signals are blocked: they are the program's.
+fn start_thread(pool: &'static Pool) -> Result<()> {
+    // SAFETY: all zeros is a valid signal set to be filled.
+    let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
+    let mut before = all;
+    // SAFETY: the set is writable.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: both sets are valid; the thread inherits the mask.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+    let started = create_thread(pool);
+    // SAFETY: the set was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    started
+}
+
+fn create_thread(pool: &'static Pool) -> Result<()> {
+    // SAFETY: all zeros is memory to be initialised.
+    let mut attributes: libc::pthread_attr_t = unsafe { core::mem::zeroed() };
+    // SAFETY: the attributes are writable.
+    check(unsafe { libc::pthread_attr_init(&raw mut attributes) })?;
+    let created = create_with(pool, &mut attributes);
+    // SAFETY: initialised above.
+    unsafe { libc::pthread_attr_destroy(&raw mut attributes) };
+    created
+}
+
+fn create_with(pool: &'static Pool, attributes: &mut libc::pthread_attr_t) -> Result<()> {
+    // SAFETY: the attributes are initialised.
+    check(unsafe { libc::pthread_attr_setdetachstate(attributes, libc::PTHREAD_CREATE_DETACHED) })?;
+    let size = STACK_SIZE + room_of_thread_local_data(attributes).next_multiple_of(4096);
+    // SAFETY: as above.
+    check(unsafe { libc::pthread_attr_setstacksize(attributes, size) })?;
+    let mut thread = 0;
+    let argument = ptr::from_ref(pool).cast_mut().cast();
+    // SAFETY: the function takes a pool, which lives for ever.
+    check(unsafe { libc::pthread_create(&raw mut thread, attributes, answer_questions, argument) })
+}
+
+/// How much the C library takes from a stack before the thread begins: glibc puts the thread-local data of
+/// the whole program there.
+fn room_of_thread_local_data(attributes: &libc::pthread_attr_t) -> usize {
+    type GetMinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
+    // SAFETY: the name is a string.
+    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
+    if function.is_null() {
+        return 0;
+    }
+    // SAFETY: glibc's function has this type.
+    let function = unsafe { core::mem::transmute::<*mut c_void, GetMinStack>(function) };
+    // SAFETY: the attributes are initialised.
+    unsafe { function(attributes) }
+}
+
+/// The functions for threads return what went wrong.
+fn check(result: c_int) -> Result<()> {
+    match result {
+        0 => Ok(()),
+        libc::EAGAIN => Err(Errno::EAGAIN),
+        _ => Err(Errno::ENOMEM),
+    }
+}

@@ -1,0 +1,136 @@
+//! The process around the runtime: what becomes of a thread's context at a fork, at the end of the
+//! thread, and at the end of the process.
+
+use super::context::Context;
+use crate::arch::thread_slot;
+use crate::error::{Errno, Result};
+use core::cell::Cell;
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+use std::sync::Mutex;
+
+/// What has been registered so far, once for the whole process.
+struct Hooks {
+    /// Its destructor frees the context of a thread that ends.
+    key: Option<libc::pthread_key_t>,
+    at_fork: bool,
+    at_exit: bool,
+}
+
+static HOOKS: Mutex<Hooks> = Mutex::new(Hooks { key: None, at_fork: false, at_exit: false });
+
+/// Registers the hooks if need be, and has the context freed when this thread ends. ENOMEM.
+pub(super) fn attach(context: *const Context) -> Result<()> {
+    let key = install().map_err(|_| Errno::ENOMEM)?;
+    // SAFETY: the key exists.
+    check(unsafe { libc::pthread_setspecific(key, context.cast()) })
+}
+
+/// What is missing is tried again by the next thread that has no context yet.
+fn install() -> Result<libc::pthread_key_t> {
+    let mut hooks = HOOKS.lock().map_err(|_| Errno::ENOMEM)?;
+    if !hooks.at_fork {
+        // SAFETY: the handlers stay loaded: the library cannot be unloaded while threads use it.
+        check(unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) })?;
+        hooks.at_fork = true;
+    }
+    if !hooks.at_exit {
+        // SAFETY: as above.
+        check(unsafe { libc::atexit(process_ends) })?;
+        hooks.at_exit = true;
+    }
+    if let Some(key) = hooks.key {
+        return Ok(key);
+    }
+    let mut key: libc::pthread_key_t = 0;
+    // SAFETY: `key` is writable, and the destructor has the right type.
+    check(unsafe { libc::pthread_key_create(&raw mut key, Some(thread_ends)) })?;
+    hooks.key = Some(key);
+    Ok(key)
+}
+
+/// These calls return what went wrong, which is always a lack of something.
+fn check(result: libc::c_int) -> Result<()> {
+    if result == 0 { Ok(()) } else { Err(Errno::ENOMEM) }
+}
+
+/// Frees the context of a thread that ends. Open handles are not closed and coroutines not run:
+/// that would be user code in a dying thread.
+unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
+    // SAFETY: the value of the key is a leaked context, which nothing frees but this.
+    let context = unsafe { Box::from_raw(value.cast::<Context>()) };
+    // What is sent looks for the context of its thread, which must not be made once more.
+    context.flush_output();
+    context.poller.release();
+    thread_slot::set(ptr::null::<Context>());
+    if !context.release_stacks() {
+        // The thread ended inside a coroutine: its stack must outlive this function.
+        core::mem::forget(context);
+    }
+}
+
+extern "C" fn process_ends() {
+    if let Some(context) = Context::existing() {
+        context.flush_output();
+    }
+}
+
+/// What was gathered leaves once, from the parent.
+unsafe extern "C" fn before_fork() {
+    if let Some(context) = Context::existing() {
+        context.flush_output();
+    }
+}
+
+unsafe extern "C" fn in_child() {
+    if let Some(context) = Context::existing() {
+        context.random.forget();
+        context.poller.after_fork(context);
+    }
+}
+
+/// Types of which a value is all zeros.
+///
+/// # Safety
+/// All zeros is a valid value, which owns nothing.
+pub unsafe trait Zeroable {}
+
+// SAFETY: zero is false.
+unsafe impl Zeroable for Cell<bool> {}
+
+/// A value that is all zeros at first, and again in a child process, however that was made: by `fork`,
+/// `_Fork` or `clone`. (Linux 4.14. Before, only `fork` calls its handlers.)
+pub struct WipedOnFork<T: Zeroable>(NonNull<T>);
+
+impl<T: Zeroable> WipedOnFork<T> {
+    /// Maps pages of its own. ENOMEM.
+    pub fn new() -> Result<WipedOnFork<T>> {
+        const { assert!(align_of::<T>() <= 4096) };
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a fresh anonymous mapping touches nothing that exists.
+        let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), access, flags, -1, 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(Errno::ENOMEM);
+        }
+        // SAFETY: the range is the mapping just made.
+        unsafe { libc::madvise(memory, size_of::<T>(), libc::MADV_WIPEONFORK) };
+        NonNull::new(memory.cast()).map(WipedOnFork).ok_or(Errno::ENOMEM)
+    }
+}
+
+impl<T: Zeroable> Deref for WipedOnFork<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: mapped as long as this value lives, and valid from the beginning.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: Zeroable> Drop for WipedOnFork<T> {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this size by `new`.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
+    }
+}
