@@ -340,3 +340,96 @@ TEST(a_thousand_clients_are_served_by_a_coroutine_each) {
     }
     CHECK_INT(hclose(b), 0);
 }
+
+/* --- Accepting that fails takes nobody --- */
+
+static int connect_plainly(const struct ipaddr *addr) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0);
+    CHECK_INT(connect(fd, ipaddr_sockaddr(addr), (socklen_t)ipaddr_len(addr)), 0);
+    return fd;
+}
+
+static void compute_for_60_ms(void) {
+    int64_t end = now() + 60;
+    while (now() < end) continue;
+}
+
+coroutine static void accept_in_vain(int l) { CHECK_ERR(tcp_accept(l, NULL, -1), -1, ECANCELED); }
+
+TEST(an_accept_that_is_cancelled_when_somebody_has_come_leaves_him_for_the_next) {
+    char c;
+    CHECK_INT(ipaddr_local(&addr, "127.0.0.1", 0, IPADDR_IPV4), 0);
+    int l = tcp_listen(&addr, 10);
+    int h = go(accept_in_vain(l));
+    int peer = connect_plainly(&addr);
+    compute_for_60_ms();
+    CHECK_INT(yield(), 0); /* the coroutine is ready now, and runs after this one */
+    CHECK_INT(hclose(h), 0);
+    int s = tcp_accept(l, NULL, now() + 1000);
+    CHECK(s >= 0);
+    CHECK_ERR(recv(peer, &c, 1, MSG_DONTWAIT), -1, EAGAIN);
+}
+
+coroutine static void connect_in_vain(const struct ipaddr *addr) {
+    CHECK_ERR(tcp_connect(addr, now() + 1000), -1, ECANCELED);
+}
+
+TEST(a_connect_that_is_cancelled_leaves_nothing_behind_for_the_next_with_its_number) {
+    struct ipaddr to;
+    char c;
+    int s[2];
+    CHECK_INT(ipaddr_local(&addr, "127.0.0.1", 0, IPADDR_IPV4), 0);
+    CHECK(tcp_listen(&addr, 10) >= 0);
+    CHECK_INT(ipaddr_remote(&to, "127.0.0.1", ipaddr_port(&addr), 0, -1), 0);
+    int h = go(connect_in_vain(&to));
+    compute_for_60_ms();
+    CHECK_INT(yield(), 0);
+    CHECK_INT(hclose(h), 0);
+    CHECK_INT(ipc_pair(s), 0);
+    CHECK_ERR(brecv(s[0], &c, 1, now() + 1), -1, ETIMEDOUT);
+    CHECK_INT(ipc_pair(s), 0);
+    CHECK_INT(bsend(s[1], "x", 1, -1), 0);
+    CHECK_INT(brecv(s[0], &c, 1, now() + 5000), 0);
+}
+
+/* Closes its descriptor after a while; only then there is one for another client. */
+coroutine static void serve(int s, int *served) {
+    char c;
+    CHECK_INT(brecv(s, &c, 1, now() + 10000), 0);
+    CHECK_INT(hclose(s), 0);
+    ++*served;
+}
+
+TEST(a_loop_that_just_accepts_again_serves_all_though_there_are_too_few_descriptors) {
+    enum { CLIENTS = 20, AT_A_TIME = 5 };
+    static int served;
+    struct rlimit limit;
+    int clients[CLIENTS];
+    skip_under_wrapper("the wrapper has descriptors of its own");
+    CHECK_INT(ipaddr_local(&addr, "127.0.0.1", 0, IPADDR_IPV4), 0);
+    int l = tcp_listen(&addr, CLIENTS);
+    CHECK_INT(msleep(now() + 1), 0);
+    CHECK_ERR(tcp_accept(l, NULL, now() + 1), -1, ETIMEDOUT);
+    for (int i = 0; i != CLIENTS; ++i) {
+        clients[i] = connect_plainly(&addr);
+        CHECK_INT(write(clients[i], "x", 1), 1);
+    }
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)clients[CLIENTS - 1] + 1 + AT_A_TIME;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    int b = bundle(), refused = 0;
+    for (int accepted = 0; accepted != CLIENTS;) {
+        int s = tcp_accept(l, NULL, now() + 5000);
+        if (s < 0) {
+            CHECK_INT(errno, EMFILE);
+            ++refused;
+            continue;
+        }
+        ++accepted;
+        CHECK_INT(bundle_go(b, serve(s, &served)), 0);
+    }
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(served, CLIENTS);
+    CHECK(refused < 100);
+}

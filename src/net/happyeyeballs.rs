@@ -108,21 +108,58 @@ impl<'c> Network<'c> {
         }
     }
 
-    /// What the end of the wait for a descriptor means.
-    fn event(&mut self, index: usize) -> Result<Event<Fd>> {
+    /// What the end of the wait for a descriptor means; None: that it has to be waited for once more.
+    fn event(&mut self, index: usize) -> Result<Option<Event<Fd>>> {
         if let Some(index) = index.checked_sub(self.lookups.len()) {
-            return Ok(match self.attempts.swap_remove(index).finish() {
+            return Ok(Some(match self.attempts.swap_remove(index).finish() {
                 Ok(fd) => Event::Connected(fd),
                 Err(error) => Event::Failed(error),
-            });
+            }));
         }
-        let (family, lookup) = self.lookups.swap_remove(index);
-        let mut addresses = lookup.take()?;
+        let Some(mut addresses) = self.lookups[index].1.take()? else { return Ok(None) };
+        let (family, _) = self.lookups.swap_remove(index);
         addresses.truncate(MOST_ADDRESSES);
         for address in &mut addresses {
             address.set_port(c_int::from(self.port));
         }
-        Ok(Event::Found(family, addresses))
+        Ok(Some(Event::Found(family, addresses)))
+    }
+
+    /// Waits for all of them at once.
+    fn wait_once(&mut self, until: i64) -> Result<Option<Event<Fd>>> {
+        for (_, lookup) in &mut self.lookups {
+            lookup.renew_after_fork()?;
+        }
+        self.context.check_cancelled()?;
+        let mut clauses: Vec<Clause> = Vec::new();
+        let count = self.lookups.len() + self.attempts.len();
+        clauses.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        for index in 0..count {
+            let (fd, direction) = self.descriptor(index);
+            clauses.push(Clause::new(index as i32, Source::Descriptor(fd, direction)));
+        }
+        for (index, clause) in clauses.iter().enumerate() {
+            let (fd, direction) = self.descriptor(index);
+            // SAFETY: the clauses stay where they are until they have fired or were withdrawn.
+            if let Err(error) = unsafe { self.context.poller.wait_foreign(fd, direction, clause) } {
+                for before in 0..index {
+                    let (fd, direction) = self.descriptor(before);
+                    self.context.poller.withdraw(fd, direction);
+                }
+                return Err(error);
+            }
+        }
+        for clause in &clauses {
+            self.context.arm(clause);
+        }
+        // SAFETY: the clauses stay where they are until this returns.
+        let wake = unsafe { self.context.wait_armed(until) };
+        drop(clauses);
+        match wake.error {
+            None => self.event(wake.id as usize),
+            Some(Errno::ETIMEDOUT) => Ok(Some(Event::TimeUp)),
+            Some(error) => Err(error),
+        }
     }
 }
 
@@ -153,35 +190,10 @@ impl World for Network<'_> {
         if let Some(event) = self.events.pop_front() {
             return Ok(event);
         }
-        self.context.check_cancelled()?;
-        let mut clauses: Vec<Clause> = Vec::new();
-        let count = self.lookups.len() + self.attempts.len();
-        clauses.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        for index in 0..count {
-            let (fd, direction) = self.descriptor(index);
-            clauses.push(Clause::new(index as i32, Source::Descriptor(fd, direction)));
-        }
-        for (index, clause) in clauses.iter().enumerate() {
-            let (fd, direction) = self.descriptor(index);
-            // SAFETY: the clauses stay where they are until they have fired or were withdrawn.
-            if let Err(error) = unsafe { self.context.poller.wait_foreign(fd, direction, clause) } {
-                for before in 0..index {
-                    let (fd, direction) = self.descriptor(before);
-                    self.context.poller.withdraw(fd, direction);
-                }
-                return Err(error);
+        loop {
+            if let Some(event) = self.wait_once(until)? {
+                return Ok(event);
             }
-        }
-        for clause in &clauses {
-            self.context.arm(clause);
-        }
-        // SAFETY: the clauses stay where they are until this returns.
-        let wake = unsafe { self.context.wait_armed(until) };
-        drop(clauses);
-        match wake.error {
-            None => self.event(wake.id as usize),
-            Some(Errno::ETIMEDOUT) => Ok(Event::TimeUp),
-            Some(error) => Err(error),
         }
     }
 }

@@ -61,9 +61,13 @@ impl Drop for Listener {
 
 /// Makes the handle of a listening socket.
 pub fn make(fd: Fd, family: Family) -> Result<c_int> {
-    let handle = object::make(Listener { fd: Cell::new(-1), family, busy: Cell::new(false) })?;
+    let handle = make_listener(family)?;
     object::find::<Listener>(handle)?.fd.set(fd.into_raw());
     Ok(handle)
+}
+
+fn make_listener(family: Family) -> Result<c_int> {
+    object::make(Listener { fd: Cell::new(-1), family, busy: Cell::new(false) })
 }
 
 /// Makes the handle of a connection. Closes the descriptor if it cannot, and does nothing else
@@ -204,19 +208,30 @@ pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
     // The old number is closed, as in libdill: a program that closes it once more does no harm.
     // SAFETY: the call takes no pointer.
     let own = Fd::new(error::check(unsafe { libc::dup(fd) })?);
-    let number = own.get();
-    socket::set_option(number, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-    let was_blocking = socket::set_nonblocking(number, true)?;
-    let made = if listening { make(own, family) } else { make_stream(own, family) };
-    if made.is_err() && was_blocking {
-        // The old number has the same flags.
-        socket::set_nonblocking(fd, false)?;
+    let handle = if listening { make_listener(family)? } else { object::make(Stream::new(family))? };
+    if let Err(error) = prepare(own.get()) {
+        handle::close(handle)?;
+        return Err(error);
     }
-    let handle = made?;
+    if listening {
+        object::find::<Listener>(handle)?.fd.set(own.into_raw());
+    } else {
+        object::find::<Stream>(handle)?.open(own);
+    }
     // If somebody still waits for it, that is between him and the closed descriptor.
     let _ = context.poller.forget_foreign(fd);
     socket::close(fd);
     Ok(handle)
+}
+
+/// Makes an adopted descriptor what the library's own are. If it cannot, nothing has changed.
+fn prepare(fd: c_int) -> Result<()> {
+    let was_blocking = socket::set_nonblocking(fd, true)?;
+    let prepared = socket::set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+    if prepared.is_err() && was_blocking {
+        socket::set_nonblocking(fd, false)?;
+    }
+    prepared
 }
 
 fn family_of(fd: c_int) -> Result<Option<Family>> {

@@ -5,11 +5,13 @@ use super::addr::IpAddr;
 use super::socket::Fd;
 use crate::error::{self, Errno, Result};
 use crate::memory::{try_box, try_push, try_vec};
+use crate::rt::context::Context;
+use crate::rt::poller::{Direction, Watcher};
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr::{self, NonNull};
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// How many questions are asked at a time.
 const MAX_THREADS: usize = 32;
@@ -24,7 +26,23 @@ struct Body {
     name: Vec<u8>,
     family: c_int,
     wakeup: Fd,
+    /// Asked by the parent of this process, which alone hears the answer.
+    is_lost: AtomicBool,
     answer: Mutex<Result<Vec<IpAddr>>>,
+}
+
+impl Watcher for Body {
+    fn writable(&self) {}
+
+    fn abandoned(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+        if let Some(context) = Context::existing()
+            && let Some(clause) = context.poller.waiting(self.wakeup.get(), Direction::In)
+        {
+            // SAFETY: a registered clause is alive; firing it unregisters it.
+            context.fire(unsafe { clause.as_ref() }, None);
+        }
+    }
 }
 
 /// What a coroutine wants to know, and the answer; shared with the thread that asks.
@@ -36,13 +54,18 @@ unsafe impl Send for Question {}
 impl Question {
     /// The addresses of a name. EMFILE, ENFILE, ENOMEM.
     pub fn new(name: &CStr, family: c_int) -> Result<Question> {
+        Question::from_name(name.to_bytes_with_nul(), family)
+    }
+
+    fn from_name(name: &[u8], family: c_int) -> Result<Question> {
         // SAFETY: the call takes no pointer.
         let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         let body = try_box(Body {
             references: AtomicUsize::new(1),
             wakeup: Fd::new(wakeup),
-            name: try_vec(name.to_bytes_with_nul())?,
+            name: try_vec(name)?,
             family,
+            is_lost: AtomicBool::new(false),
             answer: Mutex::new(Ok(Vec::new())),
         })?;
         Ok(Question(NonNull::from(Box::leak(body))))
@@ -56,6 +79,21 @@ impl Question {
     /// The descriptor that is readable once the answer is there.
     pub fn wakeup(&self) -> c_int {
         self.body().wakeup.get()
+    }
+
+    /// The one who waits for the answer, for the poller.
+    pub fn watcher(&self) -> &(dyn Watcher + 'static) {
+        self.body()
+    }
+
+    /// Whether it has to be asked again, as another question: this process is the child of the one that asked.
+    pub fn is_lost(&self) -> bool {
+        self.body().is_lost.load(Ordering::Relaxed)
+    }
+
+    /// The same question, not asked yet. EMFILE, ENFILE, ENOMEM.
+    pub fn again(&self) -> Result<Question> {
+        Question::from_name(&self.body().name, self.body().family)
     }
 
     /// The answer, once. ENOMEM.

@@ -5,6 +5,7 @@ use super::addr::{self, IpAddr, Mode};
 use super::question::{self, Question};
 use crate::error::{Errno, Result};
 use crate::memory::try_push;
+use crate::rt::context::Context;
 use crate::rt::poller::{self, Direction};
 use core::ffi::{CStr, c_int};
 
@@ -15,9 +16,16 @@ impl Lookup {
     /// Asks for the addresses of one family. EMFILE, ENFILE, ENOMEM, and EAGAIN if there can be no
     /// thread.
     pub fn start(name: &CStr, family: c_int) -> Result<Lookup> {
-        let question = Question::new(name, family)?;
-        question::ask(&question)?;
-        Ok(Lookup(question))
+        Lookup::ask(Question::new(name, family)?)
+    }
+
+    fn ask(question: Question) -> Result<Lookup> {
+        let lookup = Lookup(question);
+        let poller = &Context::get()?.poller;
+        // SAFETY: the question lives until the lookup is dropped, and with it the descriptor is forgotten.
+        unsafe { poller.watch_forks(lookup.wakeup(), lookup.0.watcher()) }?;
+        question::ask(&lookup.0)?;
+        Ok(lookup)
     }
 
     /// The descriptor that is readable once the answer is there.
@@ -25,9 +33,17 @@ impl Lookup {
         self.0.wakeup()
     }
 
-    /// The answer, once. ENOMEM.
-    pub fn take(self) -> Result<Vec<IpAddr>> {
-        self.0.take_answer()
+    /// To be called before each wait: in the child of a fork, the answer would come to the parent.
+    pub fn renew_after_fork(&mut self) -> Result<()> {
+        if self.0.is_lost() {
+            *self = Lookup::ask(self.0.again()?)?;
+        }
+        Ok(())
+    }
+
+    /// The answer, once there is one: None if it has to be waited for. ENOMEM.
+    pub fn take(&mut self) -> Result<Option<Vec<IpAddr>>> {
+        if self.0.is_lost() { Ok(None) } else { self.0.take_answer().map(Some) }
     }
 }
 
@@ -73,7 +89,12 @@ pub fn remote(name: &CStr, port: c_int, mode: c_int, deadline: i64) -> Result<Ip
 }
 
 fn look_up(name: &CStr, family: c_int, deadline: i64) -> Result<Vec<IpAddr>> {
-    let lookup = Lookup::start(name, family)?;
-    poller::wait_foreign(lookup.wakeup(), Direction::In, deadline)?;
-    lookup.take()
+    let mut lookup = Lookup::start(name, family)?;
+    loop {
+        lookup.renew_after_fork()?;
+        poller::wait_foreign(lookup.wakeup(), Direction::In, deadline)?;
+        if let Some(found) = lookup.take()? {
+            return Ok(found);
+        }
+    }
 }

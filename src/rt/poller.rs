@@ -195,6 +195,10 @@ impl Poller {
         interest: u32,
     ) -> Result<()> {
         let epoll = self.epoll()?;
+        if fd == epoll {
+            // Either the set or the other descriptor is closed, and its number was given to the other one.
+            return Err(if may_be_epoll(epoll) { Errno::EBADF } else { Errno::EINVAL });
+        }
         let tag = (u64::from(entry.generation.get()) << 32) | u64::from(fd as u32);
         let mut event = libc::epoll_event { events: interest, u64: tag };
         // SAFETY: the event is read during the call only.
@@ -296,6 +300,15 @@ impl Poller {
     /// The watcher lives until it is unset or the descriptor is forgotten.
     pub unsafe fn watch(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
         self.own(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
+        Ok(())
+    }
+
+    /// Tells of a fork while the descriptor is waited for as a foreign one.
+    ///
+    /// # Safety
+    /// The watcher lives until it is unset or the descriptor is forgotten.
+    pub unsafe fn watch_forks(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
+        self.make_entry(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
         Ok(())
     }
 

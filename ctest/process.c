@@ -1,0 +1,260 @@
+/* The process around the library: its thread-specific keys, its descriptors, its threads and its children. */
+
+#include <libdill.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "dies.h"
+#include "test.h"
+
+/* Each call is counted, whoever makes it. */
+static int contexts_made;
+static int (*setspecific)(pthread_key_t, const void *);
+
+#include <dlfcn.h>
+int pthread_setspecific(pthread_key_t key, const void *value) {
+    if (!setspecific) *(void **)&setspecific = dlsym(RTLD_NEXT, "pthread_setspecific");
+    ++contexts_made;
+    return setspecific(key, value);
+}
+
+static long processor_time_in_ms(void) {
+    struct rusage u;
+    CHECK_INT(getrusage(RUSAGE_SELF, &u), 0);
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+/* --- Keys --- */
+
+static pthread_key_t first_key;
+
+static void *use_library_without_a_key(void *ours) {
+    CHECK_INT(pthread_setspecific(first_key, ours), 0);
+    CHECK_ERR(bundle(), -1, ENOMEM);
+    CHECK(pthread_getspecific(first_key) == ours);
+    return NULL;
+}
+
+TEST(a_thread_for_which_there_is_no_key_gets_ENOMEM_and_keeps_its_values) {
+    static char ours;
+    pthread_key_t key = 0;
+    pthread_t thread;
+    CHECK_INT(pthread_key_create(&first_key, NULL), 0);
+    while (pthread_key_create(&key, NULL) == 0) continue;
+    for (int i = 0; i != 2; ++i) {
+        CHECK_INT(pthread_create(&thread, NULL, use_library_without_a_key, &ours), 0);
+        CHECK_INT(pthread_join(thread, NULL), 0);
+    }
+    CHECK_INT(pthread_key_delete(first_key), 0);
+    int h = bundle();
+    CHECK(h >= 0);
+    CHECK_INT(hclose(h), 0);
+}
+
+#ifndef WITHOUT_SOCKETS
+static int pair[2];
+
+static void *gather_and_end(void *arg) {
+    int s = ws_attach_client(ipc_fromfd(pair[0]), WS_TEXT | WS_NOHTTP, NULL, NULL, -1);
+    CHECK_INT(ws_send(s, WS_TEXT | WS_GATHER, "hello", 5, -1), 0);
+    return arg;
+}
+
+TEST(a_thread_that_ends_with_a_gathered_message_makes_no_second_context) {
+    pthread_t thread;
+    char buf[64];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    contexts_made = 0;
+    CHECK_INT(pthread_create(&thread, NULL, gather_and_end, NULL), 0);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK_INT(recv(pair[1], buf, sizeof(buf), MSG_DONTWAIT), 11);
+    CHECK_INT(contexts_made, 1);
+}
+#endif
+
+/* --- The epoll descriptor --- */
+
+static int p[2];
+
+coroutine static void write_later(int fd) {
+    CHECK_INT(msleep(now() + 50), 0);
+    CHECK_INT(write(fd, "x", 1), 1);
+}
+
+static void use_poller(void) {
+    CHECK_INT(pipe(p), 0);
+    CHECK_ERR(fdin(p[0], now() + 1), -1, ETIMEDOUT);
+}
+
+/* The program closes what it does not know. */
+static void close_all_but(int a, int b) {
+    for (int fd = 3; fd != 100; ++fd)
+        if (fd != a && fd != b) close(fd);
+}
+
+static void check_waiting_works(int in, int out) {
+    long before = processor_time_in_ms();
+    char c;
+    int h = go(write_later(out));
+    CHECK_INT(fdin(in, now() + 5000), 0);
+    CHECK_INT(read(in, &c, 1), 1);
+    CHECK_INT(bundle_wait(h, -1), 0);
+    CHECK_INT(hclose(h), 0);
+    CHECK_ERR(fdin(in, now() + 300), -1, ETIMEDOUT);
+    CHECK(processor_time_in_ms() - before < 200);
+}
+
+TEST(when_the_epoll_descriptor_was_closed_another_one_is_made) {
+    use_poller();
+    close_all_but(p[0], p[1]);
+    check_waiting_works(p[0], p[1]);
+}
+
+TEST(when_the_number_of_the_epoll_descriptor_is_another_file_that_one_is_left_alone) {
+    int q[2];
+    use_poller();
+    close_all_but(p[0], p[1]);
+    CHECK_INT(pipe(q), 0); /* has the number now */
+    check_waiting_works(p[0], p[1]);
+    check_waiting_works(q[0], q[1]);
+    CHECK_INT(write(q[1], "y", 1), 1);
+}
+
+coroutine static void wait_for(int fd, volatile int *woken) {
+    CHECK_INT(fdin(fd, now() + 5000), 0);
+    ++*woken;
+}
+
+TEST(who_waits_when_the_epoll_descriptor_is_closed_is_woken) {
+    volatile int woken = 0;
+    use_poller();
+    int h = go(wait_for(p[0], &woken));
+    CHECK_INT(msleep(now() + 10), 0);
+    close_all_but(p[0], p[1]);
+    CHECK_INT(write(p[1], "x", 1), 1);
+    CHECK_INT(bundle_wait(h, now() + 6000), 0);
+    CHECK_INT(woken, 1);
+}
+
+coroutine static void wait_for_closed(int fd, volatile int *woken) {
+    CHECK_ERR(fdin(fd, -1), -1, EBADF);
+    ++*woken;
+}
+
+TEST(who_waits_for_a_descriptor_that_was_closed_with_the_epoll_descriptor_gets_EBADF) {
+    volatile int woken = 0;
+    use_poller();
+    int h = go(wait_for_closed(p[0], &woken));
+    CHECK_INT(msleep(now() + 10), 0);
+    close_all_but(-1, -1);
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+    CHECK_INT(woken, 1);
+}
+
+#ifndef WITHOUT_SOCKETS
+coroutine static void receive_from_closed(int s, volatile int *woken) {
+    char c;
+    CHECK_INT(brecv(s, &c, 1, -1), -1);
+    ++*woken;
+}
+
+TEST(sockets_that_were_closed_behind_the_library_leave_no_trace_for_new_ones) {
+    volatile int woken = 0;
+    int s[2], t[2];
+    char c;
+    CHECK_INT(ipc_pair(s), 0);
+    int h = go(receive_from_closed(s[0], &woken));
+    CHECK_INT(msleep(now() + 10), 0);
+    close_all_but(-1, -1);
+    CHECK_INT(ipc_pair(t), 0);
+    CHECK_ERR(brecv(t[0], &c, 1, now() + 10), -1, ETIMEDOUT);
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+    CHECK_INT(woken, 1);
+    CHECK_INT(bsend(t[1], "x", 1, -1), 0);
+    CHECK_INT(ipc_pair(t), 0);
+    h = go(receive_from_closed(t[0], &woken));
+    CHECK_INT(hclose(t[1]), 0);
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+}
+#endif
+
+/* --- Duplicates --- */
+
+static void close_while_a_duplicate_lives(int in_new_life) {
+    int q[2];
+    use_poller();
+    CHECK(dup(p[0]) >= 0);
+    CHECK_INT(close(p[0]), 0);
+    if (in_new_life) {
+        CHECK_INT(pipe(q), 0);
+        CHECK_INT(q[0], p[0]);
+        CHECK_ERR(fdin(q[0], now() + 1), -1, ETIMEDOUT);
+    }
+    CHECK_INT(write(p[1], "x", 1), 1);
+    long before = processor_time_in_ms();
+    if (in_new_life)
+        CHECK_ERR(fdin(q[0], now() + 300), -1, ETIMEDOUT);
+    else
+        CHECK_INT(msleep(now() + 300), 0);
+    CHECK(processor_time_in_ms() - before < 100);
+}
+
+TEST(a_descriptor_closed_without_fdclean_burns_no_time_if_a_duplicate_is_ready) {
+    close_while_a_duplicate_lives(0);
+}
+
+TEST(a_number_with_a_second_life_is_not_confused_with_a_duplicate_of_the_first) {
+    close_while_a_duplicate_lives(1);
+}
+
+/* --- Children that are made without fork --- */
+
+static pid_t underscore_fork(void) { return _Fork(); }
+static pid_t raw_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+
+static pid_t (*const makers[])(void) = {underscore_fork, raw_clone};
+
+static int status_of(pid_t child) {
+    int status = -1;
+    CHECK_INT(waitpid(child, &status, 0), child);
+    return status;
+}
+
+TEST(a_child_that_did_not_come_by_fork_has_an_epoll_set_of_its_own) {
+    for (int i = 0; i != 2; ++i) {
+        use_poller();
+        pid_t child = makers[i]();
+        if (child == 0) {
+            int q[2];
+            if (pipe(q) != 0 || fdin(p[0], now() + 10) != -1 || errno != ETIMEDOUT) _exit(1);
+            if (write(q[1], "x", 1) != 1 || fdin(q[0], now() + 5000) != 0) _exit(2);
+            /* Stays in the child's set. */
+            fdin(p[1], now() + 5000);
+            _exit(0);
+        }
+        CHECK_INT(status_of(child), 0);
+        check_waiting_works(p[0], p[1]);
+    }
+}
+
+#ifndef WITHOUT_SOCKETS
+TEST(a_child_that_did_not_come_by_fork_makes_other_random_keys) {
+    char before[WS_KEY_SIZE], here[WS_KEY_SIZE], there[WS_KEY_SIZE];
+    for (int i = 0; i != 2; ++i) {
+        use_poller();
+        CHECK_INT(ws_request_key(before), 0); /* there is a supply of random bytes now */
+        pid_t child = makers[i]();
+        if (child == 0) {
+            if (ws_request_key(there) != 0) _exit(1);
+            _exit(write(p[1], there, WS_KEY_SIZE) == WS_KEY_SIZE ? 0 : 2);
+        }
+        CHECK_INT(status_of(child), 0);
+        CHECK_INT(read(p[0], there, WS_KEY_SIZE), WS_KEY_SIZE);
+        CHECK_INT(ws_request_key(here), 0);
+        CHECK(strcmp(here, there) != 0);
+    }
+}
+#endif
