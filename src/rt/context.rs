@@ -1,5 +1,7 @@
 //! The runtime of a thread: everything that its coroutines share.
 
+#[cfg(feature = "tls")]
+use super::big_stack::BigStack;
 use super::coroutine::Coroutine;
 use super::handle::Table;
 use super::poller::Poller;
@@ -26,6 +28,8 @@ pub struct Context {
     /// The handles.
     pub handles: Table,
     pub(super) stacks: Pool,
+    #[cfg(feature = "tls")]
+    pub(super) big_stack: BigStack,
     /// Buffers lent to whichever socket is moving bytes.
     #[cfg(feature = "sockets")]
     pub buffers: Buffers,
@@ -69,6 +73,8 @@ impl Context {
             poller: Poller::new(),
             handles: Table::new(),
             stacks: Pool::new(),
+            #[cfg(feature = "tls")]
+            big_stack: BigStack::new(),
             #[cfg(feature = "sockets")]
             buffers: Buffers::new(),
             random: Random::new(),

@@ -1,5 +1,7 @@
 //! The runtime: coroutines, and what they wait for.
 
+#[cfg(feature = "tls")]
+pub(crate) mod big_stack;
 pub mod bundle;
 pub mod clock;
 pub mod context;

@@ -6,6 +6,7 @@ use super::session::Session;
 use super::transport::Transport;
 use super::trust::{self, Anyone};
 use crate::error::{Errno, Result};
+use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::mutex::Mutex;
@@ -114,7 +115,8 @@ fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Session>) -> Re
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
         return Err(refuse(s, Errno::EPROTO));
     }
-    let session = make().map_err(|error| refuse(s, error))?;
+    let made = BigStack::get().and_then(|stack| stack.run(make));
+    let session = made.map_err(|error| refuse(s, error))?;
     let handle = layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| Tls {
         transport: Transport::new(layer.lower()),
         layer,

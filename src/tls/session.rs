@@ -1,8 +1,12 @@
 //! A TLS connection without I/O: records in and plaintext out, plaintext in and records out.
+//!
+//! The library that does it takes tens of kilobytes of stack, and a coroutine may have four: whatever
+//! is more than a look at its state runs on the thread's big stack.
 
 #![forbid(unsafe_code)]
 
 use crate::error::{Errno, Result};
+use crate::rt::big_stack::BigStack;
 use rustls::pki_types::ServerName;
 use rustls::{
     ClientConfig, ClientConnection, Connection, Error, ServerConfig, ServerConnection, SupportedCipherSuite,
@@ -22,6 +26,7 @@ const SPARE_RECORDS: u64 = 64;
 /// The state of a connection.
 pub struct Session {
     connection: Connection,
+    stack: &'static BigStack,
     /// The peer's close_notify has come.
     ended: bool,
     /// How many records of plaintext were sent.
@@ -31,18 +36,18 @@ pub struct Session {
 impl Session {
     /// A client's, with the first flight ready to be sent.
     pub fn client(config: ClientConfig, name: ServerName<'static>) -> Result<Session> {
-        let made = ClientConnection::new(Arc::new(config), name);
-        made.map(|connection| Session::new(connection.into())).map_err(|error| errno_of(&error))
+        Session::make(|| ClientConnection::new(Arc::new(config), name).map(Connection::from))
     }
 
     /// A server's.
     pub fn server(config: ServerConfig) -> Result<Session> {
-        let made = ServerConnection::new(Arc::new(config));
-        made.map(|connection| Session::new(connection.into())).map_err(|error| errno_of(&error))
+        Session::make(|| ServerConnection::new(Arc::new(config)).map(Connection::from))
     }
 
-    fn new(connection: Connection) -> Session {
-        Session { connection, ended: false, records: 0 }
+    fn make(connection: impl FnOnce() -> core::result::Result<Connection, Error>) -> Result<Session> {
+        let stack = BigStack::get()?;
+        let connection = stack.run(connection).map_err(|error| errno_of(&error))?;
+        Ok(Session { connection, stack, ended: false, records: 0 })
     }
 
     /// Whether application data cannot flow yet in both directions.
@@ -68,7 +73,11 @@ impl Session {
     /// Takes in a piece of a record, or a whole one, but nothing of the next: its plaintext has to
     /// be taken out before. EACCES if the peer's certificate is not accepted, EPROTO if anything
     /// else is wrong; an alert that says so may be ready to be sent then.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stack.run(|| self.feed_deep(bytes))
+    }
+
+    fn feed_deep(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             match self.connection.read_tls(&mut bytes) {
                 Ok(1..) => {}
@@ -102,7 +111,7 @@ impl Session {
             return Err(Errno::ECONNRESET);
         }
         // Writing into memory cannot fail.
-        let written = self.connection.writer().write_vectored(plaintext);
+        let written = self.stack.run(|| self.connection.writer().write_vectored(plaintext));
         let len = written.map_err(|_| Errno::ECONNRESET)?;
         self.records += len.div_ceil(MOST_PLAINTEXT) as u64;
         Ok(len)
@@ -110,7 +119,7 @@ impl Session {
 
     /// Ends our direction: the close_notify is ready to be sent.
     pub fn end(&mut self) {
-        self.connection.send_close_notify();
+        self.stack.run(|| self.connection.send_close_notify());
     }
 
     /// Whether there are records to be sent.

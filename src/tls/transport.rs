@@ -11,7 +11,7 @@ use crate::sock::layer::Layer;
 use core::ffi::c_int;
 
 /// How much is asked of a foreign bytestream at a time, in bytes.
-const PIECE: usize = 4096;
+const PIECE: usize = 1024;
 
 /// The bytestream below.
 pub enum Transport {

@@ -70,3 +70,32 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
         "ret",
     )
 }
+
+/// Calls a function with `argument` on another stack.
+///
+/// # Safety
+/// `top` is the high end of a stack that nobody is on, a multiple of 16; the function does with its
+/// argument what is allowed, and returns.
+#[cfg(feature = "tls")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_on_stack(
+    argument: *mut c_void,
+    function: unsafe extern "C" fn(*mut c_void),
+    top: *mut u8,
+) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "mov rsp, rdx",
+        "call rsi",
+        "mov rsp, rbp",
+        "pop rbp",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+    )
+}

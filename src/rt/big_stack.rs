@@ -1,0 +1,72 @@
+//! A stack for deep code. Coroutines may have as little as 4 KiB, so what needs more than a few
+//! hundred bytes runs on this one: one for each thread, since nothing that waits runs there.
+
+use super::context::Context;
+use super::stack::Pool;
+use crate::arch::switch::call_on_stack;
+use crate::error::Result;
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr;
+
+/// The stack of a thread, a pooled one that is taken when it is needed first and kept.
+pub(crate) struct BigStack {
+    /// Null before that.
+    top: Cell<*mut u8>,
+    busy: Cell<bool>,
+}
+
+/// A closure, and a place for what it returns.
+struct Job<F, R> {
+    function: Option<F>,
+    result: Option<R>,
+}
+
+impl BigStack {
+    pub(super) const fn new() -> BigStack {
+        BigStack { top: Cell::new(ptr::null_mut()), busy: Cell::new(false) }
+    }
+
+    /// The stack of this thread. ENOMEM if it cannot be had; whoever has it cannot fail any more.
+    pub(crate) fn get() -> Result<&'static BigStack> {
+        let context = Context::get()?;
+        context.big_stack.prepare(&context.stacks)?;
+        Ok(&context.big_stack)
+    }
+
+    fn prepare(&self, stacks: &Pool) -> Result<()> {
+        if self.top.get().is_null() {
+            self.top.set(stacks.take()?.top());
+        }
+        Ok(())
+    }
+
+    /// Runs a closure on this stack. It must not wait, nor call what might: neither a function of
+    /// the program's own nor the function table of a socket.
+    pub(crate) fn run<R>(&self, function: impl FnOnce() -> R) -> R {
+        // One of those that run there calls another one.
+        if self.busy.replace(true) {
+            return function();
+        }
+        let mut job = Job { function: Some(function), result: None };
+        let perform = function_for(&job);
+        // SAFETY: whoever has this got it from `get`, which has taken the stack; nobody is on it;
+        // and the function is the one for this job.
+        unsafe { call_on_stack((&raw mut job).cast(), perform, self.top.get()) };
+        self.busy.set(false);
+        job.result.expect("the closure was run")
+    }
+}
+
+/// What runs a job, whose type has no name.
+fn function_for<F: FnOnce() -> R, R>(_: &Job<F, R>) -> unsafe extern "C" fn(*mut c_void) {
+    perform::<F, R>
+}
+
+/// # Safety
+/// `job` is one, and nobody else's.
+unsafe extern "C" fn perform<F: FnOnce() -> R, R>(job: *mut c_void) {
+    // SAFETY: by contract.
+    let job = unsafe { &mut *job.cast::<Job<F, R>>() };
+    job.result = job.function.take().map(|function| function());
+}
