@@ -9,11 +9,16 @@
 //! | [`vectors`] | loops compiled once more for processors with wider vectors |
 //! | [`utf8`] | whether a whole text is UTF-8 |
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
-compile_error!("this library runs on 64-bit Linux on x86-64 only: the coroutine switch is assembly");
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64",
+    target_endian = "little"
+)))]
+compile_error!("this library runs on Linux on x86-64 and 64-bit ARM only");
 
-#[cfg(target_arch = "x86_64")]
-#[path = "x86_64/mod.rs"]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
 mod cpu;
 
 pub(crate) mod valgrind;

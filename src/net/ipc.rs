@@ -31,7 +31,7 @@ fn native(path: &CStr) -> Result<libc::sockaddr_un> {
         return Err(Errno::ENAMETOOLONG);
     }
     for (place, byte) in address.sun_path.iter_mut().zip(path) {
-        *place = byte.cast_signed();
+        *place = *byte as libc::c_char;
     }
     Ok(address)
 }
@@ -136,14 +136,11 @@ pub fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
     let mut message = socket::message(&raw mut iov, 1);
     message.msg_control = (&raw mut control).cast();
     // SAFETY: the macro only computes.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(DESCRIPTOR_SIZE as u32) } as usize;
-    let header = libc::cmsghdr {
-        // SAFETY: the macro only computes.
-        cmsg_len: unsafe { libc::CMSG_LEN(DESCRIPTOR_SIZE as u32) } as usize,
-        cmsg_level: libc::SOL_SOCKET,
-        cmsg_type: libc::SCM_RIGHTS,
-    };
-    control.header = header;
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(DESCRIPTOR_SIZE as u32) } as _;
+    // SAFETY: the macro only computes.
+    control.header.cmsg_len = unsafe { libc::CMSG_LEN(DESCRIPTOR_SIZE as u32) } as _;
+    control.header.cmsg_level = libc::SOL_SOCKET;
+    control.header.cmsg_type = libc::SCM_RIGHTS;
     // SAFETY: the control data has room for a header and a descriptor.
     let place = unsafe { libc::CMSG_DATA(&raw const control.header) };
     // SAFETY: as above; the place need not be aligned.
@@ -182,7 +179,7 @@ fn receive_descriptor(socket: c_int) -> Result<c_int> {
     let mut iov = libc::iovec { iov_base: (&raw mut carrier).cast(), iov_len: 1 };
     let mut message = socket::message(&raw mut iov, 1);
     message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = size_of::<Control>();
+    message.msg_controllen = size_of::<Control>() as _;
     // SAFETY: the message points to locals that outlive the call.
     if unsafe { socket::recv_message(socket, &mut message, 0) }? == 0 {
         return Err(Errno::EPIPE);
@@ -195,7 +192,8 @@ fn receive_descriptor(socket: c_int) -> Result<c_int> {
         if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
             // SAFETY: the macro only computes.
             let data = unsafe { libc::CMSG_DATA(next) }.cast::<c_int>();
-            let len = header.cmsg_len - (data as usize - next as usize);
+            let whole: usize = header.cmsg_len as _;
+            let len = whole - (data as usize - next as usize);
             for index in 0..len / DESCRIPTOR_SIZE {
                 // SAFETY: the header says that so many descriptors follow it.
                 let fd = Fd::new(unsafe { data.wrapping_add(index).read_unaligned() });

@@ -168,7 +168,7 @@ pub fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
     // SAFETY: all zeros is a valid message header: no name, no ancillary data.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = iov;
-    message.msg_iovlen = count;
+    message.msg_iovlen = count as _;
     message
 }
 
