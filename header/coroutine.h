@@ -38,7 +38,7 @@
      size that it cannot know, or it would make room for it as for any other variable.
 
    This code is part of every program that was compiled with it. The library's half of the contract is in
-   src/arch/x86_64/switch.rs. */
+   src/arch/PROCESSOR/switch.rs. */
 #define dill_launch_(expr, ptr, len, bndl)                                                                  \
     __extension__({                                                                                         \
         __label__ dill_again_, dill_child_, dill_parent_;                                                   \
@@ -62,6 +62,7 @@
    the child. When the parent is resumed, it goes on behind this. All other registers are lost by then.
    clang has a function for that: as C++, older versions of it refuse "asm goto" in more than one place of
    a function, and what they do to one that returns twice is the same. */
+#ifdef __x86_64__
 #ifdef __clang__
 __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
     __attribute__((__unused__)) void *registers) {
@@ -100,34 +101,7 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
                               : child)
 #endif
 
-#define DILL_LEAVE_FRAME_(stack)                                                                            \
-    do {                                                                                                    \
-        size_t dill_unknown_ = sizeof(size_t);                                                              \
-        __asm__("" : "+r"(dill_unknown_));                                                                  \
-        char *dill_block_ = (char *)__builtin_alloca(dill_unknown_);                                        \
-        __asm__ __volatile__("" : : "r"(dill_block_) : "memory");                                           \
-        DILL_UNPOISON_(dill_block_ - 32, 128);                                                              \
-        DILL_UNPOISON_((char *)(stack) - 2048, 2048);                                                       \
-        __asm__ __volatile__("movq %0, %%rsp" : : "r"(stack) : "memory");                                   \
-    } while (0)
-
-/* Written by programs that were compiled with the portable go macros of libdill. */
-extern DILL_EXPORT volatile void *dill_unoptimisable;
-
-/* For the address sanitizer: it marks the surroundings of the alloca as out of bounds, but the parent
-   gets them back without returning; and the frames in which the last coroutine on the stack ended never
-   returned either. */
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define DILL_ASAN_
-#endif
-#endif
-#if defined DILL_ASAN_ || defined __SANITIZE_ADDRESS__
-void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
-#define DILL_UNPOISON_(addr, size) __asan_unpoison_memory_region(addr, size)
-#else
-#define DILL_UNPOISON_(addr, size)
-#endif
+#define DILL_MOVE_STACK_(stack, block) __asm__ __volatile__("movq %0, %%rsp" : : "r"(stack) : "memory")
 
 #if defined __CET__ && (__CET__ & 1)
 #define DILL_LANDING_PAD_ "\tendbr64\n"
@@ -154,4 +128,100 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
         "r28", "r29", "r30", "r31"
 #else
 #define DILL_APX_
+#endif
+#else /* 64-bit ARM */
+#ifdef __clang__
+__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+    __attribute__((__unused__)) void *registers) {
+    __asm__("stp x21, x22, [x0]\n\t"
+            "stp x23, x24, [x0, #16]\n\t"
+            "stp x25, x26, [x0, #32]\n\t"
+            "stp x27, x28, [x0, #48]\n\t"
+            "stp d8, d9, [x0, #64]\n\t"
+            "stp d10, d11, [x0, #80]\n\t"
+            "stp d12, d13, [x0, #96]\n\t"
+            "stp d14, d15, [x0, #112]\n\t"
+            "stp x29, x30, [x0, #272]\n\t"
+            "stp x19, x20, [x0, #288]\n\t"
+            "mov x9, sp\n\t"
+            "str x9, [x0, #304]\n\t"
+            "mov w0, #0\n\t"
+            "ret");
+}
+#define DILL_SAVE_(registers, child)                                                                        \
+    if (!dill_save_(registers)) goto child
+#else
+#define DILL_SAVE_(registers, child)                                                                        \
+    __asm__ __volatile__ goto("adr x9, 1f\n\t"                                                              \
+                              "stp x21, x22, [%0]\n\t"                                                      \
+                              "stp x23, x24, [%0, #16]\n\t"                                                 \
+                              "stp x25, x26, [%0, #32]\n\t"                                                 \
+                              "stp x27, x28, [%0, #48]\n\t"                                                 \
+                              "stp x29, x9, [%0, #272]\n\t"                                                 \
+                              "stp x19, x20, [%0, #288]\n\t"                                                \
+                              "mov x9, sp\n\t"                                                              \
+                              "str x9, [%0, #304]\n\t"                                                      \
+                              "b %l[" #child "]\n"                                                          \
+                              "1:\tmov %0, x1\n\t"                                                          \
+                              :                                                                             \
+                              : "r"(registers)                                                              \
+                              : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",   \
+                                "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x30", "memory", "cc"      \
+                                DILL_VECTORS_ DILL_SVE_                                                     \
+                              : child)
+#endif
+
+/* Between the stack pointer and what alloca returns lies the room for arguments that are passed on the
+   stack: it must lie below the new stack, too. */
+#define DILL_MOVE_STACK_(stack, block)                                                                      \
+    __asm__ __volatile__("mov x9, sp\n\t"                                                                   \
+                         "sub x9, %1, x9\n\t"                                                               \
+                         "sub x9, %0, x9\n\t"                                                               \
+                         "mov sp, x9"                                                                       \
+                         :                                                                                  \
+                         : "r"(stack), "r"(block)                                                           \
+                         : "x9", "memory")
+
+#ifdef __ARM_FP
+#define DILL_VECTORS_ , "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",     \
+        "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",   \
+        "v27", "v28", "v29", "v30", "v31"
+#else
+#define DILL_VECTORS_
+#endif
+#ifdef __ARM_FEATURE_SVE
+#define DILL_SVE_ , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13",  \
+        "p14", "p15"
+#else
+#define DILL_SVE_
+#endif
+#endif
+
+#define DILL_LEAVE_FRAME_(stack)                                                                            \
+    do {                                                                                                    \
+        size_t dill_unknown_ = sizeof(size_t);                                                              \
+        __asm__("" : "+r"(dill_unknown_));                                                                  \
+        char *dill_block_ = (char *)__builtin_alloca(dill_unknown_);                                        \
+        __asm__ __volatile__("" : : "r"(dill_block_) : "memory");                                           \
+        DILL_UNPOISON_(dill_block_ - 32, 128);                                                              \
+        DILL_UNPOISON_((char *)(stack) - 2048, 2048);                                                       \
+        DILL_MOVE_STACK_(stack, dill_block_);                                                               \
+    } while (0)
+
+/* Written by programs that were compiled with the portable go macros of libdill. */
+extern DILL_EXPORT volatile void *dill_unoptimisable;
+
+/* For the address sanitizer: it marks the surroundings of the alloca as out of bounds, but the parent
+   gets them back without returning; and the frames in which the last coroutine on the stack ended never
+   returned either. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define DILL_ASAN_
+#endif
+#endif
+#if defined DILL_ASAN_ || defined __SANITIZE_ADDRESS__
+void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+#define DILL_UNPOISON_(addr, size) __asan_unpoison_memory_region(addr, size)
+#else
+#define DILL_UNPOISON_(addr, size)
 #endif

@@ -20,8 +20,8 @@
 #if !defined __GNUC__ && !defined __clang__
 #error "libdill needs a compiler that understands GNU C, such as gcc or clang"
 #endif
-#if !defined __x86_64__ || defined __ILP32__ || !defined __linux__
-#error "this libdill runs on 64-bit Linux on x86-64 only"
+#if (!defined __x86_64__ && !defined __AARCH64EL__) || !defined __LP64__ || !defined __linux__
+#error "this libdill runs on Linux on x86-64 and 64-bit ARM only"
 #endif
 
 #include <alloca.h>
