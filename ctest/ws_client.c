@@ -156,6 +156,27 @@ ACCEPTED_TEST(white_space_around_values,
               SWITCHING "Upgrade: \t websocket \t\r\nConnection: Upgrade  \r\nSec-WebSocket-Accept:  %s  \r\n" END)
 ACCEPTED_TEST(fields_that_nobody_knows, SWITCHING UPGRADE CONNECTION ACCEPT "X-Empty:\r\nDate: today, or so\r\n" END)
 
+/* RFC 9110, 15.2. */
+#define EARLY_HINTS "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n" END
+ACCEPTED_TEST(after_interim_answers,
+              "HTTP/1.1 100 Continue\r\n" END "HTTP/1.1 102 Processing\r\n" END EARLY_HINTS EARLY_HINTS
+              SWITCHING UPGRADE CONNECTION ACCEPT END)
+
+TEST(an_endless_row_of_interim_answers_is_refused) {
+    begin();
+    for (int i = 0; i != 16; ++i) respond(EARLY_HINTS);
+    expect_failure(EPROTO);
+}
+
+TEST(a_server_that_hangs_up_after_an_interim_answer_gives_ECONNRESET) {
+    begin();
+    respond(EARLY_HINTS);
+    CHECK_INT(close(fd), 0);
+    end();
+    CHECK_INT(attempt.ws, -1);
+    CHECK_INT(attempt.err, ECONNRESET);
+}
+
 TEST(accepted_fields_of_30_KB) {
     begin();
     strcpy(head, SWITCHING UPGRADE CONNECTION "Sec-WebSocket-Accept: ");
@@ -216,7 +237,6 @@ TEST(a_frame_in_the_same_segment_as_the_response_is_not_lost) {
 REFUSED_TEST(status_200, "HTTP/1.1 200 OK\r\n" UPGRADE CONNECTION ACCEPT END)
 REFUSED_TEST(status_404, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" END)
 REFUSED_TEST(status_301, "HTTP/1.1 301 Moved\r\nLocation: /\r\n" END)
-REFUSED_TEST(status_100, "HTTP/1.1 100 Continue\r\n" END)
 REFUSED_TEST(HTTP_1_0, "HTTP/1.0 101 Switching Protocols\r\n" UPGRADE CONNECTION ACCEPT END)
 REFUSED_TEST(HTTP_2, "HTTP/2 101 Switching Protocols\r\n" UPGRADE CONNECTION ACCEPT END)
 REFUSED_TEST(no_upgrade, SWITCHING CONNECTION ACCEPT END)

@@ -171,6 +171,8 @@ ACCEPTED_TEST(tokens_in_lists,
 ACCEPTED_TEST(repeated_fields,
               GET HOST "Upgrade: h2c\r\n" UPGRADE "Connection: keep-alive\r\n" CONNECTION KEY VERSION END)
 ACCEPTED_TEST(a_later_version_of_HTTP_1, "GET / HTTP/1.2\r\n" HOST UPGRADE CONNECTION KEY VERSION END)
+/* RFC 9112, 2.2. */
+ACCEPTED_TEST(an_empty_line_before_the_request, END REQUEST)
 ACCEPTED_TEST(fields_that_browsers_send,
               GET HOST UPGRADE CONNECTION KEY VERSION
               "Origin: http://example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
@@ -257,6 +259,7 @@ REFUSED_TEST(a_space_before_the_colon, "400", GET HOST UPGRADE CONNECTION KEY VE
 REFUSED_TEST(a_field_without_colon, "400", GET HOST UPGRADE CONNECTION KEY VERSION "X\r\n" END)
 REFUSED_TEST(a_bare_CR, "400", GET HOST UPGRADE CONNECTION KEY VERSION "X: a\rb\r\n" END)
 REFUSED_TEST(something_that_is_not_HTTP, "400", "hello\r\n\r\n")
+REFUSED_TEST(two_empty_lines_before_the_request, "400", END END REQUEST)
 REFUSED_TEST(a_request_line_without_version, "400", "GET /\r\n" HOST UPGRADE CONNECTION KEY VERSION END)
 
 TEST(refused_a_NUL) {

@@ -1,6 +1,7 @@
 //! HTTP: start lines and header fields of HTTP/1, over a bytestream. Bodies are exchanged on the
 //! bytestream that comes back from detaching.
 
+pub mod grammar;
 pub mod syntax;
 
 use crate::error::{Errno, Result};

@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Malformed, Refusal};
+use super::Refusal;
+use crate::error::{Errno, Result};
+use crate::http::grammar::{Field, Malformed, field_line};
+use memchr::{memchr3, memmem};
 
 /// The longest head, from its first byte to the end of the empty line.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -29,6 +32,8 @@ pub struct HeadScan {
     fields: usize,
     /// How much of CR LF CR LF the scanned bytes end in.
     matched: u8,
+    /// The first line was empty.
+    empty_line: bool,
 }
 
 impl HeadScan {
@@ -39,10 +44,19 @@ impl HeadScan {
 
     /// Goes on with all the bytes that have arrived so far: those of the last call and perhaps
     /// more. Fails as soon as no further byte could make a head of them.
-    pub fn scan(&mut self, head: &[u8]) -> Result<Scan, Refusal> {
-        for &byte in head.get(self.scanned..).unwrap_or_default() {
+    pub fn scan(&mut self, head: &[u8]) -> core::result::Result<Scan, Refusal> {
+        while let Some(&byte) = head.get(self.scanned) {
             self.matched = match (self.matched, byte) {
                 (0 | 2, b'\r') => self.matched + 1,
+                // RFC 9112, 2.2: a server "SHOULD ignore at least one empty line" before the request
+                // line. One; before an answer there is none, which its judge finds out.
+                (1, b'\n') if self.scanned == 1 => {
+                    self.empty_line = true;
+                    0
+                }
+                (1, b'\n') if self.scanned == 3 && self.empty_line => {
+                    return Err(Malformed("RFC 9112, 2.2: two empty lines before the head").into());
+                }
                 (1, b'\n') => 2,
                 (3, b'\n') => return Ok(Scan::Complete(self.scanned + 1)),
                 // RFC 9112, 2.2: a bare CR is invalid. A bare LF may be taken for the end of a
@@ -60,6 +74,10 @@ impl HeadScan {
                 _ => 0,
             };
             self.scanned += 1;
+            if self.matched == 0 {
+                let rest = &head[self.scanned..];
+                self.scanned += memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
+            }
             if self.scanned + self.missing() > MAX_HEAD {
                 return Err(Refusal::with(431, "head longer than 64 KiB"));
             }
@@ -72,66 +90,75 @@ impl HeadScan {
     }
 }
 
-/// Whether a comma-separated list has the member, in whatever case (RFC 9110, 5.6.1).
-pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
-    list.split(|&byte| byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
-}
-
 /// What is left of a head.
 pub(super) struct Lines<'a>(pub(super) &'a [u8]);
 
 impl<'a> Lines<'a> {
-    pub(super) fn line(&mut self) -> Result<&'a [u8], Malformed> {
-        let end = self.0.windows(2).position(|bytes| bytes == b"\r\n");
+    pub(super) fn line(&mut self) -> core::result::Result<&'a [u8], Malformed> {
+        let end = memmem::find(self.0, b"\r\n");
         let end = end.ok_or(Malformed("RFC 9112, 2.1: no empty line at the end"))?;
         let line = &self.0[..end];
         self.0 = &self.0[end + 2..];
         Ok(line)
     }
+}
 
-    /// The next field (RFC 9112, 5), or `None` at the empty line.
-    pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
-        let line = self.line()?;
-        if let [b' ' | b'\t', ..] = line {
-            // RFC 9112, 5.2: to be refused, or else to be repaired before anybody looks at it.
-            return Err(Malformed("RFC 9112, 5.2: folded line"));
+/// The fields of a head, each of which is well-formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// Judges the lines behind the start line, the empty one included.
+    pub(super) fn parse(mut lines: Lines<'a>) -> core::result::Result<Fields<'a>, Malformed> {
+        let all = lines.0;
+        loop {
+            let line = lines.line()?;
+            if line.is_empty() {
+                return Ok(Fields(&all[..all.len() - lines.0.len()]));
+            }
+            field_line(line)?.check()?;
         }
-        if line.is_empty() {
-            return Ok(None);
-        }
-        let colon = line.iter().position(|&byte| byte == b':');
-        let (name, value) = line.split_at(colon.ok_or(Malformed("RFC 9112, 5: no colon"))?);
-        if let [.., b' ' | b'\t'] = name {
-            // RFC 9112, 5.1: "A server MUST reject" it with 400.
-            return Err(Malformed("RFC 9112, 5.1: space before the colon"));
-        }
-        if !is_token(name) {
-            return Err(Malformed("RFC 9110, 5.1: malformed field name"));
-        }
-        let value = &value[1..];
-        if value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
-            return Err(Malformed("RFC 9110, 5.5: control character in a field"));
-        }
-        let value = value.trim_ascii();
-        Ok(Some(Field { name, value }))
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        let mut lines = Lines(self.0);
+        core::iter::from_fn(move || field_line(lines.line().ok()?).ok())
+    }
+
+    /// The values of all fields of that name, in whatever case (RFC 9110, 5.1).
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter().filter(move |field| field.is(name)).map(|field| field.value)
+    }
+
+    /// The value of the first field of that name.
+    pub fn first(&self, name: &str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// Stores the value of a field as a string, if there is a place for it, and returns its length.
+    /// Several fields of one name are one list (RFC 9110, 5.3). ENOENT if there is none; EMSGSIZE if it
+    /// does not fit.
+    pub fn store(&self, name: &[u8], place: Option<&mut [u8]>) -> Result<usize> {
+        let named = |field: &Field<'_>| field.name.eq_ignore_ascii_case(name);
+        // RFC 6265, 3: `Set-Cookie` has commas in it, and cannot be joined.
+        let count = if name.eq_ignore_ascii_case(b"Set-Cookie") { 1 } else { usize::MAX };
+        // RFC 9113, 8.2.3.
+        let separator = if name.eq_ignore_ascii_case(b"Cookie") { b"; " } else { b", " };
+        let mut values = self.iter().filter(named).take(count).map(|field| field.value);
+        let first = values.next().ok_or(Errno::ENOENT)?;
+        store(core::iter::once(first).chain(values.flat_map(|value| [&separator[..], value])), place)
     }
 }
 
-/// One header field, without the white space around its value.
-pub(super) struct Field<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
-}
-
-impl Field<'_> {
-    /// RFC 9110, 5.1: names are case-insensitive.
-    pub(super) fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
+/// Stores the parts as one string, if there is a place for it, and returns its length. EMSGSIZE.
+pub(super) fn store<'p>(parts: impl Iterator<Item = &'p [u8]>, place: Option<&mut [u8]>) -> Result<usize> {
+    let Some(place) = place else { return Ok(parts.map(<[u8]>::len).sum()) };
+    let mut len = 0;
+    for part in parts {
+        place.get_mut(len..len + part.len()).ok_or(Errno::EMSGSIZE)?.copy_from_slice(part);
+        len += part.len();
     }
-}
-
-/// RFC 9110, 5.6.2.
-pub(super) fn is_token(word: &[u8]) -> bool {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !word.is_empty() && word.iter().all(is_tchar)
+    *place.get_mut(len).ok_or(Errno::EMSGSIZE)? = 0;
+    Ok(len)
 }

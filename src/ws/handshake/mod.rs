@@ -1,24 +1,38 @@
-//! The opening handshake (RFC 6455, 4) as bytes: heads to send, and heads to judge.
+//! The opening handshake (RFC 6455, 4) as bytes: heads to send, and heads to judge. No I/O.
 //!
-//! The grammar is the strict one of RFC 9112: no folded lines, no space before a colon, no bare
-//! CR or LF, no control characters. What passes here and is read differently by a proxy in front
-//! of us is how requests get smuggled.
+//! Heads are read where they lie, line by line, with the strict grammar of [`crate::http::grammar`]:
+//! nothing is allocated for the peer, and little stack is used, since all this runs on coroutines. What
+//! has to outlive the buffer it came in is a [`StoredHead`].
 //!
-//! Heads are read where they lie, line by line: nothing is allocated for the peer, and little
-//! stack is used, since all this runs on coroutines.
+//! A server: [`HeadScan`] finds the end of the head, [`parse_request_head`] judges it as HTTP,
+//! [`RequestHead::upgrade`] as a request for a WebSocket, and [`Accept`], [`Reply`] or
+//! [`refusal_response`] is the answer. A client: [`ClientRequest`], then [`HeadScan`] and
+//! [`parse_answer_head`] until an answer is not interim, and [`AnswerHead::accept`].
 
 #![forbid(unsafe_code)]
 
+pub mod body;
+mod build;
 mod head;
+pub mod header;
 mod key;
+pub mod origin;
 mod request;
 mod response;
+mod stored;
+pub mod subprotocol;
 
-use head::{Field, has_token};
-pub use head::{HeadScan, MAX_FIELDS, MAX_HEAD, Scan};
+pub use head::{Fields, HeadScan, MAX_FIELDS, MAX_HEAD, Scan};
 pub use key::{ACCEPT_LEN, KEY_LEN, accept_key, encode_key, is_valid_key};
-pub use request::{InvalidArgument, Request, parse_request, request};
-pub use response::{check_response, refusal_response, response};
+pub use request::{ClientRequest, Request, RequestHead, Upgrade, parse_request, parse_request_head, request};
+pub use response::{
+    Accept, Accepted, AnswerHead, MAX_INTERIM, Offered, Reply, check_response, parse_answer_head,
+    refusal_response, response,
+};
+pub use stored::StoredHead;
+
+use crate::error::Errno;
+use crate::http::grammar::{Field, Malformed, has_member};
 
 /// Why a handshake fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +50,43 @@ impl Refusal {
     }
 }
 
-/// A rule of HTTP or of the handshake that a head breaks, whichever side judges it.
-struct Malformed(&'static str);
-
 impl From<Malformed> for Refusal {
     fn from(Malformed(rule): Malformed) -> Refusal {
         Refusal::with(400, rule)
     }
 }
 
+/// Why a head cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// The caller's argument breaks a rule, for a person to read.
+    Invalid(&'static str),
+    /// Memory has run out.
+    NoMemory,
+}
+
+impl From<BuildError> for Errno {
+    fn from(error: BuildError) -> Errno {
+        match error {
+            BuildError::Invalid(_) => Errno::EINVAL,
+            BuildError::NoMemory => Errno::ENOMEM,
+        }
+    }
+}
+
 /// The two fields that both heads have in common.
 #[derive(Default)]
-struct Upgrade {
+struct UpgradeFields {
     websocket: bool,
     connection: bool,
 }
 
-impl Upgrade {
-    fn look_at(&mut self, field: &Field<'_>) {
+impl UpgradeFields {
+    fn see(&mut self, field: &Field<'_>) {
         if field.is("Upgrade") {
-            self.websocket |= has_token(field.value, b"websocket");
+            self.websocket |= has_member(field.value, b"websocket");
         } else if field.is("Connection") {
-            self.connection |= has_token(field.value, b"upgrade");
+            self.connection |= has_member(field.value, b"upgrade");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::refuse;
 use crate::ws::frame::Role;
-use crate::ws::handshake::{self, HeadScan, Refusal, Scan};
+use crate::ws::handshake::{self, AnswerHead, HeadScan, MAX_INTERIM, Offered, Refusal, Scan};
 use crate::ws::protocol::Decoder;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
@@ -20,6 +20,7 @@ const NO_ROOM_FOR_RESOURCE: Refusal =
     Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
 const NO_ROOM_FOR_HOST: Refusal =
     Refusal { rule: "the host does not fit in the caller's buffer", status: Some(431) };
+const TOO_MANY_INTERIM: Refusal = Refusal { rule: "more than 16 interim answers", status: None };
 
 /// Makes a client's WebSocket of a bytestream, which is closed on failure. EBADF, ENOTSUP, EINVAL,
 /// EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
@@ -33,11 +34,12 @@ pub fn attach_client(
     attach(s, flags, Role::Client, |context, transport| {
         let key = request_key_from(context)?;
         let resource = resource.ok_or(Errno::EINVAL)?;
-        let request = handshake::request(resource, host.ok_or(Errno::EINVAL)?, &key);
-        let request = request.map_err(|_| Errno::EINVAL)?;
+        let request = handshake::request(resource, host.ok_or(Errno::EINVAL)?, &key)?;
         transport.send_all(context, &request, deadline)?;
-        with_head(context, transport, deadline, |head| handshake::check_response(head, &key))?
-            .map_err(|_| Errno::EPROTO)
+        with_answer(context, transport, deadline, |answer| {
+            answer.accept(&Offered { key: &key, subprotocols: &[], extensions: false }).map(|_| ())
+        })?
+        .map_err(|_| Errno::EPROTO)
     })
 }
 
@@ -62,7 +64,7 @@ pub fn attach_server(
             Ok(handshake::response(request.key))
         })?;
         match answer {
-            Ok(response) => transport.send_all(context, &response, deadline),
+            Ok(response) => transport.send_all(context, &response?, deadline),
             Err(refusal) => Err(turn_away(context, transport, &refusal, deadline)),
         }
     })
@@ -115,6 +117,26 @@ fn with_head<R>(
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
+}
+
+/// Receives the head of an answer and nothing behind it, and has it judged. Interim answers before it
+/// are passed over (RFC 9110, 15.2).
+fn with_answer<R>(
+    context: &Context,
+    transport: &Transport,
+    deadline: i64,
+    judge: impl Fn(&AnswerHead<'_>) -> core::result::Result<R, Refusal>,
+) -> Result<core::result::Result<R, Refusal>> {
+    for _ in 0..MAX_INTERIM {
+        let judged = with_head(context, transport, deadline, |head| {
+            let answer = handshake::parse_answer_head(head)?;
+            if answer.is_interim() { Ok(None) } else { judge(&answer).map(Some) }
+        })?;
+        if let Some(judged) = judged.transpose() {
+            return Ok(judged);
+        }
+    }
+    Ok(Err(TOO_MANY_INTERIM))
 }
 
 fn attach(

@@ -6,6 +6,7 @@ mod handshake;
 mod head;
 mod mask;
 mod model;
+mod negotiation;
 mod requests;
 mod scan;
 mod sent;

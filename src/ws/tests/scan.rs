@@ -7,7 +7,8 @@ use crate::ws::handshake::{HeadScan, MAX_HEAD, Scan, check_response, parse_reque
 fn a_head_cut_at_every_byte_is_incomplete_and_asks_for_no_byte_too_many() {
     for head in [Head::good_request(), Head::good_answer()] {
         let bytes = head.bytes();
-        for cut in 0..bytes.len() {
+        // Not at its first byte: behind an empty line a head is yet to come.
+        for cut in 1..bytes.len() {
             let mut scan = HeadScan::new();
             let Ok(Scan::Incomplete { at_least }) = scan.scan(&bytes[..cut]) else {
                 panic!("complete at {cut}");
@@ -153,4 +154,24 @@ fn a_head_of_128_fields_passes_and_one_of_129_is_refused_with_431() {
         });
         assert_eq!(head.as_request(), if total == 128 { 101 } else { 431 });
     }
+}
+
+#[test]
+fn one_empty_line_before_a_request_is_ignored() {
+    let request = Head::good_request().bytes();
+    let head = [b"\r\n", &request[..]].concat();
+    for cut in 0..=head.len() {
+        let mut scan = HeadScan::new();
+        let first = scan.scan(&head[..cut]);
+        assert_eq!(first.is_ok_and(|seen| seen == Scan::Complete(head.len())), cut == head.len());
+        assert_eq!(scan.scan(&head), Ok(Scan::Complete(head.len())));
+    }
+    assert_eq!(parse_request(&head), parse_request(&request));
+    for lines in [&b"\r\n\r\n"[..], b"\r\n\r\nGET / HTTP/1.1\r\n"] {
+        assert_eq!(HeadScan::new().scan(lines).expect_err("two empty lines").status, Some(400));
+    }
+    // Two letters are not one.
+    assert!(HeadScan::new().scan(b"ab\r\n").is_ok());
+    let answer = [b"\r\n", &Head::good_answer().bytes()[..]].concat();
+    assert!(check_response(&answer, KEY).is_err());
 }

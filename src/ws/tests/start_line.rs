@@ -109,7 +109,6 @@ fn malformed_status_lines_are_refused_without_a_status() {
         "HTTP/1.1 1010",
         "HTTP/1.1 101x",
         "HTTP/1.1  101",
-        "HTTP/1.0 101 OK",
         "HTTP/2 101 OK",
         "http/1.1 101 OK",
         "ICY 200 OK",
@@ -118,5 +117,13 @@ fn malformed_status_lines_are_refused_without_a_status() {
         let bytes = Head::good_answer().start(line).bytes();
         let refusal = check_response(&bytes, KEY).expect_err("malformed");
         assert_eq!(refusal.status, None, "{line:?}");
+    }
+}
+
+#[test]
+fn answers_of_http_1_0_are_understood_but_cannot_accept() {
+    for status in [101, 403] {
+        let bytes = Head::good_answer().start(&format!("HTTP/1.0 {status} x")).bytes();
+        assert_eq!(check_response(&bytes, KEY).expect_err("refused").status, Some(status));
     }
 }

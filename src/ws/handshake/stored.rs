@@ -1,0 +1,61 @@
+//! A head that outlives the buffer it came in: what the program may still ask about.
+
+#![forbid(unsafe_code)]
+
+use super::{AnswerHead, Fields, Refusal, RequestHead, parse_answer_head, parse_request_head};
+use crate::error::{Errno, Result};
+use crate::http::grammar::Field;
+use crate::memory::try_vec;
+
+/// A good head: one allocation, of its size. It is read anew at each question, which costs less than to
+/// keep an index of it in every connection.
+#[derive(Debug)]
+pub struct StoredHead {
+    bytes: Vec<u8>,
+    is_request: bool,
+}
+
+impl StoredHead {
+    /// A copy of a request. `Err` in it: that is malformed. ENOMEM.
+    pub fn request(head: &[u8]) -> Result<core::result::Result<StoredHead, Refusal>> {
+        match parse_request_head(head) {
+            Ok(_) => Ok(Ok(StoredHead { bytes: try_vec(head)?, is_request: true })),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// A copy of an answer. `Err` in it: that is malformed. ENOMEM.
+    pub fn answer(head: &[u8]) -> Result<core::result::Result<StoredHead, Refusal>> {
+        match parse_answer_head(head) {
+            Ok(_) => Ok(Ok(StoredHead { bytes: try_vec(head)?, is_request: false })),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// The request, if it is one.
+    pub fn as_request(&self) -> Option<RequestHead<'_>> {
+        self.is_request.then(|| parse_request_head(&self.bytes).ok())?
+    }
+
+    /// The answer, if it is one.
+    pub fn as_answer(&self) -> Option<AnswerHead<'_>> {
+        (!self.is_request).then(|| parse_answer_head(&self.bytes).ok())?
+    }
+
+    /// Stores as a string what a field says, or one of the names with a colon in front, and returns its
+    /// length. ENOENT if there is none; EMSGSIZE if it does not fit.
+    pub fn store(&self, name: &[u8], place: Option<&mut [u8]>) -> Result<usize> {
+        match (self.as_request(), self.as_answer()) {
+            (Some(request), _) => request.store(name, place),
+            (_, Some(answer)) => answer.store(name, place),
+            (None, None) => Err(Errno::ENOENT),
+        }
+    }
+
+    /// The field at a place in the order in which they came, counted from 0. ENOENT behind the last.
+    pub fn field(&self, index: usize) -> Result<Field<'_>> {
+        let fields: Option<Fields<'_>> =
+            self.as_request().map(|request| request.fields).or(self.as_answer().map(|answer| answer.fields));
+        fields.and_then(|fields| fields.iter().nth(index)).ok_or(Errno::ENOENT)
+    }
+}
