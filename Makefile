@@ -10,6 +10,8 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/libdill
+LDCONFIG ?= ldconfig
 
 # What is left out: `make TLS=0`, `make SOCKETS=0` (and TLS with them). To be said again when that is to be
 # checked or installed: each of the three libraries has a place of its own.
@@ -38,7 +40,12 @@ RELEASE := $(TARGET)/release
 
 VERSION := 20.5.0
 EXAMPLES := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
-PAGES := $(wildcard man/*.[1-9])
+DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md
+# The version of the package is in Cargo.toml alone; that of the interface is libdill's.
+RELEASE_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# The manual pages of the parts that are there, and all that any build may have installed.
+PAGES = $(shell packaging/pages $(PARTS))
+ALL_PAGES := $(wildcard man/*.[1-9])
 HOST := x86_64-unknown-linux-gnu
 
 # Cargo leaves out link-time optimisation if one of the crate types is rlib, which the tests and the fuzz
@@ -57,6 +64,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 all:
 	@$(ANYWHERE) $(CARGO) $(BUILD) --target-dir $(TARGET)
 	@ln -sf libdill.so $(RELEASE)/libdill.so.20
+	@CARGO="$(CARGO)" packaging/third-party $(RELEASE) $(FEATURES)
 
 build/examples/%: examples/%.c FORCE | all
 	@mkdir -p $(@D)
@@ -143,8 +151,8 @@ bench-runtime: all
 install:
 	@test -f $(RELEASE)/libdill.so || { echo "nothing to install: run make first" >&2; exit 1; }
 	$(INSTALL) -d -m 755 $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdill \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)
-	$(INSTALL) -m 755 $(RELEASE)/libdill.so $(DESTDIR)$(LIBDIR)/libdill.so.$(VERSION)
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 $(RELEASE)/libdill.so $(DESTDIR)$(LIBDIR)/libdill.so.$(VERSION)
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so.20
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so
 	packaging/static-archive $(RELEASE) $(DESTDIR)$(LIBDIR)/libdill.a
@@ -161,6 +169,9 @@ install:
 		$(INSTALL) -d -m 755 $(DESTDIR)$(MANDIR)/man$${page##*.}; \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}; \
 	done
+	$(INSTALL) -m 644 $(DOCUMENTS) $(addprefix $(RELEASE)/,THIRD-PARTY-LICENSES libdill.cdx.json) \
+		$(DESTDIR)$(DOCDIR)
+	@test -n '$(DESTDIR)' || LDCONFIG='$(LDCONFIG)' packaging/tell-loader $(LIBDIR)
 
 # The same without what only debuggers need.
 install-strip: install
@@ -172,7 +183,10 @@ uninstall:
 		pkgconfig/libdill.pc)
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/libdill
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,libdill.h libdillimpl.h)
-	set -e; for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	set -e; for page in $(ALL_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) THIRD-PARTY-LICENSES libdill.cdx.json)
+	@! test -d $(DESTDIR)$(DOCDIR) || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR)
+	@test -n '$(DESTDIR)' || LDCONFIG='$(LDCONFIG)' packaging/tell-loader --removed $(LIBDIR)
 
 clean:
 	$(CARGO) clean
