@@ -59,7 +59,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-install check-dropin check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
-	bench bench-runtime install install-strip uninstall clean FORCE
+	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
 all:
 	@$(ANYWHERE) $(CARGO) $(BUILD) --target-dir $(TARGET)
@@ -187,6 +187,14 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) THIRD-PARTY-LICENSES libdill.cdx.json)
 	@! test -d $(DESTDIR)$(DOCDIR) || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR)
 	@test -n '$(DESTDIR)' || LDCONFIG='$(LDCONFIG)' packaging/tell-loader --removed $(LIBDIR)
+
+# --- Releases: of what is committed. ---
+
+dist:
+	@packaging/dist build/dist
+
+deb: dist
+	@packaging/deb build/dist/libdill-$(RELEASE_VERSION).tar.xz build/deb
 
 clean:
 	$(CARGO) clean
