@@ -57,7 +57,7 @@ MOVED := "$(CURDIR)=." "$${CARGO_HOME:-$$HOME/.cargo}=/cargo" "$$($${RUSTC:-rust
 ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))" \
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
-.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
+.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man check-docs check-packages \
 	check-install check-dropin check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
 	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
@@ -110,6 +110,14 @@ check-install: all
 	$(MAKE) TLS=0
 	$(MAKE) SOCKETS=0
 	@.ci/tally tests/install/run tests/install/abi
+
+# What README.md and docs/ say is done, and seen.
+check-docs: all
+	tests/docs/run
+
+# Releases and packages.
+check-packages:
+	tests/packages/run
 
 # Old programs on our library, and programs that do not know it.
 check-dropin: all
