@@ -57,8 +57,9 @@ MOVED := "$(CURDIR)=." "$${CARGO_HOME:-$$HOME/.cargo}=/cargo" "$$($${RUSTC:-rust
 ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))" \
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
-.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man check-docs check-packages \
-	check-install check-dropin check-tls check-valgrind check-asan check-interop check-autobahn check-browser fuzz \
+.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
+	check-docs check-packages check-install check-dropin check-tls check-valgrind check-asan \
+	check-interop check-autobahn check-browser fuzz \
 	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
 all:
