@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Errno, Result};
+use crate::memory::try_box;
 use crate::rt::big_stack::BigStack;
 use rustls::pki_types::ServerName;
 use rustls::{
@@ -25,7 +26,8 @@ const SPARE_RECORDS: u64 = 64;
 
 /// The state of a connection.
 pub struct Session {
-    connection: Connection,
+    /// Large, and not to be moved about on a coroutine's stack.
+    connection: Box<Connection>,
     stack: &'static BigStack,
     /// The peer's close_notify has come.
     ended: bool,
@@ -46,7 +48,7 @@ impl Session {
 
     fn make(connection: impl FnOnce() -> core::result::Result<Connection, Error>) -> Result<Session> {
         let stack = BigStack::get()?;
-        let connection = stack.run(connection).map_err(|error| errno_of(&error))?;
+        let connection = stack.run(|| connection().map_err(|error| errno_of(&error)).and_then(try_box))?;
         Ok(Session { connection, stack, ended: false, records: 0 })
     }
 
