@@ -294,6 +294,26 @@ static void overflow_between_others(void) {
 
 TEST(a_stack_overflow_hits_a_guard_among_other_stacks) { CHECK_DIES_BY(overflow_between_others, SIGSEGV); }
 
+coroutine static void use_the_low_end_of_a_frame(size_t len) {
+    volatile char *block = (volatile char *)alloca(len);
+    block[0] = 1;
+}
+
+static void step_over_a_guard(int others, size_t frame) {
+    volatile int ended = 0;
+    int b = bundle(), h;
+    for (int i = 0; i != others; ++i) CHECK_INT(bundle_go(b, nap(-1, &ended)), 0);
+    h = go(use_the_low_end_of_a_frame(frame));
+    (void)h;
+}
+static void one_of_few_has_a_frame_of_a_megabyte(void) { step_over_a_guard(3, 1024 * 1024); }
+static void one_of_many_has_a_frame_of_300_KiB(void) { step_over_a_guard(1000, 300 * 1024); }
+
+TEST(a_large_frame_does_not_step_over_the_guard) {
+    CHECK_DIES_BY(one_of_few_has_a_frame_of_a_megabyte, SIGSEGV);
+    CHECK_DIES_BY(one_of_many_has_a_frame_of_300_KiB, SIGSEGV);
+}
+
 /* --- Many --- */
 
 TEST(a_million_short_coroutines_come_and_go) {

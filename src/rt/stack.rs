@@ -16,9 +16,18 @@ use core::ptr::{self, NonNull};
 /// The usable size of a pooled stack, in bytes.
 pub const STACK_SIZE: usize = 256 * 1024;
 
-/// Larger than a page, so that a frame of a few KiB cannot step over it.
-const GUARD_SIZE: usize = 16 * 1024;
-const SLOT_SIZE: usize = GUARD_SIZE + STACK_SIZE;
+/// How much below a stack is inaccessible. A frame that is larger can step over it, into the next
+/// stack: so the stacks of most programs have a wide one. In page tables it costs as much as the
+/// stack itself, 4 KiB for each 2 MiB, which a million coroutines could not afford.
+const WIDE_GUARD: usize = 1024 * 1024;
+const GUARD: usize = 64 * 1024;
+/// The stacks of a thread that have a wide one.
+const WIDE: usize = 256;
+
+/// No system has larger pages.
+const LARGEST_PAGE: usize = 64 * 1024;
+const _: () = assert!(STACK_SIZE.is_multiple_of(LARGEST_PAGE));
+const _: () = assert!(WIDE_GUARD.is_multiple_of(LARGEST_PAGE) && GUARD.is_multiple_of(LARGEST_PAGE));
 
 /// The first arena is small, since most programs run few coroutines; each further one doubles.
 const FIRST_ARENA: usize = 16;
@@ -55,6 +64,8 @@ struct State {
     /// The part of the newest arena that has never been used.
     fresh: *mut u8,
     fresh_left: usize,
+    /// The size of its guards.
+    guard: usize,
     total: usize,
     warm: Vec<Stack>,
     cold: Vec<Stack>,
@@ -73,6 +84,7 @@ impl Pool {
             arenas: Vec::new(),
             fresh: ptr::null_mut(),
             fresh_left: 0,
+            guard: 0,
             total: 0,
             warm: Vec::new(),
             cold: Vec::new(),
@@ -126,8 +138,8 @@ impl State {
         if self.fresh_left == 0 {
             self.reserve_arena()?;
         }
-        guard(self.fresh)?;
-        let top = self.fresh.wrapping_add(SLOT_SIZE);
+        guard(self.fresh, self.guard)?;
+        let top = self.fresh.wrapping_add(self.guard + STACK_SIZE);
         let stack = Stack(NonNull::new(top).ok_or(Errno::ENOMEM)?);
         if valgrind::is_running() && self.valgrind_ids.try_reserve(1).is_ok() {
             let id = valgrind::register_stack(stack.low() as usize, stack.top() as usize);
@@ -141,16 +153,18 @@ impl State {
     fn reserve_arena(&mut self) -> Result<()> {
         self.arenas.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let mut slots = self.total.clamp(FIRST_ARENA, LARGEST_ARENA);
+        let guard = if self.total < WIDE { WIDE_GUARD } else { GUARD };
         loop {
             // Giving a stack back must not fail, so there is room for all of them from the start.
             let room = self.total + slots;
             self.cold.try_reserve(room - self.cold.len()).map_err(|_| Errno::ENOMEM)?;
             self.warm.try_reserve(WARM - self.warm.len()).map_err(|_| Errno::ENOMEM)?;
-            let size = slots * SLOT_SIZE;
+            let size = slots * (guard + STACK_SIZE);
             if let Some(base) = map(size) {
                 self.arenas.push(Arena { base, size });
                 self.fresh = base;
                 self.fresh_left = slots;
+                self.guard = guard;
                 self.total = room;
                 return Ok(());
             }
@@ -176,13 +190,13 @@ fn map(size: usize) -> Option<*mut u8> {
     Some(base.cast())
 }
 
-fn guard(low: *mut u8) -> Result<()> {
+fn guard(low: *mut u8, size: usize) -> Result<()> {
     // SAFETY: the range is the unused low end of a slot.
-    if unsafe { libc::madvise(low.cast(), GUARD_SIZE, MADV_GUARD_INSTALL) } == 0 {
+    if unsafe { libc::madvise(low.cast(), size, MADV_GUARD_INSTALL) } == 0 {
         return Ok(());
     }
     // SAFETY: as above.
-    match error::check(unsafe { libc::mprotect(low.cast(), GUARD_SIZE, libc::PROT_NONE) }) {
+    match error::check(unsafe { libc::mprotect(low.cast(), size, libc::PROT_NONE) }) {
         Ok(_) => Ok(()),
         Err(_) => Err(Errno::ENOMEM),
     }
