@@ -390,16 +390,16 @@ TEST(what_is_there_is_received_with_deadline_0) {
     }
 }
 
-TEST(a_success_leaves_errno_at_0) {
+TEST(a_success_leaves_errno_alone_or_at_0) {
     EACH_PROTOCOL(p) {
         int lower[2];
         attach_both(p);
-        errno = EAGAIN;
+        errno = ENOTTY;
         CHECK_INT(send_one(p, h[0]), 0);
-        CHECK_INT(errno, 0);
-        errno = EAGAIN;
+        CHECK(errno == ENOTTY || errno == 0);
+        errno = ENOTTY;
         CHECK_INT(recv_one(p, h[1], now() + 5000), 0);
-        CHECK_INT(errno, 0);
+        CHECK(errno == ENOTTY || errno == 0);
         detach_both(p, lower);
     }
 }

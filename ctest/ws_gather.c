@@ -85,7 +85,7 @@ static void hold_one_answer(void) {
 }
 
 TEST(all_answers_to_a_burst_leave_in_one_call_of_the_system) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         int before = -1;
         ATTEMPT_UNTIL(sends - before == 1) {
             send_burst(10);
@@ -98,7 +98,7 @@ TEST(all_answers_to_a_burst_leave_in_one_call_of_the_system) {
 }
 
 TEST(all_answers_to_a_burst_arrive_in_order) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         send_burst(100);
         for (int i = 0; i != 100; ++i) answer_one();
         expect_answers(0, 100);
@@ -107,7 +107,7 @@ TEST(all_answers_to_a_burst_arrive_in_order) {
 }
 
 TEST(answers_longer_than_the_gathering_limit_arrive_in_order) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         const size_t len = 30000;
         send_burst(6);
         for (int i = 0; i != 6; ++i) {
@@ -143,7 +143,7 @@ static int gather_more_than_may_stay(void) {
 }
 
 TEST(while_more_follows_only_whole_segments_leave) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         int whole = 0;
         ATTEMPT_UNTIL(whole) whole = gather_more_than_may_stay();
         /* Nothing that slow can gather so much. */
@@ -152,7 +152,7 @@ TEST(while_more_follows_only_whole_segments_leave) {
 }
 
 TEST(a_buffer_may_be_reused_as_soon_as_ws_send_has_returned) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         send_burst(3);
         for (int i = 0; i != 3; ++i) {
             answer_one();
@@ -163,7 +163,7 @@ TEST(a_buffer_may_be_reused_as_soon_as_ws_send_has_returned) {
 }
 
 TEST(an_answer_to_the_last_message_leaves_at_once) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         send_burst(1);
         answer_one();
         CHECK(bytes_at_peer() > 0);
@@ -171,7 +171,7 @@ TEST(an_answer_to_the_last_message_leaves_at_once) {
 }
 
 TEST(a_message_sent_without_anything_received_leaves_at_once) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         CHECK_INT(ws_send(w.ws, WS_TEXT, "A", 1, -1), 0);
         CHECK(bytes_at_peer() > 0);
     }
@@ -202,7 +202,7 @@ static void call_ws_recv(void) {
 }
 
 static void check_leaves_with(void (*call)(void)) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         CHECK_INT(pipe(pipe_fds), 0);
         CHECK_INT(chmake(channel), 0);
         sleeper = go(sleep_a_little());
@@ -232,7 +232,7 @@ LEAVES_WITH_TEST(hclose)
 coroutine static void answer_and_end(void) { hold_one_answer(); }
 
 TEST(gathered_answers_leave_when_the_coroutine_ends) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         int h = go(answer_and_end());
         CHECK(bytes_at_peer() > 0);
         CHECK_INT(hclose(h), 0);
@@ -245,7 +245,7 @@ static void answer_and_exit(void) {
 }
 
 TEST(gathered_answers_leave_at_exit) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         CHECK_EXITS_WITH(answer_and_exit, 0);
         CHECK(bytes_at_peer() > 0);
         expect_answers(0, 1);
@@ -258,7 +258,7 @@ static void let_a_millisecond_pass(void) {
 }
 
 TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         hold_one_answer();
         let_a_millisecond_pass();
         CHECK_INT(ws_send(w.ws, WS_TEXT, "late", 4, -1), 0);
@@ -269,7 +269,7 @@ TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send) {
 }
 
 TEST(answers_that_are_a_millisecond_old_leave_with_the_next_send_of_a_list) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         hold_one_answer();
         let_a_millisecond_pass();
         struct iolist last = {"te", 2, NULL, 0}, first = {"la", 2, &last, 0};
@@ -284,7 +284,7 @@ static ssize_t receive_by_ws_recv(void) { return ws_recv(w.ws, NULL, buf, sizeof
 static ssize_t receive_by_mrecv(void) { return mrecv(w.ws, buf, sizeof(buf), -1); }
 
 static void check_old_answers_leave_with(ssize_t (*receive)(void)) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         hold_one_answer();
         let_a_millisecond_pass();
         CHECK(receive() > 0);
@@ -301,7 +301,7 @@ TEST(answers_that_are_a_millisecond_old_leave_with_the_next_mrecv) {
 }
 
 TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {
-    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT | WS_GATHER) {
         CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "first", 5, -1), 0);
         let_a_millisecond_pass();
         int before = sends;
@@ -315,7 +315,7 @@ TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {
 }
 
 TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         int rc = 0;
         send_burst(10);
         CHECK(ws_recv(w.ws, NULL, buf, sizeof(buf), -1) > 0);
@@ -330,7 +330,7 @@ TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
 }
 
 TEST(a_pong_keeps_its_place_behind_the_answers_before_it) {
-    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         uint8_t frames[100];
         size_t n = frame_build(frames, w.role, FIN | TEXT, "0", 1);
         n += frame_build(frames + n, w.role, FIN | TEXT, "1", 1);

@@ -54,7 +54,8 @@ TEST(answers_gather_on_TCP_while_the_next_message_is_there) {
         enum role role = attempt % 2 ? SERVER : CLIENT;
         uint8_t bytes[100];
         size_t n = 0;
-        sweep_open(&w, TCP, role, 0);
+        w.role = role;
+        w.ws = attach_without_http(open_stream(TCP, &w.fd, 0), role, WS_TEXT | WS_GATHER);
         for (int i = 0; i != 3; ++i) n += frame_build(bytes + n, w.role, FIN | TEXT, "hello", 5);
         raw_send(w.fd, bytes, n);
         for (int i = 0; i != 3; ++i) {
@@ -179,22 +180,46 @@ TEST(gathered_messages_that_are_a_millisecond_old_leave_with_a_receive_that_does
     }
 }
 
-TEST(nothing_gathers_on_a_handle_attached_with_WS_NOGATHER) {
+/* Sends a message, a list and a pong while the next message is there. */
+static void check_that_nothing_gathers(int flags) {
     EACH_OWN_CONNECTION(transport, role) {
         struct iolist last = {&buf[1], 2, NULL, 0}, first = {buf, 1, &last, 0};
         int s = open_stream((enum transport)transport, &w.fd, 0);
         w.role = (enum role)role;
-        w.ws = attach_without_http(s, w.role, WS_TEXT | WS_NOGATHER);
-        gather("one");
-        CHECK_INT(bytes_at_peer(), header_size() + 3);
-        CHECK_INT(ws_sendl(w.ws, WS_TEXT | WS_GATHER, &first, &last, 0), 0);
-        CHECK_INT(bytes_at_peer(), 2 * (header_size() + 3));
+        w.ws = attach_without_http(s, w.role, WS_TEXT | flags);
+        for (int i = 0; i != 2; ++i) wire_send_text(&w, FIN | TEXT, "here");
         wire_send_text(&w, FIN | PING, "");
-        wire_send_text(&w, FIN | TEXT, "here");
+        for (int i = 0; i != 2; ++i) wire_send_text(&w, FIN | TEXT, "here");
+        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "one", 3, 0), 0);
+        CHECK_INT(bytes_at_peer(), header_size() + 3);
+        CHECK_INT(ws_sendl(w.ws, WS_TEXT, &first, &last, 0), 0);
+        CHECK_INT(bytes_at_peer(), 2 * (header_size() + 3));
+        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
         CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
         CHECK_INT(bytes_at_peer(), 3 * header_size() + 6);
         close_both();
     }
+}
+
+TEST(nothing_gathers_unless_it_was_asked_for) { check_that_nothing_gathers(0); }
+
+TEST(nothing_gathers_on_a_handle_attached_with_WS_NOGATHER_whatever_the_environment_says) {
+    CHECK_INT(setenv("DILL_WS_GATHER", "1", 1), 0);
+    check_that_nothing_gathers(WS_NOGATHER);
+}
+
+TEST(answers_gather_if_the_environment_asks_for_it) {
+    CHECK_INT(setenv("DILL_WS_GATHER", "1", 1), 0);
+    for (int attempt = 0; attempt != 40 && !attempts_that_gathered; ++attempt) {
+        sweep_open(&w, TCP, SERVER, 0);
+        for (int i = 0; i != 2; ++i) wire_send_text(&w, FIN | TEXT, "here");
+        CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 4);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "one", 3, 0), 0);
+        attempts_that_gathered += bytes_at_peer() == 0;
+        close_both();
+    }
+    CHECK(attempts_that_gathered);
 }
 
 TEST(a_violation_sends_no_close_frame_behind_messages_that_the_kernel_does_not_take) {

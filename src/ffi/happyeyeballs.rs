@@ -1,6 +1,6 @@
 //! Connecting to names.
 
-use super::{socket_call, string};
+use super::{socket_call_clearing_errno, string};
 use crate::net::happyeyeballs;
 use core::ffi::{c_char, c_int};
 
@@ -20,5 +20,5 @@ pub unsafe extern "C" fn dill_happyeyeballs_connect(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    socket_call(|| happyeyeballs::connect(unsafe { string(name) }?, port, deadline))
+    socket_call_clearing_errno(|| happyeyeballs::connect(unsafe { string(name) }?, port, deadline))
 }

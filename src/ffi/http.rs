@@ -1,7 +1,7 @@
 //! Headers of HTTP/1.
 
 use super::types::HttpStorage;
-use super::{not_null, socket_call, string};
+use super::{not_null, socket_call, socket_call_clearing_errno, string};
 use crate::error::{Errno, Result};
 use crate::http::{self, syntax};
 use crate::sock::layer::refuse;
@@ -47,7 +47,7 @@ pub extern "C" fn dill_http_done(s: c_int, deadline: i64) -> c_int {
 /// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_http_detach(s: c_int, deadline: i64) -> c_int {
-    socket_call(|| http::detach(s, deadline))
+    socket_call_clearing_errno(|| http::detach(s, deadline))
 }
 
 /// Sends a request line, such as `GET / HTTP/1.1`.

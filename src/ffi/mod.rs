@@ -48,7 +48,7 @@ use crate::error::{Errno, Result};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 #[cfg(feature = "sockets")]
-use socket_call::{bytes, socket_call, store, string};
+use socket_call::{bytes, socket_call, socket_call_clearing_errno, store, string};
 
 /// What a call that succeeded returns to C.
 trait Answer {

@@ -3,20 +3,45 @@
 use super::{Answer, call, not_null, set_errno};
 use crate::error::Result;
 use crate::rt::context::Context;
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
 
-/// Runs a call on sockets. A success leaves errno at 0 rather than at what the kernel said on the
-/// way, such as EAGAIN: there are programs that look at errno alone.
+/// Runs a call on sockets. A success leaves errno alone, or at 0 if the call has waited, but never at
+/// what the kernel said on the way, such as EAGAIN: there are programs that look at errno alone.
 #[inline(always)]
 pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
+    let Some(context) = Context::existing() else {
+        return first_call(run);
+    };
+    // SAFETY: this thread's errno.
+    let before = unsafe { context.errno().read() };
+    let waits = context.waits();
     call(|| {
         let value = run()?;
-        match Context::existing() {
-            // SAFETY: this thread's errno.
-            Some(context) => unsafe { context.errno().write(0) },
-            None => set_errno(0),
-        }
+        let errno = if context.waits() == waits { before } else { 0 };
+        // SAFETY: this thread's errno.
+        unsafe { context.errno().write(errno) };
+        Ok(value)
+    })
+}
+
+/// The same for the two calls that leave errno at 0 whenever they succeed, as libdill has it.
+pub(super) fn socket_call_clearing_errno(run: impl FnOnce() -> Result<c_int>) -> c_int {
+    let result = socket_call(run);
+    if result >= 0 {
+        set_errno(0);
+    }
+    result
+}
+
+/// The same for a thread that has no context yet.
+#[cold]
+fn first_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
+    let before = errno::errno().0;
+    call(|| {
+        let value = run()?;
+        let has_waited = Context::existing().is_some_and(|context| context.waits() > 0);
+        set_errno(if has_waited { 0 } else { before });
         Ok(value)
     })
 }

@@ -5,9 +5,9 @@ pub mod grammar;
 pub mod syntax;
 
 use crate::error::{Errno, Result};
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{self, Kind, Ref};
-use crate::rt::turn::Turn;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
@@ -99,9 +99,9 @@ impl Http {
         if !self.layer.outbound.done.get() {
             self.send_blank_line(deadline)?;
         }
-        let (context, mut turn) = (Context::get()?, Turn::default());
+        let (context, mut rounds) = (Context::get()?, Rounds::default());
         while !self.ended.get() {
-            turn.step(context, 0, deadline)?;
+            rounds.spend(context, 0, deadline)?;
             match self.recv_line(deadline, |_| Ok(())) {
                 Err(Errno::EPIPE) if self.ended.get() => {}
                 // The end of the stream is not the end of the header.

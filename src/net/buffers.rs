@@ -8,7 +8,8 @@
 use super::stream::Stream;
 use crate::arch::ticks;
 use crate::error::{Errno, Result};
-use core::cell::Cell;
+use crate::rt::object::Ref;
+use core::cell::{Cell, RefCell};
 use core::ops::Range;
 use core::ptr;
 
@@ -21,15 +22,62 @@ pub const GATHER_LIMIT: usize = 128 * 1024;
 /// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.
 const MAX_STRIDE: u64 = 64;
 
+/// Who a buffer is lent to: nobody, or an open stream, which it keeps alive.
+struct Lease {
+    /// Its identity, to compare with. An address would not do: the next stream may have it.
+    id: Cell<u64>,
+    stream: RefCell<Option<Ref<Stream>>>,
+}
+
+impl Lease {
+    const fn new() -> Lease {
+        Lease { id: Cell::new(NOBODY), stream: RefCell::new(None) }
+    }
+
+    #[inline(always)]
+    fn is_held_by(&self, stream: &Stream) -> bool {
+        self.id.get() == stream.id()
+    }
+
+    /// Whoever holds it.
+    fn holder(&self) -> Option<Ref<Stream>> {
+        self.stream.borrow().clone()
+    }
+
+    /// Gives it to a stream. EBADF if that is closed.
+    fn give(&self, stream: &Ref<Stream>) -> Result<()> {
+        stream.check_open()?;
+        self.id.set(stream.id());
+        // Dropping a closed stream calls nothing that comes back here: it has left before.
+        let before = self.stream.replace(Some(stream.clone()));
+        drop(before);
+        Ok(())
+    }
+
+    fn end(&self) {
+        self.id.set(NOBODY);
+        let before = self.stream.take();
+        drop(before);
+    }
+}
+
+/// The identity of nobody's lease.
+const NOBODY: u64 = 0;
+/// The identity of a stream that has not been opened.
+pub const UNOPENED: u64 = u64::MAX;
+
 /// The shared buffers. Mapped on first use.
 pub struct Buffers {
+    /// How many streams were opened in this thread.
+    streams: Cell<u64>,
+
     receive: Cell<*mut u8>,
-    receiver: Cell<*const Stream>,
+    receiver: Lease,
     start: Cell<usize>,
     end: Cell<usize>,
 
     send: Cell<*mut u8>,
-    sender: Cell<*const Stream>,
+    sender: Lease,
     gathered: Cell<usize>,
     /// When the oldest gathered bytes came, in ticks, and how often their socket was used since.
     since: Cell<u64>,
@@ -44,12 +92,13 @@ impl Buffers {
     /// Without memory so far.
     pub const fn new() -> Buffers {
         Buffers {
+            streams: Cell::new(NOBODY),
             receive: Cell::new(ptr::null_mut()),
-            receiver: Cell::new(ptr::null()),
+            receiver: Lease::new(),
             start: Cell::new(0),
             end: Cell::new(0),
             send: Cell::new(ptr::null_mut()),
-            sender: Cell::new(ptr::null()),
+            sender: Lease::new(),
             gathered: Cell::new(0),
             since: Cell::new(0),
             uses: Cell::new(0),
@@ -58,10 +107,16 @@ impl Buffers {
         }
     }
 
+    /// The identity of the next stream.
+    pub fn next_id(&self) -> u64 {
+        self.streams.set(self.streams.get() + 1);
+        self.streams.get()
+    }
+
     /// What was received for a stream and not consumed, if the buffer is lent to it.
     #[inline]
     pub fn received(&self, stream: &Stream) -> Option<&[u8]> {
-        if !ptr::eq(self.receiver.get(), stream) {
+        if !self.receiver.is_held_by(stream) {
             return None;
         }
         let start = self.receive.get().wrapping_add(self.start.get());
@@ -80,20 +135,21 @@ impl Buffers {
         }
     }
 
-    /// Lends the receive buffer to a stream and brings what it has saved to the front.
-    /// ENOMEM: nothing has changed.
-    pub fn lend_receive(&self, stream: &Stream) -> Result<()> {
-        if !ptr::eq(self.receiver.get(), stream) {
+    /// Lends the receive buffer to a stream and brings what it has saved to the front. ENOMEM: nothing
+    /// has changed. EBADF: the stream is closed.
+    pub fn lend_receive(&self, stream: &Ref<Stream>) -> Result<()> {
+        if !self.receiver.is_held_by(stream) {
             map(&self.receive, RECEIVE_SIZE)?;
-            // SAFETY: a stream leaves the buffers before it goes away.
-            if let Some(owner) = unsafe { self.receiver.get().as_ref() } {
-                owner.save(self.received(owner).unwrap_or_default())?;
+            if let Some(holder) = self.receiver.holder() {
+                holder.save(self.received(&holder).unwrap_or_default())?;
+                self.receiver.end();
             }
-            // SAFETY: the buffer is RECEIVE_SIZE long and lent to nobody now.
-            let buffer = unsafe { core::slice::from_raw_parts_mut(self.receive.get(), RECEIVE_SIZE) };
             self.start.set(0);
+            self.end.set(0);
+            self.receiver.give(stream)?;
+            // SAFETY: the buffer is RECEIVE_SIZE long, and nothing in it is in use.
+            let buffer = unsafe { core::slice::from_raw_parts_mut(self.receive.get(), RECEIVE_SIZE) };
             self.end.set(stream.restore(buffer));
-            self.receiver.set(stream);
         } else if self.end.get() > RECEIVE_SIZE / 2 {
             let len = self.end.get() - self.start.get();
             let from = self.receive.get().wrapping_add(self.start.get());
@@ -115,16 +171,16 @@ impl Buffers {
         self.end.set(self.end.get() + len);
     }
 
-    /// Takes a stream that goes away out of the buffers.
+    /// Takes a stream that is being closed out of the buffers.
     pub fn forget(&self, stream: &Stream) {
-        if ptr::eq(self.receiver.get(), stream) {
-            self.receiver.set(ptr::null());
+        if self.receiver.is_held_by(stream) {
             self.start.set(0);
             self.end.set(0);
+            self.receiver.end();
         }
-        if ptr::eq(self.sender.get(), stream) {
-            self.sender.set(ptr::null());
+        if self.sender.is_held_by(stream) {
             self.gathered.set(0);
+            self.sender.end();
         }
     }
 
@@ -137,7 +193,7 @@ impl Buffers {
     /// How many bytes a stream has gathered.
     #[inline]
     pub fn gathered(&self, stream: &Stream) -> usize {
-        if ptr::eq(self.sender.get(), stream) { self.gathered.get() } else { 0 }
+        if self.sender.is_held_by(stream) { self.gathered.get() } else { 0 }
     }
 
     /// Sends a stream's gathered bytes if they have waited long enough. To be called once at each use
@@ -174,30 +230,28 @@ impl Buffers {
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
     pub fn flush(&self) {
         let len = self.gathered.replace(0);
-        // SAFETY: a stream leaves the buffers before it goes away.
-        if let Some(owner) = unsafe { self.sender.get().as_ref() } {
+        if let Some(holder) = self.sender.holder() {
             // SAFETY: the first bytes of the buffer were written when they were gathered.
-            owner.push_out(unsafe { core::slice::from_raw_parts(self.send.get(), len) });
+            holder.push_out(unsafe { core::slice::from_raw_parts(self.send.get(), len) });
         }
     }
 
     /// Lends the send buffer to a stream: what another one gathered leaves first. Returns how much
     /// the stream itself has gathered, which is at the front.
     #[inline(always)]
-    pub fn lend_send(&self, stream: &Stream) -> Result<usize> {
-        if !ptr::eq(self.sender.get(), stream) {
+    pub fn lend_send(&self, stream: &Ref<Stream>) -> Result<usize> {
+        if !self.sender.is_held_by(stream) {
             self.take_send_over(stream)?;
         }
         Ok(self.gathered.get())
     }
 
-    fn take_send_over(&self, stream: &Stream) -> Result<()> {
+    fn take_send_over(&self, stream: &Ref<Stream>) -> Result<()> {
         map(&self.send, SEND_SIZE)?;
         if self.has_output() {
             self.flush();
         }
-        self.sender.set(stream);
-        Ok(())
+        self.sender.give(stream)
     }
 
     /// The send buffer, which is lent to the caller, from a position on. (A closure that fills it would

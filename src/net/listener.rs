@@ -1,14 +1,16 @@
 //! Listening sockets, TCP and AF_UNIX, and what both kinds of stream share beyond `Stream`.
 
+use super::descriptor::{self, Descriptor};
 use super::socket::{self, Fd};
 use super::stream::{Family, Stream};
 use crate::error::{self, Errno, Result};
+use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::object::{self, Kind, Ref};
 use crate::rt::poller::Direction;
-use crate::rt::wait::{self, Clause, Source};
+use crate::rt::wait;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 
@@ -17,7 +19,7 @@ const PAUSE: i64 = 10;
 
 /// The body of a listener's handle.
 pub struct Listener {
-    fd: Cell<c_int>,
+    fd: Descriptor,
     family: Family,
     busy: Cell<bool>,
 }
@@ -39,17 +41,7 @@ impl Kind for Listener {
 
 impl Listener {
     fn shut(&self) {
-        let fd = self.fd.replace(-1);
-        if fd < 0 {
-            return;
-        }
-        if let Some(context) = Context::existing()
-            && let Some(clause) = context.poller.waiting(fd, Direction::In)
-        {
-            // SAFETY: a registered clause is alive; firing it unregisters it.
-            context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
-        }
-        socket::close(fd);
+        drop(self.fd.close());
     }
 }
 
@@ -62,19 +54,19 @@ impl Drop for Listener {
 /// Makes the handle of a listening socket.
 pub fn make(fd: Fd, family: Family) -> Result<c_int> {
     let handle = make_listener(family)?;
-    object::find::<Listener>(handle)?.fd.set(fd.into_raw());
+    object::find::<Listener>(handle)?.fd.open(fd);
     Ok(handle)
 }
 
 fn make_listener(family: Family) -> Result<c_int> {
-    object::make(Listener { fd: Cell::new(-1), family, busy: Cell::new(false) })
+    object::make(Listener { fd: Descriptor::none(), family, busy: Cell::new(false) })
 }
 
 /// Makes the handle of a connection. Closes the descriptor if it cannot, and does nothing else
 /// to the socket.
 pub fn make_stream(fd: Fd, family: Family) -> Result<c_int> {
     let handle = object::make(Stream::new(family))?;
-    object::find::<Stream>(handle)?.open(fd);
+    object::find::<Stream>(handle)?.open(Context::get()?, fd);
     Ok(handle)
 }
 
@@ -131,25 +123,17 @@ unsafe fn accept_next(
     loop {
         // Whoever may not wait takes nobody either: he could not be given a handle.
         context.check_cancelled()?;
+        context.admit(SYSTEM_CALL, deadline)?;
         let fd = listener.fd.get();
         // SAFETY: by contract.
         match error::check(unsafe { libc::accept4(fd, address, len, libc::SOCK_NONBLOCK) }) {
             Ok(fd) => return Ok(Fd::new(fd)),
             Err(Errno::EINTR | Errno::ECONNABORTED) => {}
-            Err(Errno::EAGAIN) => wait(context, fd, Direction::In, deadline)?,
+            Err(Errno::EAGAIN) => listener.fd.wait(context, Direction::In, deadline)?,
             Err(Errno::ENOBUFS) => return Err(Errno::ENOMEM),
             Err(error) => return Err(error),
         }
     }
-}
-
-fn wait(context: &Context, fd: c_int, direction: Direction, deadline: i64) -> Result<()> {
-    context.check_cancelled()?;
-    let clause = Clause::new(0, Source::Descriptor(fd, direction));
-    // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.
-    unsafe { context.poller.wait_own(fd, direction, &clause) }?;
-    // SAFETY: as above.
-    unsafe { context.wait_for(&clause, deadline) }
 }
 
 /// Connects, waiting for the outcome.
@@ -165,7 +149,7 @@ pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadli
         Err(error) => return Err(error),
     }
     let context = Context::get()?;
-    wait(context, fd.get(), Direction::Out, deadline)?;
+    descriptor::wait(context, fd.get(), Direction::Out, deadline)?;
     match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(fd),
         code => Err(Errno::from_code(code)),
@@ -214,9 +198,9 @@ pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
         return Err(error);
     }
     if listening {
-        object::find::<Listener>(handle)?.fd.set(own.into_raw());
+        object::find::<Listener>(handle)?.fd.open(own);
     } else {
-        object::find::<Stream>(handle)?.open(own);
+        object::find::<Stream>(handle)?.open(context, own);
     }
     // If somebody still waits for it, that is between him and the closed descriptor.
     let _ = context.poller.forget_foreign(fd);

@@ -2,6 +2,7 @@
 
 pub mod addr;
 pub mod buffers;
+pub mod descriptor;
 pub mod happyeyeballs;
 pub mod ipc;
 pub mod listener;

@@ -2,19 +2,18 @@
 //! that nothing but its datagrams is seen; errors of the network are not.
 
 use super::addr::IpAddr;
+use super::descriptor::Descriptor;
 use super::socket::{self, Fd};
 use super::tcp::local_port;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::context::Context;
 use crate::rt::object::{self, Kind, Ref};
 use crate::rt::poller::Direction;
-use crate::rt::turn::Turn;
-use crate::rt::wait::{Clause, Source};
 use crate::sock::half::Half;
 use crate::sock::sink::Sink;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
-use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
@@ -26,7 +25,7 @@ const MAX_DATAGRAM: usize = 65536;
 
 /// The body of a UDP handle.
 pub struct Udp {
-    fd: Cell<c_int>,
+    fd: Descriptor,
     /// The default peer.
     remote: Option<IpAddr>,
     /// Nothing ever ends or breaks it, but there is only one receiver at a time.
@@ -95,7 +94,9 @@ pub fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> Result<c
 }
 
 fn make(fd: Fd, remote: Option<IpAddr>) -> Result<c_int> {
-    object::make(Udp { fd: Cell::new(fd.into_raw()), remote, inbound: Half::default() })
+    let descriptor = Descriptor::none();
+    descriptor.open(fd);
+    object::make(Udp { fd: descriptor, remote, inbound: Half::default() })
 }
 
 /// Sends a datagram to an address, or to the default peer. Never waits: what the kernel does not
@@ -142,17 +143,7 @@ impl Vector {
 
 impl Udp {
     fn shut(&self) {
-        let fd = self.fd.replace(-1);
-        if fd < 0 {
-            return;
-        }
-        if let Some(context) = Context::existing()
-            && let Some(clause) = context.poller.waiting(fd, Direction::In)
-        {
-            // SAFETY: a registered clause is alive; firing it unregisters it.
-            context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
-        }
-        socket::close(fd);
+        drop(self.fd.close());
     }
 
     fn send_to(&self, to: Option<&IpAddr>, pieces: Pieces<'_>) -> Result<()> {
@@ -181,13 +172,14 @@ impl Udp {
     fn recv_from(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(usize, IpAddr)> {
         let context = Context::get()?;
         self.inbound.run(|| {
-            let mut turn = Turn::default();
+            context.admit(SYSTEM_CALL, deadline)?;
+            let mut rounds = Rounds::default();
             loop {
                 match self.try_recv(pieces) {
-                    Err(Errno::EAGAIN) => self.wait(context, deadline)?,
+                    Err(Errno::EAGAIN) => self.fd.wait(context, Direction::In, deadline)?,
                     Err(error) => return Err(error),
                     Ok((_, from)) if self.is_stranger(&from) => {
-                        turn.step(context, 0, deadline)?;
+                        rounds.spend(context, SYSTEM_CALL, deadline)?
                     }
                     Ok((size, _)) if pieces.is_some_and(|pieces| size > pieces.total()) => {
                         return Err(Errno::EMSGSIZE);
@@ -230,16 +222,6 @@ impl Udp {
         // SAFETY: the address and the pieces are writable.
         let size = unsafe { socket::recv_message(self.fd.get(), &mut message, libc::MSG_TRUNC) }?;
         Ok((size, from))
-    }
-
-    fn wait(&self, context: &Context, deadline: i64) -> Result<()> {
-        context.check_cancelled()?;
-        let fd = self.fd.get();
-        let clause = Clause::new(0, Source::Descriptor(fd, Direction::In));
-        // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.
-        unsafe { context.poller.wait_own(fd, Direction::In, &clause) }?;
-        // SAFETY: as above.
-        unsafe { context.wait_for(&clause, deadline) }
     }
 }
 

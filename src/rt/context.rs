@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 use super::big_stack::BigStack;
+use super::budget::Budget;
 use super::coroutine::Coroutine;
 use super::handle::Table;
 use super::poller::Poller;
@@ -20,8 +21,11 @@ use core::ptr;
 /// The state of a thread, made by the first call that needs it.
 pub struct Context {
     current: Cell<*const Coroutine>,
-    first_ready: Cell<*const Coroutine>,
-    last_ready: Cell<*const Coroutine>,
+    /// Who runs next.
+    ready: Queue,
+    /// Those whose time slice was over: they run when nobody else is ready, and from time to time.
+    spent: Queue,
+    pub(super) budget: Budget,
     pub(super) timers: timer::Heap,
     /// The descriptors that are waited for.
     pub poller: Poller,
@@ -35,14 +39,64 @@ pub struct Context {
     pub buffers: Buffers,
     /// Random bytes for masking keys and nonces.
     pub random: Random,
+    /// When descriptors and timers were looked at last, in ns.
     pub(super) last_poll: Cell<i64>,
+    /// When the clock was read last, in ns.
     pub(super) last_look: Cell<i64>,
     pub(super) waits_until_look: Cell<u32>,
+    pub(super) cautious_looks: Cell<u32>,
+    /// When one of the spent coroutines was last let run before others, in ns.
+    last_spent: Cell<i64>,
+    /// How many waits have ended.
+    pub(super) waits: Cell<u64>,
     /// Counts the stretches between switches: equal numbers mean that nobody else has run.
     pub(super) run_id: Cell<u64>,
     /// Where the thread's errno lies.
     errno: *mut c_int,
     main: Coroutine,
+}
+
+/// While others are always ready, a coroutine whose time slice was over goes on this often, in ns.
+const SPENT_INTERVAL: i64 = 2_000_000;
+
+/// Coroutines in the order in which they will run.
+struct Queue {
+    first: Cell<*const Coroutine>,
+    last: Cell<*const Coroutine>,
+}
+
+impl Queue {
+    const fn new() -> Queue {
+        Queue { first: Cell::new(ptr::null()), last: Cell::new(ptr::null()) }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.first.get().is_null()
+    }
+
+    #[inline]
+    fn push(&self, coroutine: &Coroutine) {
+        coroutine.next_ready.set(ptr::null());
+        // SAFETY: whoever is in a queue is alive.
+        match unsafe { self.last.get().as_ref() } {
+            Some(last) => last.next_ready.set(coroutine),
+            None => self.first.set(coroutine),
+        }
+        self.last.set(coroutine);
+    }
+
+    /// Takes the first one out of a queue that is not empty.
+    #[inline]
+    fn pop<'a>(&self) -> &'a Coroutine {
+        // SAFETY: whoever is in a queue is alive, and runs before it can end.
+        let first = unsafe { &*self.first.get() };
+        self.first.set(first.next_ready.get());
+        if self.first.get().is_null() {
+            self.last.set(ptr::null());
+        }
+        first
+    }
 }
 
 impl Context {
@@ -67,8 +121,9 @@ impl Context {
     fn make() -> Result<&'static Context> {
         let context = Box::into_raw(crate::memory::try_box(Context {
             current: Cell::new(ptr::null()),
-            first_ready: Cell::new(ptr::null()),
-            last_ready: Cell::new(ptr::null()),
+            ready: Queue::new(),
+            spent: Queue::new(),
+            budget: Budget::new(),
             timers: timer::Heap::new(),
             poller: Poller::new(),
             handles: Table::new(),
@@ -78,9 +133,12 @@ impl Context {
             #[cfg(feature = "sockets")]
             buffers: Buffers::new(),
             random: Random::new(),
-            last_poll: Cell::new(super::clock::now()),
+            last_poll: Cell::new(super::clock::nanoseconds()),
             last_look: Cell::new(0),
             waits_until_look: Cell::new(0),
+            cautious_looks: Cell::new(0),
+            last_spent: Cell::new(0),
+            waits: Cell::new(0),
             run_id: Cell::new(1),
             // SAFETY: takes nothing; the place is the thread's as long as it runs.
             errno: unsafe { libc::__errno_location() },
@@ -118,6 +176,11 @@ impl Context {
         self.current.set(coroutine);
     }
 
+    /// How many waits of this thread have ended: equal numbers mean that a call has not waited.
+    pub fn waits(&self) -> u64 {
+        self.waits.get()
+    }
+
     /// Tells stretches of execution apart: unchanged as long as no other coroutine has run.
     pub fn run_id(&self) -> u64 {
         self.run_id.get()
@@ -130,7 +193,12 @@ impl Context {
 
     /// Whether somebody is ready to run.
     pub fn has_ready(&self) -> bool {
-        !self.first_ready.get().is_null()
+        !self.ready.is_empty()
+    }
+
+    /// Whether somebody wants to go on whose time slice was over.
+    pub(super) fn has_spent(&self) -> bool {
+        !self.spent.is_empty()
     }
 
     /// ECANCELED if the current coroutine must not block.
@@ -151,25 +219,31 @@ impl Context {
         coroutine.wake_id.set(id);
         coroutine.wake_error.set(error);
         coroutine.ready.set(true);
-        coroutine.next_ready.set(ptr::null());
-        // SAFETY: whoever is in the queue is alive.
-        match unsafe { self.last_ready.get().as_ref() } {
-            Some(last) => last.next_ready.set(coroutine),
-            None => self.first_ready.set(coroutine),
+        self.ready.push(coroutine);
+    }
+
+    /// Puts the current coroutine behind everybody who is ready now, or will be soon.
+    pub(super) fn make_spent(&self) {
+        let current = self.current();
+        current.wake_id.set(0);
+        current.wake_error.set(None);
+        current.ready.set(true);
+        self.spent.push(current);
+    }
+
+    /// Lets one of the spent coroutines run if nobody else is ready, or if it has waited long enough.
+    pub(super) fn resume_spent(&self, now: i64) {
+        if self.spent.is_empty() || (self.has_ready() && now - self.last_spent.get() < SPENT_INTERVAL) {
+            return;
         }
-        self.last_ready.set(coroutine);
+        self.last_spent.set(now);
+        self.ready.push(self.spent.pop());
     }
 
     pub(super) fn pop_ready(&self) -> *const Coroutine {
-        let first = self.first_ready.get();
-        // SAFETY: the queue is not empty when this is called, and whoever is in it is alive.
-        let coroutine = unsafe { &*first };
+        let coroutine = self.ready.pop();
         coroutine.ready.set(false);
-        self.first_ready.set(coroutine.next_ready.get());
-        if self.first_ready.get().is_null() {
-            self.last_ready.set(ptr::null());
-        }
-        first
+        coroutine
     }
 
     /// Unmaps the stacks, unless this is running on one of them.

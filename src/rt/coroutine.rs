@@ -168,6 +168,7 @@ unsafe fn launch(
     context.make_ready(parent, 0, None);
     context.set_current(child);
     context.next_run();
+    context.budget.renew();
     Ok((parent.registers.for_program(), place.cast()))
 }
 
@@ -206,7 +207,7 @@ pub unsafe fn finish() -> ! {
         Storage::Thread => fatal("the thread's own flow of control is no coroutine"),
     }
     context.flush_output();
-    context.switch_away();
+    context.leave();
     fatal("a finished coroutine was resumed")
 }
 

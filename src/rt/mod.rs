@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod big_stack;
+pub mod budget;
 pub mod bundle;
 pub mod clock;
 pub mod context;
@@ -14,5 +15,4 @@ pub mod poller;
 pub mod process;
 mod stack;
 mod timer;
-pub mod turn;
 pub mod wait;

@@ -20,10 +20,14 @@ const CANCELLED: i32 = -1;
 /// The id of the deadline's clause.
 const DEADLINE: i32 = -2;
 
-/// While somebody is always ready, descriptors and timers are looked at this often, in ms.
-const POLL_INTERVAL: i64 = 50;
-/// How many waits may pass between two looks at the clock.
+/// While somebody is always ready, descriptors and timers are polled this often, in ns.
+const POLL_INTERVAL: i64 = 500_000;
+/// How many waits may pass between two readings of the clock.
 const WAITS_PER_LOOK: u32 = 16;
+/// If it took longer than this to come to the next reading, in ns, ...
+const SLOW: i64 = 200_000;
+/// ... the clock is read at each of so many waits, until they are known to be fast again.
+const CAUTIOUS_LOOKS: u32 = 64;
 
 /// What a clause is registered with.
 pub enum Source {
@@ -138,6 +142,7 @@ impl Context {
         let current = self.current();
         // The calls that block leave errno at 0 when they succeed, as they do in libdill.
         errno::set_errno(errno::Errno(0));
+        self.waits.set(self.waits.get() + 1);
         Wake { id: current.wake_id.get(), error: current.wake_error.get() }
     }
 
@@ -145,6 +150,16 @@ impl Context {
     pub fn yield_now(&self) -> Result<()> {
         self.make_ready(self.current(), 0, None);
         self.wait().result()
+    }
+
+    /// Lets everybody else run, because the time slice of the current coroutine is over.
+    pub(super) fn yield_spent(&self) -> Result<()> {
+        self.flush_output();
+        self.make_spent();
+        // Descriptors and timers are polled, too.
+        self.waits_until_look.set(0);
+        self.switch_away();
+        self.current().wake_error.get().map_or(Ok(()), Err)
     }
 
     /// Runs whoever is ready next; returns when the current coroutine is resumed.
@@ -155,9 +170,23 @@ impl Context {
         } else {
             self.look();
         }
+        self.run_next();
+    }
+
+    /// The same for a coroutine that ends, perhaps on a stack that has no room for a poll.
+    pub(super) fn leave(&self) {
+        if !self.has_ready() {
+            self.look();
+        }
+        self.run_next();
+    }
+
+    #[inline(always)]
+    fn run_next(&self) {
         let from = self.current_ptr();
         let to = self.pop_ready();
         self.run_id.set(self.run_id.get() + 1);
+        self.budget.renew();
         if ptr::eq(from, to) {
             return;
         }
@@ -172,30 +201,37 @@ impl Context {
         unsafe { switch(&raw const from.registers, &raw const to.registers) };
     }
 
-    /// Looks at the clock and, when it is time or nobody is ready, at descriptors and timers.
+    /// Reads the clock and, when it is time or nobody is ready, polls descriptors and timers.
     #[cold]
     fn look(&self) {
-        let mut now = clock::now();
-        let blocking = !self.has_ready();
-        // Slow coroutines are looked after at each of their waits.
-        let slow = now - self.last_look.replace(now) > 0;
-        self.waits_until_look.set(if slow { 0 } else { WAITS_PER_LOOK });
-        if !blocking && now - self.last_poll.get() < POLL_INTERVAL {
+        let mut now = clock::nanoseconds();
+        if now - self.last_look.replace(now) > SLOW {
+            self.cautious_looks.set(CAUTIOUS_LOOKS);
+        }
+        let cautious = self.cautious_looks.get();
+        self.waits_until_look.set(if cautious > 0 { 0 } else { WAITS_PER_LOOK });
+        self.cautious_looks.set(cautious.saturating_sub(1));
+        if self.has_ready() && now - self.last_poll.get() < POLL_INTERVAL {
             return;
         }
+        let blocking = !self.has_ready() && !self.has_spent();
         loop {
-            let timeout = if blocking { self.timeout(now) } else { 0 };
+            let timeout = if blocking { self.timeout(clock::milliseconds(now)) } else { 0 };
             self.poller.poll(self, timeout);
             if timeout != 0 {
-                now = clock::now();
+                now = clock::nanoseconds();
             }
-            self.fire_timers(now);
+            self.fire_timers(clock::milliseconds(now));
             if !blocking || self.has_ready() {
                 break;
             }
         }
+        self.resume_spent(now);
         self.last_poll.set(now);
-        self.last_look.set(now);
+        if blocking {
+            self.last_look.set(now);
+            self.cautious_looks.set(CAUTIOUS_LOOKS);
+        }
     }
 
     /// Milliseconds until the first timer, as the poller takes them.

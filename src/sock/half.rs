@@ -11,11 +11,21 @@ pub struct Half {
     /// A failure has left it at an unknown place.
     pub broken: Cell<bool>,
     busy: Cell<bool>,
+    /// The socket was closed, perhaps while somebody was inside.
+    closed: Cell<bool>,
 }
 
 impl Half {
-    /// EBUSY, EPIPE after the orderly end, ECONNRESET after a failure.
+    /// The socket is being closed: whoever is inside fails with EBADF, however his operation ends.
+    pub fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// EBADF after the close, EBUSY, EPIPE after the orderly end, ECONNRESET after a failure.
     pub fn check(&self) -> Result<()> {
+        if self.closed.get() {
+            return Err(Errno::EBADF);
+        }
         if self.busy.get() {
             return Err(Errno::EBUSY);
         }
@@ -31,7 +41,7 @@ impl Half {
         self.busy.set(true);
         let result = operation();
         self.busy.set(false);
-        result
+        if self.closed.get() { Err(Errno::EBADF) } else { result }
     }
 
     /// Notes what a failure of receiving means for later calls.

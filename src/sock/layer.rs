@@ -43,6 +43,8 @@ impl Layer {
 
     /// Closes the socket below: whoever waits for it fails with EBADF.
     pub fn close(&self) {
+        self.inbound.close();
+        self.outbound.close();
         let lower = self.lower.replace(-1);
         if lower >= 0 {
             // It is ours and open; there is nothing to be done about it otherwise.

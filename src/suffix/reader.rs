@@ -3,9 +3,9 @@
 use super::scan::{Delimiter, MAX_DELIMITER, Scan};
 use crate::error::{Errno, Result};
 use crate::net::stream::{Family, Stream};
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{self, Ref};
-use crate::rt::turn::Turn;
 use crate::sock::call;
 use crate::sock::layer::Layer;
 use core::ffi::c_int;
@@ -42,14 +42,14 @@ impl Reader {
 }
 
 fn read_own(
-    stream: &Stream,
+    stream: &Ref<Stream>,
     mut scan: Scan<'_>,
     deadline: i64,
     mut emit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let context = Context::get()?;
     stream.check_inbound()?;
-    let (mut first, mut turn) = (true, Turn::default());
+    let (mut first, mut rounds) = (true, Rounds::default());
     loop {
         let fed = stream.peek(context, |bytes| scan.feed(bytes, &mut emit))?;
         stream.consume(context, fed.consumed);
@@ -62,7 +62,7 @@ fn read_own(
             Family::Unix => look_ahead(stream, &scan),
         };
         first = false;
-        turn.step(context, fed.consumed, deadline)?;
+        rounds.spend(context, fed.consumed, deadline)?;
         stream.fill(context, want, deadline)?;
     }
 }
@@ -83,7 +83,7 @@ fn read_foreign(
 ) -> Result<()> {
     let context = Context::get()?;
     let mut bytes = [0; MAX_DELIMITER];
-    let (mut first, mut turn) = (true, Turn::default());
+    let (mut first, mut rounds) = (true, Rounds::default());
     loop {
         let place = &mut bytes[..scan.missing()];
         call::recv_all(layer.lower(), place, deadline).map_err(|error| match error {
@@ -95,6 +95,6 @@ fn read_foreign(
         if scan.feed(place, &mut emit)?.complete {
             return Ok(());
         }
-        turn.step(context, place.len(), deadline)?;
+        rounds.spend(context, place.len(), deadline)?;
     }
 }

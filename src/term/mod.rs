@@ -2,9 +2,9 @@
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{self, Kind, Ref};
-use crate::rt::turn::Turn;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing, drop_message};
 use crate::sock::sink::Sink;
@@ -128,9 +128,9 @@ impl Term {
         if !self.layer.outbound.done.get() {
             self.send_terminator(deadline)?;
         }
-        let (context, mut turn) = (Context::get()?, Turn::default());
+        let (context, mut rounds) = (Context::get()?, Rounds::default());
         while !self.layer.inbound.done.get() {
-            turn.step(context, 0, deadline)?;
+            rounds.spend(context, 0, deadline)?;
             // The end of the layer below is not the end that was agreed upon.
             self.receive(None, deadline).map_err(|error| match error {
                 Errno::EPIPE => Errno::ECONNRESET,

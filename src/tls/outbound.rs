@@ -11,6 +11,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
+use crate::rt::object::Ref;
 use crate::sock::call;
 use std::io::IoSlice;
 
@@ -68,7 +69,7 @@ impl Tls {
     }
 
     /// Moves records into the stream's line. An error of the stream shows when it is waited for.
-    fn push(&self, context: &Context, stream: &Stream) -> Result<()> {
+    fn push(&self, context: &Context, stream: &Ref<Stream>) -> Result<()> {
         loop {
             context.buffers.lend_send(stream)?;
             // SAFETY: filled at once.

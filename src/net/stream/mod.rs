@@ -8,19 +8,20 @@
 mod receiving;
 mod sending;
 
-use super::buffers::RECEIVE_SIZE;
+use super::buffers::{RECEIVE_SIZE, UNOPENED};
+use super::descriptor::Descriptor;
 use super::socket;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{Kind, Ref};
 use crate::rt::poller::{Direction, Watcher};
-use crate::rt::turn::Turn;
-use crate::rt::wait::{Clause, Source};
 use crate::sock::half::Half;
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use receiving::Saved;
 
 /// How much unread input an orderly close takes away, in bytes. What is left after that resets the
 /// connection.
@@ -37,12 +38,14 @@ pub enum Family {
 
 /// The body of a connection's handle.
 pub struct Stream {
-    fd: Cell<c_int>,
+    fd: Descriptor,
+    /// Tells the streams of a thread apart, also those that are gone.
+    id: Cell<u64>,
     family: Family,
     inbound: Half,
     outbound: Half,
     /// Received and not consumed, while the shared buffer is lent to somebody else.
-    saved: RefCell<Vec<u8>>,
+    saved: RefCell<Saved>,
     /// How much may be read beyond what is asked for, at least as long as there is room.
     read_ahead: Cell<usize>,
     /// The stretch of execution in which the kernel's receive buffer was found empty.
@@ -93,11 +96,12 @@ impl Stream {
     /// A stream without a socket so far.
     pub fn new(family: Family) -> Stream {
         Stream {
-            fd: Cell::new(-1),
+            fd: Descriptor::none(),
+            id: Cell::new(UNOPENED),
             family,
             inbound: Half::default(),
             outbound: Half::default(),
-            saved: RefCell::new(Vec::new()),
+            saved: RefCell::default(),
             read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
             drained: Cell::new(0),
             backlog: RefCell::new(Vec::new()),
@@ -109,8 +113,20 @@ impl Stream {
     }
 
     /// Takes a connected, non-blocking socket over.
-    pub fn open(&self, fd: socket::Fd) {
-        self.fd.set(fd.into_raw());
+    pub fn open(&self, context: &Context, fd: socket::Fd) {
+        self.id.set(context.buffers.next_id());
+        self.fd.open(fd);
+    }
+
+    /// Tells the streams of a thread apart.
+    #[inline(always)]
+    pub fn id(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// EBADF after the close.
+    pub fn check_open(&self) -> Result<()> {
+        self.fd.check_open()
     }
 
     /// The descriptor.
@@ -148,15 +164,8 @@ impl Stream {
         self.ended.set(true);
     }
 
-    // ---- waiting ----
-
     fn wait(&self, context: &Context, direction: Direction, deadline: i64) -> Result<()> {
-        context.check_cancelled()?;
-        let clause = Clause::new(0, Source::Descriptor(self.fd.get(), direction));
-        // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.
-        unsafe { context.poller.wait_own(self.fd.get(), direction, &clause) }?;
-        // SAFETY: as above.
-        unsafe { context.wait_for(&clause, deadline) }
+        self.fd.wait(context, direction, deadline)
     }
 
     // ---- the bytestream calls ----
@@ -185,44 +194,6 @@ impl Stream {
         Ok(())
     }
 
-    fn recv_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        let mut cursor = pieces.cursor();
-        let (mut turn, mut len) = (Turn::default(), 0);
-        while let Some(piece) = cursor.piece() {
-            turn.step(context, len, deadline)?;
-            len = if piece.base.is_null() {
-                self.discard(context, piece.len, deadline)?
-            } else {
-                // SAFETY: the pieces of a list to receive into are writable.
-                let place = unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) };
-                self.read(context, place, deadline)?
-            };
-            cursor.advance(len);
-        }
-        Ok(())
-    }
-
-    /// Drops at least one and at most `most` bytes.
-    fn discard(&self, context: &Context, most: usize, deadline: i64) -> Result<usize> {
-        if self.peek(context, <[u8]>::is_empty) {
-            self.receive(context, &mut [], most.min(RECEIVE_SIZE / 2), deadline)?;
-        }
-        let len = self.peek(context, <[u8]>::len).min(most);
-        self.consume(context, len);
-        Ok(len)
-    }
-
-    /// Drops everything until the stream ends: EPIPE, or the error that ended it.
-    fn discard_all(&self, context: &Context, deadline: i64) -> Errno {
-        let mut turn = Turn::default();
-        loop {
-            let discarded = self.discard(context, usize::MAX, deadline);
-            if let Err(error) = discarded.and_then(|len| turn.step(context, len, deadline)) {
-                return error;
-            }
-        }
-    }
-
     /// Ends the outbound half. EPIPE if it was ended already.
     pub fn done(&self) -> Result<()> {
         let context = Context::get()?;
@@ -243,53 +214,23 @@ impl Stream {
         }
     }
 
-    /// The orderly close: ends our half and waits for the end of the peer's.
-    pub fn finish(&self, deadline: i64) -> Result<()> {
-        let context = Context::get()?;
-        if self.inbound.broken.get() || self.outbound.broken.get() {
-            return Err(Errno::ECONNRESET);
-        }
-        if !self.outbound.done.get() {
-            self.done()?;
-        }
-        if self.inbound.done.get() {
-            return Ok(());
-        }
-        // What can be seen at once must be seen without letting others run.
-        self.drained.set(0);
-        match self.inbound.run(|| Err::<(), _>(self.discard_all(context, deadline))) {
-            Err(Errno::EPIPE) => Ok(()),
-            other => other,
-        }
-    }
-
     /// Closes the socket and wakes whoever waits for it with EBADF.
     pub fn shut(&self) {
-        let Ok(context) = Context::get() else { return };
-        let fd = self.fd.replace(-1);
-        if fd < 0 {
-            return;
-        }
-        let is_empty = self.ended.get() && self.is_drained(context);
-        for direction in [Direction::In, Direction::Out] {
-            if let Some(clause) = context.poller.waiting(fd, direction) {
-                // SAFETY: a registered clause is alive; firing it unregisters it.
-                context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
-            }
-        }
+        let Some(context) = Context::existing() else { return drop(self.fd.close()) };
         if context.buffers.gathered(self) > 0 {
-            self.fd.set(fd);
             context.buffers.flush();
-            self.fd.set(-1);
         }
         context.buffers.forget(self);
+        let is_empty = self.ended.get() && self.is_drained(context);
+        let Some(fd) = self.fd.close() else { return };
+        self.inbound.close();
+        self.outbound.close();
         context.next_run();
         match self.orderly.get() {
             true if is_empty => {}
-            true => drop_unread(fd),
-            false => socket::make_close_abortive(fd),
+            true => drop_unread(fd.get()),
+            false => socket::make_close_abortive(fd.get()),
         }
-        socket::close(fd);
     }
 
     /// Runs an operation that waits by itself on the inbound half (`ipc_recvfd`).
@@ -337,6 +278,65 @@ impl Stream {
     }
 }
 
+impl Ref<Stream> {
+    /// The orderly close: ends our half and waits for the end of the peer's.
+    pub fn finish(&self, deadline: i64) -> Result<()> {
+        let context = Context::get()?;
+        if self.inbound.broken.get() || self.outbound.broken.get() {
+            return Err(Errno::ECONNRESET);
+        }
+        if !self.outbound.done.get() {
+            self.done()?;
+        }
+        if self.inbound.done.get() {
+            return Ok(());
+        }
+        // What can be seen at once must be seen without letting others run.
+        self.drained.set(0);
+        match self.inbound.run(|| Err::<(), _>(self.discard_all(context, deadline))) {
+            Err(Errno::EPIPE) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn recv_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+        let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
+        while let Some(piece) = cursor.piece() {
+            let len = if piece.base.is_null() {
+                self.discard(context, piece.len, deadline)?
+            } else {
+                // SAFETY: the pieces of a list to receive into are writable.
+                let place = unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) };
+                self.read(context, place, deadline)?
+            };
+            cursor.advance(len);
+            rounds.spend(context, len, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Drops at least one and at most `most` bytes.
+    fn discard(&self, context: &Context, most: usize, deadline: i64) -> Result<usize> {
+        if self.peek(context, <[u8]>::is_empty) {
+            self.receive(context, &mut [], most.min(RECEIVE_SIZE / 2), deadline)?;
+        }
+        let len = self.peek(context, <[u8]>::len).min(most);
+        self.consume(context, len);
+        Ok(len)
+    }
+
+    /// Drops everything until the stream ends: EPIPE, or the error that ended it.
+    fn discard_all(&self, context: &Context, deadline: i64) -> Errno {
+        let mut rounds = Rounds::default();
+        loop {
+            let discarded = self.discard(context, usize::MAX, deadline);
+            if let Err(error) = discarded.and_then(|len| rounds.spend(context, len, deadline)) {
+                return error;
+            }
+        }
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         self.shut();
@@ -359,18 +359,22 @@ fn drop_unread(fd: c_int) {
 impl Bytestream for Stream {
     fn send(this: &Ref<Stream>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
-        this.outbound.run(|| {
+        context.charge(pieces.total());
+        let sent = this.outbound.run(|| {
             let sent = this.send_pieces(context, pieces, deadline);
             if sent.is_err() {
                 this.outbound.broken.set(true);
             }
             sent
-        })
+        });
+        context.pause();
+        sent
     }
 
     fn recv(this: &Ref<Stream>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         this.inbound.run(|| {
+            context.admit(0, deadline)?;
             let received = match pieces {
                 Some(pieces) => this.recv_pieces(context, pieces, deadline),
                 None => Err(this.discard_all(context, deadline)),

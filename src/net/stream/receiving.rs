@@ -5,13 +5,36 @@ use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::buffers::RECEIVE_SIZE;
 use crate::net::socket;
+use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
+use crate::rt::object::Ref;
 use crate::rt::poller::Direction;
 
 /// A payload from this size on, in bytes, is large.
 const LARGE: u64 = 64 * 1024;
 /// How much is read ahead while payloads are large, in bytes.
 const AHEAD_OF_LARGE: usize = 16 * 1024;
+
+/// Bytes that were received and not consumed.
+#[derive(Default)]
+pub(super) struct Saved {
+    bytes: Vec<u8>,
+    /// How many of them were consumed since.
+    start: usize,
+}
+
+impl Saved {
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.start += len;
+        if self.start == self.bytes.len() {
+            *self = Saved::default();
+        }
+    }
+}
 
 impl Stream {
     /// Large payloads go straight to where they are wanted: then little is to be read ahead, for
@@ -27,7 +50,7 @@ impl Stream {
     pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
         match context.buffers.received(self) {
             Some(bytes) => look(bytes),
-            None => look(&self.saved.borrow()),
+            None => look(self.saved.borrow().unread()),
         }
     }
 
@@ -38,14 +61,39 @@ impl Stream {
             context.buffers.consume(len);
             return;
         }
-        let mut saved = self.saved.borrow_mut();
-        if len == saved.len() {
-            *saved = Vec::new();
-        } else {
-            saved.drain(..len);
-        }
+        self.saved.borrow_mut().consume(len);
     }
 
+    /// Whether the last receive got less than it had room for, and nothing has happened since that could
+    /// have brought more.
+    pub(super) fn is_drained(&self, context: &Context) -> bool {
+        self.drained.get() == context.run_id()
+    }
+
+    /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
+    /// returns how much that is. Not beyond it, and nothing that `peek` shows.
+    pub fn look_ahead(&self, place: &mut [u8]) -> usize {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the place is writable.
+        let seen = unsafe { libc::recv(self.fd.get(), place.as_mut_ptr().cast(), place.len(), flags) };
+        usize::try_from(seen).unwrap_or(0)
+    }
+
+    /// Takes the bytes over that are pushed out of the shared buffer.
+    pub fn save(&self, bytes: &[u8]) -> Result<()> {
+        try_extend(&mut self.saved.borrow_mut().bytes, bytes)
+    }
+
+    /// Puts the saved bytes at the front of the shared buffer; returns how many.
+    pub fn restore(&self, buffer: &mut [u8]) -> usize {
+        let saved = self.saved.take();
+        let unread = saved.unread();
+        buffer[..unread.len()].copy_from_slice(unread);
+        unread.len()
+    }
+}
+
+impl Ref<Stream> {
     /// Receives until `peek` shows at least `want` bytes, which is at most half of
     /// `RECEIVE_SIZE`. EPIPE at the end of the stream.
     pub fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
@@ -78,12 +126,6 @@ impl Stream {
         self.receive(context, place, 0, deadline)
     }
 
-    /// Whether the last receive got less than it had room for, and nothing has happened since that could
-    /// have brought more.
-    pub(super) fn is_drained(&self, context: &Context) -> bool {
-        self.drained.get() == context.run_id()
-    }
-
     /// Receives at least one byte: into `place` first, and what does not fit there into the shared
     /// buffer. Returns how much went into `place`. `ahead` is how much more is wanted than `place`.
     pub(super) fn receive(
@@ -98,6 +140,7 @@ impl Stream {
             if wait_first {
                 self.wait(context, Direction::In, deadline)?;
             }
+            context.charge(SYSTEM_CALL);
             context.buffers.lend_receive(self)?;
             let (buffer, room) = context.buffers.room();
             let room = room.min(ahead.max(self.read_ahead.get()));
@@ -127,26 +170,5 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
-    /// returns how much that is. Not beyond it, and nothing that `peek` shows.
-    pub fn look_ahead(&self, place: &mut [u8]) -> usize {
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        // SAFETY: the place is writable.
-        let seen = unsafe { libc::recv(self.fd.get(), place.as_mut_ptr().cast(), place.len(), flags) };
-        usize::try_from(seen).unwrap_or(0)
-    }
-
-    /// Takes the bytes over that are pushed out of the shared buffer.
-    pub fn save(&self, bytes: &[u8]) -> Result<()> {
-        try_extend(&mut self.saved.borrow_mut(), bytes)
-    }
-
-    /// Puts the saved bytes at the front of the shared buffer; returns how many.
-    pub fn restore(&self, buffer: &mut [u8]) -> usize {
-        let saved = self.saved.take();
-        buffer[..saved.len()].copy_from_slice(&saved);
-        saved.len()
     }
 }

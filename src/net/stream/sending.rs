@@ -5,6 +5,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Cursor;
 use crate::memory::try_extend;
 use crate::net::socket;
+use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
 use crate::rt::poller::Direction;
 
@@ -52,6 +53,7 @@ impl Stream {
     /// Sending may bring something to any other stream of this thread, but nothing to this one
     /// before its peer has run.
     pub(super) fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
+        context.charge(SYSTEM_CALL);
         let drained = self.is_drained(context);
         context.next_run();
         if drained {

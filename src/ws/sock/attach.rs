@@ -1,7 +1,7 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
 use super::transport::Transport;
-use super::{Inbound, NOGATHER, NOHTTP, Outbound, TEXT, Ws};
+use super::{GATHER, Inbound, NOGATHER, NOHTTP, Outbound, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::net::socket;
 use crate::rt::context::Context;
@@ -14,7 +14,8 @@ use crate::ws::frame::Role;
 use crate::ws::handshake::{self, AnswerHead, HeadScan, MAX_INTERIM, Offered, Refusal, Scan};
 use crate::ws::protocol::Decoder;
 use core::cell::{Cell, RefCell};
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
+use std::sync::OnceLock;
 
 const NO_ROOM_FOR_RESOURCE: Refusal =
     Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
@@ -159,11 +160,11 @@ fn attach(
             socket::set_option(stream.fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         }
         object::make(Ws {
-            lower,
+            lower: Cell::new(lower),
             transport,
             role,
             text: flags & TEXT != 0,
-            may_gather: flags & NOGATHER == 0,
+            gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
             inbound: Cell::new(Inbound::Open),
             receiving: Cell::new(false),
             decoder: RefCell::new(Decoder::new(role)),
@@ -180,9 +181,20 @@ fn attach(
     })
 }
 
+/// Whether the environment asks for it, for programs that cannot be changed.
+fn gathers_by_default() -> bool {
+    static ASKED: OnceLock<bool> = OnceLock::new();
+    *ASKED.get_or_init(|| {
+        // SAFETY: a string that ends with NUL; nobody changes the environment while threads run.
+        let value = unsafe { libc::getenv(c"DILL_WS_GATHER".as_ptr()) };
+        // SAFETY: a value of the environment is a string.
+        !value.is_null() && unsafe { CStr::from_ptr(value) } == c"1"
+    })
+}
+
 fn check(s: c_int, flags: c_int) -> Result<()> {
     handle::query(s, BSOCK_TYPE.get())?;
-    if flags & !(TEXT | NOHTTP | NOGATHER) != 0 {
+    if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
         return Err(Errno::EINVAL);
     }
     Ok(())

@@ -4,6 +4,7 @@ use super::outbound::element_of;
 use super::{Inbound, Outbound, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object;
 use crate::ws::close;
@@ -24,7 +25,7 @@ pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> 
         object::close(s, ws);
         return Err(error);
     }
-    let lower = ws.lower;
+    let lower = ws.lower.get();
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
     }
@@ -59,7 +60,9 @@ impl Ws {
         self.as_sender(context, deadline, || {
             let element = element_of(payload.as_bytes());
             self.send_frame(context, Opcode::Close, Pieces::one(&element), false, deadline)?;
-            self.outbound.set(Outbound::Done);
+            if self.outbound.get() == Outbound::Open {
+                self.outbound.set(Outbound::Done);
+            }
             Ok(())
         })?;
         if let Some(stream) = self.transport.own_tcp() {
@@ -73,14 +76,16 @@ impl Ws {
         if self.outbound.get() != Outbound::Done {
             self.send_close(status, reason, deadline)?;
         }
+        let (context, mut rounds) = (Context::get()?, Rounds::default());
         while self.inbound.get() != Inbound::Closed {
             match self.recv_message(None, deadline) {
-                Ok(_) | Err(Errno::EPIPE) => {}
+                Ok((_, len)) => rounds.spend(context, len, deadline)?,
+                Err(Errno::EPIPE) => {}
                 Err(error) => return Err(error),
             }
         }
         match self.transport.own() {
-            Some(stream) => stream.wait_backlog(Context::get()?, deadline),
+            Some(stream) => stream.wait_backlog(context, deadline),
             None => Ok(()),
         }
     }

@@ -5,8 +5,8 @@ use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::memory::try_extend;
 use crate::net::stream::Stream;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::turn::Turn;
 use crate::ws::close::Violation;
 use crate::ws::protocol::Next;
 
@@ -124,10 +124,12 @@ impl Ws {
             context.buffers.flush_overdue(stream);
         }
         self.receiving.set(true);
-        let received = self.recv_one_piece(context, place, deadline);
-        let received = received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline));
+        let received = context.admit(0, deadline).and_then(|()| {
+            let received = self.recv_one_piece(context, place, deadline);
+            received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))
+        });
         self.receiving.set(false);
-        received
+        if self.inbound.get() == Inbound::Gone { Err(Errno::EBADF) } else { received }
     }
 
     /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
@@ -135,7 +137,7 @@ impl Ws {
     #[inline(always)]
     pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let stream = self.transport.own()?;
-        if self.inbound.get() != Inbound::Open || self.receiving.get() {
+        if self.inbound.get() != Inbound::Open || self.receiving.get() || !context.charge(0) {
             return None;
         }
         context.buffers.flush_overdue(stream);
@@ -144,10 +146,9 @@ impl Ws {
 
     #[inline(always)]
     fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
-        let front = context.buffers.received(stream)?;
         let mut decoder = self.decoder.borrow_mut();
-        let (consumed, size) = decoder.whole_message(front, place)?;
-        context.buffers.consume(consumed);
+        let (consumed, size) = stream.peek(context, |front| decoder.whole_message(front, place))?;
+        stream.consume(context, consumed);
         Some((decoder.message_is_text(), size))
     }
 
@@ -184,6 +185,7 @@ impl Ws {
             Inbound::Open => {}
             Inbound::Closed => return Err(Errno::EPIPE),
             Inbound::Failed => return Err(Errno::ECONNRESET),
+            Inbound::Gone => return Err(Errno::EBADF),
         }
         if self.dropping.get() {
             self.run(context, &mut Sink::new(None), deadline)?;
@@ -228,9 +230,9 @@ impl Ws {
     /// Receives the rest of the current message, or the next one, into the sink.
     fn run(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<()> {
         // Pings, fragments and payload that is dropped may come faster than they are dealt with.
-        let (mut turn, mut before) = (Turn::default(), sink.len);
+        let (mut rounds, mut before) = (Rounds::default(), sink.len);
         loop {
-            turn.step(context, sink.len - before, deadline)?;
+            rounds.spend(context, sink.len - before, deadline)?;
             before = sink.len;
             let left = self.decoder.borrow().payload_left();
             if left > 0 {
@@ -335,7 +337,9 @@ impl Ws {
 
     /// Notes an error of the transport. A wait that ended early changes nothing.
     fn lose_inbound(&self, error: Errno) -> Errno {
-        if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY) {
+        if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY)
+            && self.inbound.get() == Inbound::Open
+        {
             self.inbound.set(Inbound::Failed);
         }
         error
@@ -344,6 +348,9 @@ impl Ws {
     /// RFC 6455, 7.1.7: fails the connection, with a close frame if it can go out at once.
     #[cold]
     fn fail_connection(&self, context: &Context, violation: Violation) -> Errno {
+        if self.inbound.get() == Inbound::Gone {
+            return Errno::EBADF;
+        }
         self.inbound.set(Inbound::Failed);
         if self.outbound.get() == Outbound::Open {
             self.close_at_once(context, violation.code);

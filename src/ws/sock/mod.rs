@@ -36,9 +36,10 @@ pub const BINARY: c_int = 0;
 pub const TEXT: c_int = 1;
 /// Flag of the attaching calls: the handshake is the caller's.
 pub const NOHTTP: c_int = 2;
-/// Flag of the attaching calls: every message leaves before its send returns.
+/// Flag of the attaching calls: every message leaves before its send returns, whatever the environment says.
 pub const NOGATHER: c_int = 4;
-/// Flag of the sending calls: more follows, so this one may wait to leave together with it.
+/// Flag of the attaching calls: a message may wait while the next one to receive is there already. Flag of
+/// the sending calls: more follows, so this one may wait to leave together with it.
 pub const GATHER: c_int = 8;
 /// What the sending calls take.
 const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER;
@@ -51,6 +52,8 @@ enum Inbound {
     Closed,
     /// The peer broke the protocol, or the stream broke.
     Failed,
+    /// The handle was closed, perhaps while somebody is inside.
+    Gone,
 }
 
 /// What became of the outbound half.
@@ -61,6 +64,8 @@ enum Outbound {
     Done,
     /// It stopped in the middle of a frame.
     Broken,
+    /// The handle was closed, perhaps while somebody is inside.
+    Gone,
 }
 
 /// The peer's close frame.
@@ -72,12 +77,13 @@ struct PeerClose {
 /// The body of a WebSocket's handle.
 pub struct Ws {
     /// The bytestream's handle, which is ours alone.
-    lower: c_int,
+    lower: Cell<c_int>,
     transport: Transport,
     role: Role,
     /// The type of messages for the generic calls.
     text: bool,
-    may_gather: bool,
+    /// Messages may wait while the next one to receive is there already.
+    gathers: bool,
 
     inbound: Cell<Inbound>,
     receiving: Cell<bool>,
@@ -112,15 +118,16 @@ impl Kind for Ws {
     /// Drops the connection. Whoever is inside fails with EBADF.
     fn close(this: &Ref<Ws>) {
         let Ok(context) = Context::get() else { return };
-        if this.inbound.replace(Inbound::Failed) == Inbound::Closed
+        if this.inbound.replace(Inbound::Gone) == Inbound::Closed
             && let Some(stream) = this.transport.own()
         {
             stream.has_ended();
         }
-        this.outbound.set(Outbound::Broken);
+        this.outbound.set(Outbound::Gone);
         this.sending.dismiss(context);
         // The handle is ours and open; there is nothing to be done about it otherwise.
-        let _ = handle::close(this.lower);
+        let _ = handle::close(this.lower.replace(-1));
+        this.transport.close();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::context::Context;
+use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::ws::close;
 use crate::ws::frame::{
@@ -131,7 +132,7 @@ impl Ws {
         let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         self.as_sender(context, deadline, || {
             let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
-            let gather = self.may_gather && (flags & GATHER != 0 || more());
+            let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && more()));
             self.send_frame(context, opcode, payload, gather, deadline)
         })
     }
@@ -143,7 +144,8 @@ impl Ws {
         let Some(stream) = self.transport.own() else { return FastSend::NotTaken };
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
-        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
+        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) || !context.charge(payload.len())
+        {
             return FastSend::NotTaken;
         }
         let Ok(begin) = buffers.lend_send(stream) else { return FastSend::NotTaken };
@@ -153,7 +155,7 @@ impl Ws {
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_place(begin) };
         let end = begin + write_whole(place, &header, key, payload);
-        let more = self.may_gather && (flags & GATHER != 0 || self.next_message_is_here(context, stream));
+        let more = flags & GATHER != 0 || (self.gathers && self.next_message_is_here(context, stream));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
             return FastSend::Done;
@@ -191,6 +193,9 @@ impl Ws {
         self.check_outbound()?;
         self.sending.run(context, deadline, || {
             let sent = self.check_outbound().and_then(|()| send());
+            if self.outbound.get() == Outbound::Gone {
+                return Err(Errno::EBADF);
+            }
             self.answer_ping(context, deadline);
             sent
         })
@@ -201,6 +206,7 @@ impl Ws {
             Outbound::Open => Ok(()),
             Outbound::Done => Err(Errno::EPIPE),
             Outbound::Broken => Err(Errno::ECONNRESET),
+            Outbound::Gone => Err(Errno::EBADF),
         }
     }
 
@@ -252,7 +258,7 @@ impl Ws {
     fn send_copied(
         &self,
         context: &Context,
-        stream: &Stream,
+        stream: &Ref<Stream>,
         frame: &Frame<'_>,
         len: usize,
         gather: bool,
@@ -288,7 +294,7 @@ impl Ws {
     fn send_large(
         &self,
         context: &Context,
-        stream: &Stream,
+        stream: &Ref<Stream>,
         frame: &Frame<'_>,
         len: usize,
         deadline: i64,
@@ -405,7 +411,7 @@ impl Ws {
     }
 
     /// Sends a control frame without waiting: what the kernel does not take now leaves later.
-    fn post(&self, context: &Context, stream: &Stream, opcode: Opcode, payload: &[u8]) -> Result<()> {
+    fn post(&self, context: &Context, stream: &Ref<Stream>, opcode: Opcode, payload: &[u8]) -> Result<()> {
         let element = element_of(payload);
         let frame = self.frame(context, opcode, Pieces::one(&element))?;
         if !stream.has_backlog() {
@@ -414,7 +420,7 @@ impl Ws {
             // SAFETY: filled at once.
             let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
             context.buffers.set_gathered(end);
-            if !(self.may_gather && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
+            if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
                 context.buffers.flush();
             }
             return Ok(());
@@ -458,6 +464,8 @@ impl Ws {
 fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> FastSend {
     let buffers = &context.buffers;
     let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
+    // A call that succeeds at once leaves errno alone, though the kernel may have refused at first.
+    let errno = errno::errno();
     match stream.send_some(context, buffers.filled_send(0..leaving)) {
         Ok(sent) if sent == leaving => {
             buffers.keep_filled(leaving..frame.end);
@@ -468,7 +476,10 @@ fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bo
             stream.push_out(buffers.filled_send(sent..frame.end));
             FastSend::Partial(frame.len())
         }
-        Err(_) => FastSend::NotTaken,
+        Err(_) => {
+            errno::set_errno(errno);
+            FastSend::NotTaken
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::net::stream::{Family, Stream};
 use crate::rt::context::Context;
 use crate::rt::object::{self, Ref};
 use crate::sock::call;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
 /// How much text is taken from a foreign bytestream at a time: it gives all or nothing, and bytes
@@ -24,7 +24,7 @@ pub enum Transport {
 
 /// A bytestream behind a function table.
 pub struct Foreign {
-    handle: c_int,
+    handle: Cell<c_int>,
     /// The beginning of something that has to be seen whole: a head, a header, a control frame.
     front: RefCell<Vec<u8>>,
 }
@@ -39,7 +39,16 @@ impl Transport {
                 Ok(Transport::Own(stream))
             }
             Err(Errno::EBADF) => Err(Errno::EBADF),
-            Err(_) => Ok(Transport::Foreign(Foreign { handle, front: RefCell::new(Vec::new()) })),
+            Err(_) => {
+                Ok(Transport::Foreign(Foreign { handle: Cell::new(handle), front: RefCell::new(Vec::new()) }))
+            }
+        }
+    }
+
+    /// The bytestream was closed: its number may be somebody else's soon.
+    pub fn close(&self) {
+        if let Transport::Foreign(foreign) = self {
+            foreign.handle.set(-1);
         }
     }
 
@@ -99,7 +108,7 @@ impl Transport {
             Transport::Own(stream) => stream.read(context, place, deadline),
             Transport::Foreign(foreign) => {
                 let len = if text { place.len().min(FOREIGN_PIECE) } else { place.len() };
-                call::recv_all(foreign.handle, &mut place[..len], deadline).map(|()| len)
+                call::recv_all(foreign.handle(), &mut place[..len], deadline).map(|()| len)
             }
         };
         read.map_err(abrupt)
@@ -112,15 +121,15 @@ impl Transport {
                 stream.push_out(bytes);
                 stream.wait_backlog(context, deadline)
             }
-            Transport::Foreign(foreign) => call::send_all(foreign.handle, bytes, deadline),
+            Transport::Foreign(foreign) => call::send_all(foreign.handle(), bytes, deadline),
         }
     }
 }
 
 impl Foreign {
-    /// The handle.
+    /// The handle; -1 when it was closed.
     pub fn handle(&self) -> c_int {
-        self.handle
+        self.handle.get()
     }
 
     fn fill(&self, want: usize, deadline: i64) -> Result<()> {
@@ -129,7 +138,7 @@ impl Foreign {
         let mut piece = [0; 256];
         while front.len() < want {
             let len = (want - front.len()).min(piece.len());
-            let received = call::recv_all(self.handle, &mut piece[..len], deadline);
+            let received = call::recv_all(self.handle(), &mut piece[..len], deadline);
             if let Err(error) = received.and_then(|()| try_extend(&mut front, &piece[..len])) {
                 self.front.replace(front);
                 return Err(error);
