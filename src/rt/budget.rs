@@ -30,6 +30,13 @@ impl Budget {
         Budget { left: Cell::new(WORK), since: Cell::new(0) }
     }
 
+    #[inline(always)]
+    fn charge(&self, cost: i64) -> bool {
+        let left = self.left.get().saturating_sub(cost);
+        self.left.set(left);
+        left > 0
+    }
+
     /// For whoever runs next.
     #[inline(always)]
     pub(super) fn renew(&self) {
@@ -38,28 +45,38 @@ impl Budget {
     }
 }
 
-/// The loop of a call whose rounds may all complete without waiting.
+/// The loop of a call whose rounds may all complete without waiting, or with waits that readiness ends
+/// whatever the time is.
 #[derive(Default)]
 pub struct Rounds {
-    /// When the first time slice ended within this call, in ms; 0: not yet.
+    /// What was done since the clock was read.
+    work: i64,
+    /// When the clock was first read, in ms; 0: not yet.
     since: i64,
 }
 
 impl Rounds {
-    /// What is there at once is there at any deadline: so much longer than one time slice a call may
-    /// take, in ms, before a deadline that has passed ends it though it has not had to wait.
+    /// What is there at once is there at any deadline: so much longer than one reading of the clock a call
+    /// may take, in ms, before a deadline that has passed ends it.
     const GRACE: i64 = 5;
 
-    /// Charges a round that has moved `len` bytes. If the slice is over, others run: then look again at
-    /// everything. ETIMEDOUT, ECANCELED.
+    /// Charges a round that has moved `len` bytes. If the time slice is over, others run: then look again
+    /// at everything. ETIMEDOUT, ECANCELED.
     #[inline(always)]
     pub fn spend(&mut self, context: &Context, len: usize, deadline: i64) -> Result<()> {
-        if context.charge(len) { Ok(()) } else { self.check_slice(context, deadline) }
+        let cost = cost(len);
+        self.work += cost;
+        if context.budget.charge(cost) && self.work < WORK { Ok(()) } else { self.check(context, deadline) }
     }
 
     #[cold]
-    fn check_slice(&mut self, context: &Context, deadline: i64) -> Result<()> {
-        let Some(now) = context.check_slice()? else { return Ok(()) };
+    fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
+        context.check_slice()?;
+        if self.work < WORK {
+            return Ok(());
+        }
+        self.work = 0;
+        let now = clock::now();
         if self.since == 0 {
             self.since = now;
         }
@@ -68,14 +85,17 @@ impl Rounds {
     }
 }
 
+#[inline(always)]
+fn cost(len: usize) -> i64 {
+    (CALL + len.min(1 << 30)) as i64
+}
+
 impl Context {
     /// Charges work that moves `len` bytes without waiting. False: it is time to look at the clock, in
     /// `admit` or `spend`.
     #[inline(always)]
     pub fn charge(&self, len: usize) -> bool {
-        let left = self.budget.left.get().saturating_sub_unsigned((CALL + len.min(1 << 30)) as u64);
-        self.budget.left.set(left);
-        left > 0
+        self.budget.charge(cost(len))
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
@@ -94,14 +114,18 @@ impl Context {
     /// beginning, such as a send. Cancellation is for the next call.
     #[inline(always)]
     pub fn pause(&self) {
+        // Read here, since it is rarely so.
         if self.budget.left.get() <= 0 {
             let _ = self.check_slice();
         }
     }
 
-    /// Yields if the slice is over. Then the time, in ms. ECANCELED.
+    /// Yields if the budget and the slice are used up. Then the time, in ms. ECANCELED.
     #[cold]
     fn check_slice(&self) -> Result<Option<i64>> {
+        if self.budget.left.get() > 0 {
+            return Ok(None);
+        }
         self.budget.left.set(WORK);
         let now = clock::nanoseconds();
         if self.budget.since.get() == 0 {

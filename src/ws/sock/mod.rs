@@ -172,9 +172,13 @@ fn send_fast(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
         return FastSend::NotTaken;
     }
     let Some(context) = Context::existing() else { return FastSend::NotTaken };
-    // SAFETY: `send_fast` neither switches nor closes anything.
+    // SAFETY: `send_fast` neither switches nor closes anything, and the object is not used afterwards.
     let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return FastSend::NotTaken };
-    ws.send_fast(context, flags, payload)
+    let sent = ws.send_fast(context, flags, payload);
+    if let FastSend::Done = sent {
+        context.pause();
+    }
+    sent
 }
 
 /// Waits until the rest of a small message that was begun has left.

@@ -144,8 +144,8 @@ impl Ws {
         let Some(stream) = self.transport.own() else { return FastSend::NotTaken };
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
-        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) || !context.charge(payload.len())
-        {
+        context.charge(payload.len());
+        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
             return FastSend::NotTaken;
         }
         let Ok(begin) = buffers.lend_send(stream) else { return FastSend::NotTaken };
