@@ -3,7 +3,7 @@
 #![no_main]
 
 use dill::ws::frame::Role;
-use dill::ws::protocol::{Decoder, Next, Violation};
+use dill::ws::decoder::{Decoder, Next, Violation};
 use libdill_fuzz::reference::{self, Event};
 use libfuzzer_sys::fuzz_target;
 

@@ -83,13 +83,13 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Encodes a header. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
+    /// Encodes a header; `bits` are FIN and the reserved bits that are set. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
     /// length". `payload_len` is below 2^63, as the length of everything in memory is.
     #[inline(always)]
-    pub fn encode(fin: bool, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
+    pub fn encode(bits: u8, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
         // Gathered in a register and stored at once: the header is about to be copied, and a load
         // that spans several fresh stores stalls. The first byte is the least significant one.
-        let mut header = u128::from(opcode as u8 | if fin { FIN } else { 0 });
+        let mut header = u128::from(opcode as u8 | bits);
         let mut len = match payload_len {
             0..=125 => {
                 header |= u128::from(payload_len) << 8;

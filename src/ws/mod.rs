@@ -1,10 +1,13 @@
-//! WebSocket (RFC 6455): sans-I/O cores, and `sock`, the one file that moves bytes.
+//! WebSocket (RFC 6455): a core without I/O, and `sock`, which moves bytes.
 
 pub mod close;
+pub mod connection;
+pub mod decoder;
+pub mod encoder;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod mask;
-pub mod protocol;
 pub mod sock;
 pub mod utf8;
 

@@ -20,7 +20,7 @@ pub struct Invalid {
 const SHORT: usize = 256;
 
 /// Whether a whole text is UTF-8.
-#[inline]
+#[inline(always)]
 pub fn is_valid(text: &[u8]) -> bool {
     text.len() <= SHORT && is_ascii(text) || arch::utf8::is_valid(text)
 }

@@ -1,7 +1,7 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
 use super::transport::Transport;
-use super::{GATHER, Inbound, NOGATHER, NOHTTP, Outbound, TEXT, Ws};
+use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::net::socket;
 use crate::rt::context::Context;
@@ -10,9 +10,9 @@ use crate::rt::mutex::Mutex;
 use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::refuse;
+use crate::ws::connection::Connection;
 use crate::ws::frame::Role;
 use crate::ws::handshake::{self, AnswerHead, HeadScan, MAX_INTERIM, Offered, Refusal, Scan};
-use crate::ws::protocol::Decoder;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -162,18 +162,13 @@ fn attach(
         object::make(Ws {
             lower: Cell::new(lower),
             transport,
-            role,
             text: flags & TEXT != 0,
             gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
-            inbound: Cell::new(Inbound::Open),
+            connection: RefCell::new(Connection::new(role)),
             receiving: Cell::new(false),
-            decoder: RefCell::new(Decoder::new(role)),
             partial: RefCell::new(Vec::new()),
             dropping: Cell::new(false),
-            peer_close: RefCell::new(None),
-            outbound: Cell::new(Outbound::Open),
             sending: Mutex::new(),
-            unanswered: RefCell::new(None),
         })
     });
     made.inspect_err(|_| {

@@ -1,9 +1,7 @@
 //! The end of a connection: close frames, their codes, and what comes after them.
 
-use super::outbound::element_of;
-use super::{Inbound, Outbound, Ws};
+use super::Ws;
 use crate::error::{Errno, Result};
-use crate::iol::Pieces;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object;
@@ -38,8 +36,8 @@ pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> 
 /// fit.
 pub fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
     let ws = object::find::<Ws>(s)?;
-    let peer = ws.peer_close.borrow();
-    let peer = peer.as_ref().ok_or(Errno::EAGAIN)?;
+    let connection = ws.connection.borrow();
+    let peer = connection.peer_close().ok_or(Errno::EAGAIN)?;
     let reason = peer.reason.as_bytes();
     if let Some(buf) = buf {
         buf.get_mut(..reason.len()).ok_or(Errno::EMSGSIZE)?.copy_from_slice(reason);
@@ -58,11 +56,8 @@ impl Ws {
         let context = Context::get()?;
         let payload = payload(status, reason)?;
         self.as_sender(context, deadline, || {
-            let element = element_of(payload.as_bytes());
-            self.send_frame(context, Opcode::Close, Pieces::one(&element), false, deadline)?;
-            if self.outbound.get() == Outbound::Open {
-                self.outbound.set(Outbound::Done);
-            }
+            self.send_control(context, Opcode::Close, &payload, deadline)?;
+            self.connection.borrow_mut().note_close_sent();
             Ok(())
         })?;
         if let Some(stream) = self.transport.own_tcp() {
@@ -73,11 +68,11 @@ impl Ws {
 
     /// Both close frames, and everything of ours in the kernel's hands.
     fn finish(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
-        if self.outbound.get() != Outbound::Done {
+        if self.check_outbound() != Err(Errno::EPIPE) {
             self.send_close(status, reason, deadline)?;
         }
         let (context, mut rounds) = (Context::get()?, Rounds::default());
-        while self.inbound.get() != Inbound::Closed {
+        while !self.connection.borrow().peer_has_closed() {
             match self.recv_message(None, deadline) {
                 Ok((_, len)) => rounds.spend(context, len, deadline)?,
                 Err(Errno::EPIPE) => {}

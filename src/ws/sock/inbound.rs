@@ -1,6 +1,6 @@
 //! Receiving: from the transport through the decoder into the caller's memory.
 
-use super::{Inbound, Outbound, PeerClose, Ws};
+use super::Ws;
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::memory::try_extend;
@@ -8,7 +8,7 @@ use crate::net::stream::Stream;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::ws::close::Violation;
-use crate::ws::protocol::Next;
+use crate::ws::connection::Event;
 
 /// A part of a message that a receive had taken when it failed.
 pub(super) enum Stretch {
@@ -129,7 +129,7 @@ impl Ws {
             received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))
         });
         self.receiving.set(false);
-        if self.inbound.get() == Inbound::Gone { Err(Errno::EBADF) } else { received }
+        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { received }
     }
 
     /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
@@ -137,7 +137,7 @@ impl Ws {
     #[inline(always)]
     pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let stream = self.transport.own()?;
-        if self.inbound.get() != Inbound::Open || self.receiving.get() || !context.charge(0) {
+        if self.receiving.get() || !context.charge(0) {
             return None;
         }
         context.buffers.flush_overdue(stream);
@@ -146,10 +146,10 @@ impl Ws {
 
     #[inline(always)]
     fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
-        let mut decoder = self.decoder.borrow_mut();
-        let (consumed, size) = stream.peek(context, |front| decoder.whole_message(front, place))?;
+        let mut connection = self.connection.borrow_mut();
+        let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
-        Some((decoder.message_is_text(), size))
+        Some((connection.decoder().message_is_text(), size))
     }
 
     /// Receives a message that comes in one frame and in one piece. None: it did not; nothing of it was
@@ -161,7 +161,7 @@ impl Ws {
         deadline: i64,
     ) -> Option<Result<(bool, usize)>> {
         let place = place?;
-        if self.inbound.get() != Inbound::Open || !self.decoder.borrow().is_between_messages() {
+        if !self.connection.borrow().is_between_messages() {
             return None;
         }
         if self.transport.peek(context, <[u8]>::is_empty)
@@ -181,12 +181,7 @@ impl Ws {
         pieces: Option<Pieces<'_>>,
         deadline: i64,
     ) -> Result<(bool, usize)> {
-        match self.inbound.get() {
-            Inbound::Open => {}
-            Inbound::Closed => return Err(Errno::EPIPE),
-            Inbound::Failed => return Err(Errno::ECONNRESET),
-            Inbound::Gone => return Err(Errno::EBADF),
-        }
+        self.connection.borrow().check_inbound()?;
         if self.dropping.get() {
             self.run(context, &mut Sink::new(None), deadline)?;
             self.dropping.set(false);
@@ -194,7 +189,7 @@ impl Ws {
         let mut sink = Sink::new(pieces);
         let partial = self.partial.take();
         // The call that took the header may have had more room than this one.
-        let left = self.decoder.borrow().payload_left();
+        let left = self.payload_left();
         let taken: usize = partial.iter().map(Stretch::len).sum();
         if left.saturating_add(taken as u64) > sink.room() as u64 {
             self.dropping.set(true);
@@ -205,14 +200,14 @@ impl Ws {
             return self.recv_whole(context, pieces, deadline);
         }
         match self.run(context, &mut sink, deadline) {
-            Ok(()) => Ok((self.decoder.borrow().message_is_text(), sink.len)),
+            Ok(()) => Ok((self.connection.borrow().decoder().message_is_text(), sink.len)),
             Err(error) => Err(self.keep(&sink, error)),
         }
     }
 
     /// Keeps what was received of a message whose receive failed.
     fn keep(&self, sink: &Sink<'_>, error: Errno) -> Errno {
-        if self.inbound.get() != Inbound::Open || self.dropping.get() || sink.len == 0 {
+        if self.connection.borrow().check_inbound().is_err() || self.dropping.get() || sink.len == 0 {
             return error;
         }
         match sink.save() {
@@ -234,16 +229,16 @@ impl Ws {
         loop {
             rounds.spend(context, sink.len - before, deadline)?;
             before = sink.len;
-            let left = self.decoder.borrow().payload_left();
+            let left = self.payload_left();
             if left > 0 {
                 self.take_payload(context, sink, left, deadline)?;
-                if self.decoder.borrow().payload_left() > 0 {
+                if self.payload_left() > 0 {
                     continue;
                 }
             } else if !self.take_header(context, deadline)? {
                 continue;
             } else {
-                let left = self.decoder.borrow().payload_left();
+                let left = self.payload_left();
                 if let Some(stream) = self.transport.own() {
                     stream.read_ahead(left);
                 }
@@ -255,11 +250,15 @@ impl Ws {
                     continue;
                 }
             }
-            let ended = self.decoder.borrow_mut().end_of_frame();
+            let ended = self.connection.borrow_mut().end_of_frame();
             if ended.map_err(|violation| self.fail_connection(context, violation))? {
                 return Ok(());
             }
         }
+    }
+
+    fn payload_left(&self) -> u64 {
+        self.connection.borrow().decoder().payload_left()
     }
 
     /// Takes some payload of the current data frame.
@@ -267,30 +266,30 @@ impl Ws {
     fn take_payload(&self, context: &Context, sink: &mut Sink<'_>, left: u64, deadline: i64) -> Result<()> {
         let most = usize::try_from(left).unwrap_or(usize::MAX);
         let (place, len) = sink.place(most);
-        let mut decoder = self.decoder.borrow_mut();
+        let mut connection = self.connection.borrow_mut();
         let (taken, judged) = match place {
             Some(place) => {
                 let (taken, judged) = self.transport.peek(context, |bytes| {
                     let taken = bytes.len().min(len);
-                    (taken, decoder.payload_copy(&mut place[..taken], &bytes[..taken]))
+                    (taken, connection.payload_copy(&mut place[..taken], &bytes[..taken]))
                 });
-                let text = decoder.message_is_text();
-                drop(decoder);
+                let text = connection.decoder().message_is_text();
+                drop(connection);
                 if taken > 0 {
                     self.transport.consume(context, taken);
                     (taken, judged)
                 } else {
                     let read = self.transport.read(context, place, text, deadline);
                     let taken = read.map_err(|error| self.lose_inbound(error))?;
-                    (taken, self.decoder.borrow_mut().payload_in_place(&mut place[..taken]))
+                    (taken, self.connection.borrow_mut().payload_in_place(&mut place[..taken]))
                 }
             }
             None => {
                 let (taken, judged) = self.transport.peek(context, |bytes| {
                     let taken = bytes.len().min(len);
-                    (taken, decoder.payload_skip(&bytes[..taken]))
+                    (taken, connection.payload_skip(&bytes[..taken]))
                 });
-                drop(decoder);
+                drop(connection);
                 self.transport.consume(context, taken);
                 if taken == 0 {
                     let filled = self.transport.fill_some(context, len, deadline);
@@ -307,26 +306,15 @@ impl Ws {
     /// has begun.
     #[inline]
     fn take_header(&self, context: &Context, deadline: i64) -> Result<bool> {
-        let next = self.transport.peek(context, |front| self.decoder.borrow_mut().next(front));
-        match next {
-            Ok(Next::Data { consumed }) => {
-                self.transport.consume(context, consumed);
-                return Ok(true);
-            }
-            Ok(Next::Need(want)) => self.fill(context, want, deadline)?,
-            Ok(Next::Ping { consumed, payload }) => {
-                self.transport.consume(context, consumed);
-                self.pong(context, payload, deadline)?;
-            }
-            // RFC 6455, 5.5.3: a pong that was not asked for is no error either.
-            Ok(Next::Pong { consumed }) => self.transport.consume(context, consumed),
-            Ok(Next::Close { consumed, code, reason }) => {
-                self.transport.consume(context, consumed);
-                self.peer_close.replace(Some(PeerClose { code, reason }));
-                self.inbound.set(Inbound::Closed);
-                return Err(Errno::EPIPE);
-            }
-            Err(violation) => return Err(self.fail_connection(context, violation)),
+        let next = self.transport.peek(context, |front| self.connection.borrow_mut().next(front));
+        let (event, consumed) = next.map_err(|violation| self.fail_connection(context, violation))?;
+        self.transport.consume(context, consumed);
+        match event {
+            Event::Data => return Ok(true),
+            Event::Need(want) => self.fill(context, want, deadline)?,
+            Event::Ping => self.answer_ping(context, deadline)?,
+            Event::Pong => {}
+            Event::Close => return Err(Errno::EPIPE),
         }
         Ok(false)
     }
@@ -337,24 +325,18 @@ impl Ws {
 
     /// Notes an error of the transport. A wait that ended early changes nothing.
     fn lose_inbound(&self, error: Errno) -> Errno {
-        if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY)
-            && self.inbound.get() == Inbound::Open
-        {
-            self.inbound.set(Inbound::Failed);
+        if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY) {
+            self.connection.borrow_mut().note_inbound_lost();
         }
         error
     }
 
     /// RFC 6455, 7.1.7: fails the connection, with a close frame if it can go out at once.
     #[cold]
-    fn fail_connection(&self, context: &Context, violation: Violation) -> Errno {
-        if self.inbound.get() == Inbound::Gone {
-            return Errno::EBADF;
-        }
-        self.inbound.set(Inbound::Failed);
-        if self.outbound.get() == Outbound::Open {
-            self.close_at_once(context, violation.code);
-            self.outbound.set(Outbound::Done);
+    fn fail_connection(&self, context: &Context, _: Violation) -> Errno {
+        let close = self.connection.borrow_mut().take_pending_close();
+        if let Some(payload) = close {
+            self.close_at_once(context, &payload);
         }
         Errno::EPROTO
     }

@@ -13,8 +13,7 @@ pub use crate::sock::layer::refuse;
 pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
 
-use super::frame::{ControlPayload, Role};
-use super::protocol::Decoder;
+use super::connection::Connection;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::context::Context;
@@ -44,61 +43,25 @@ pub const GATHER: c_int = 8;
 /// What the sending calls take.
 const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER;
 
-/// What became of the inbound half.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inbound {
-    Open,
-    /// The peer's close frame has come.
-    Closed,
-    /// The peer broke the protocol, or the stream broke.
-    Failed,
-    /// The handle was closed, perhaps while somebody is inside.
-    Gone,
-}
-
-/// What became of the outbound half.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outbound {
-    Open,
-    /// Our close frame has gone out, or the connection was failed.
-    Done,
-    /// It stopped in the middle of a frame.
-    Broken,
-    /// The handle was closed, perhaps while somebody is inside.
-    Gone,
-}
-
-/// The peer's close frame.
-struct PeerClose {
-    code: u16,
-    reason: ControlPayload,
-}
-
 /// The body of a WebSocket's handle.
 pub struct Ws {
     /// The bytestream's handle, which is ours alone.
     lower: Cell<c_int>,
     transport: Transport,
-    role: Role,
     /// The type of messages for the generic calls.
     text: bool,
     /// Messages may wait while the next one to receive is there already.
     gathers: bool,
 
-    inbound: Cell<Inbound>,
+    /// What may be received and sent.
+    connection: RefCell<Connection>,
     receiving: Cell<bool>,
-    decoder: RefCell<Decoder>,
     /// The front of the current message, from receives that a deadline struck.
     partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
-    peer_close: RefCell<Option<PeerClose>>,
-
-    outbound: Cell<Outbound>,
     /// For whoever sends a frame.
     sending: Mutex,
-    /// The newest ping that could not be answered because somebody is sending.
-    unanswered: RefCell<Option<ControlPayload>>,
 }
 
 static TYPE: u8 = 0;
@@ -118,12 +81,12 @@ impl Kind for Ws {
     /// Drops the connection. Whoever is inside fails with EBADF.
     fn close(this: &Ref<Ws>) {
         let Ok(context) = Context::get() else { return };
-        if this.inbound.replace(Inbound::Gone) == Inbound::Closed
+        if this.connection.borrow().peer_has_closed()
             && let Some(stream) = this.transport.own()
         {
             stream.has_ended();
         }
-        this.outbound.set(Outbound::Gone);
+        this.connection.borrow_mut().note_gone();
         this.sending.dismiss(context);
         // The handle is ours and open; there is nothing to be done about it otherwise.
         let _ = handle::close(this.lower.replace(-1));

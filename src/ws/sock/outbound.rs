@@ -5,7 +5,7 @@
 //! caller's memory, or in large masked pieces.
 
 use super::transport::{Foreign, Transport};
-use super::{GATHER, Outbound, TEXT, Ws};
+use super::{GATHER, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
@@ -13,11 +13,8 @@ use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
-use crate::ws::close;
-use crate::ws::frame::{
-    ControlPayload, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at,
-};
-use crate::ws::mask;
+use crate::ws::encoder::{Frame, MessageKind};
+use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
 use core::ffi::c_int;
 use core::ops::Range;
 
@@ -38,16 +35,15 @@ pub(super) enum FastSend {
 }
 
 /// A frame that is being sent.
-struct Frame<'a> {
-    header: FrameHeader,
-    key: Option<[u8; 4]>,
+struct Outgoing<'a> {
+    frame: Frame,
     payload: Pieces<'a>,
 }
 
-impl Frame<'_> {
+impl Outgoing<'_> {
     /// None if it does not fit in memory.
     fn len(&self) -> Option<usize> {
-        self.payload.total().checked_add(self.header.as_bytes().len())
+        self.payload.total().checked_add(self.frame.header().len())
     }
 
     /// Writes the whole frame to a place that has room for it and a few bytes more; returns its
@@ -59,12 +55,12 @@ impl Frame<'_> {
         };
         // SAFETY: the pieces of a list to send are readable.
         let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
-        write_whole(place, &self.header, self.key, payload)
+        self.frame.write(place, payload)
     }
 
     /// Writes the bytes of the frame from `from` on, masked if need be; returns how many fit.
     fn write(&self, from: usize, place: &mut [u8]) -> usize {
-        let header = self.header.as_bytes();
+        let header = self.frame.header();
         let mut filled = 0;
         if from < header.len() {
             filled = (header.len() - from).min(place.len());
@@ -80,32 +76,12 @@ impl Frame<'_> {
             }
             // SAFETY: the pieces of a list to send are readable.
             let bytes = unsafe { core::slice::from_raw_parts(piece.base, len) };
-            write_payload(&mut place[filled..filled + len], bytes, self.key, offset);
+            self.frame.write_payload(&mut place[filled..filled + len], bytes, offset);
             cursor.advance(len);
             offset = offset.wrapping_add(len);
             filled += len;
         }
         filled
-    }
-}
-
-/// Writes a frame to a place that has room for it and a few bytes more; returns its length.
-#[inline(always)]
-fn write_whole(place: &mut [u8], header: &FrameHeader, key: Option<[u8; 4]>, payload: &[u8]) -> usize {
-    let begin = header.as_bytes().len();
-    let end = begin + payload.len();
-    if let Some(padded) = place.first_chunk_mut() {
-        *padded = *header.as_padded();
-    }
-    write_payload(&mut place[begin..end], payload, key, 0);
-    end
-}
-
-#[inline(always)]
-fn write_payload(place: &mut [u8], bytes: &[u8], key: Option<[u8; 4]>, offset: usize) {
-    match key {
-        Some(key) => mask::mask_copy(place, bytes, key, offset),
-        None => place.copy_from_slice(bytes),
     }
 }
 
@@ -129,11 +105,14 @@ impl Ws {
         if let Some(stream) = stream {
             context.buffers.flush_overdue(stream);
         }
-        let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
         self.as_sender(context, deadline, || {
             let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
             let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && more()));
-            self.send_frame(context, opcode, payload, gather, deadline)
+            let key = self.fresh_key(context)?;
+            let kind = MessageKind { text: flags & TEXT != 0, extension_bits: 0 };
+            let len = payload.total() as u64;
+            let frame = self.connection.borrow_mut().encoder_mut().data(kind, true, len, key);
+            self.send_frame(context, &Outgoing { frame, payload }, gather, deadline)
         })
     }
 
@@ -145,17 +124,23 @@ impl Ws {
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
         context.charge(payload.len());
-        if payload.len() > COPY_LIMIT - MAX_HEADER || !self.is_clear(stream) {
+        let connection = self.connection.borrow();
+        if payload.len() > COPY_LIMIT - MAX_HEADER
+            || self.sending.is_taken()
+            || !connection.can_begin_message()
+            || !stream.is_clear()
+        {
             return FastSend::NotTaken;
         }
         let Ok(begin) = buffers.lend_send(stream) else { return FastSend::NotTaken };
-        let Ok(key) = self.fresh_key(context) else { return FastSend::NotTaken };
-        let opcode = if flags & TEXT != 0 { Opcode::Text } else { Opcode::Binary };
-        let header = FrameHeader::encode(true, opcode, payload.len() as u64, key);
+        let role = connection.role();
+        let Ok(key) = fresh_key(context, role) else { return FastSend::NotTaken };
+        let frame = connection.encoder().whole_message(flags & TEXT != 0, payload.len() as u64, key);
+        drop(connection);
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_place(begin) };
-        let end = begin + write_whole(place, &header, key, payload);
-        let more = flags & GATHER != 0 || (self.gathers && self.next_message_is_here(context, stream));
+        let end = begin + frame.write(place, payload);
+        let more = flags & GATHER != 0 || (self.gathers && next_message_is_here(context, stream, role));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
             return FastSend::Done;
@@ -170,17 +155,9 @@ impl Ws {
         self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
     }
 
-    /// Whether a frame can begin at once: nobody else is sending, and nothing stands before it.
-    #[inline]
-    fn is_clear(&self, stream: &Stream) -> bool {
-        !self.sending.is_taken() && self.outbound.get() == Outbound::Open && stream.is_clear()
-    }
-
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
-    #[inline(always)]
     fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
-        let front = context.buffers.received(stream);
-        front.is_some_and(|front| whole_message_at(front, self.role))
+        next_message_is_here(context, stream, self.connection.borrow().role())
     }
 
     /// Runs a sending operation when its turn has come, and answers a ping that came meanwhile.
@@ -193,57 +170,33 @@ impl Ws {
         self.check_outbound()?;
         self.sending.run(context, deadline, || {
             let sent = self.check_outbound().and_then(|()| send());
-            if self.outbound.get() == Outbound::Gone {
+            if self.connection.borrow().is_gone() {
                 return Err(Errno::EBADF);
             }
-            self.answer_ping(context, deadline);
+            // What fails here is noted and will be reported by the next send.
+            let _ = self.send_pending_pong(context, deadline);
             sent
         })
     }
 
-    fn check_outbound(&self) -> Result<()> {
-        match self.outbound.get() {
-            Outbound::Open => Ok(()),
-            Outbound::Done => Err(Errno::EPIPE),
-            Outbound::Broken => Err(Errno::ECONNRESET),
-            Outbound::Gone => Err(Errno::EBADF),
-        }
+    pub(super) fn check_outbound(&self) -> Result<()> {
+        self.connection.borrow().check_outbound()
     }
 
     /// Sends one frame. The caller has the turn.
-    pub(super) fn send_frame(
-        &self,
-        context: &Context,
-        opcode: Opcode,
-        payload: Pieces<'_>,
-        gather: bool,
-        deadline: i64,
-    ) -> Result<()> {
-        let frame = self.frame(context, opcode, payload)?;
+    fn send_frame(&self, context: &Context, frame: &Outgoing<'_>, gather: bool, deadline: i64) -> Result<()> {
         let len = frame.len().ok_or(Errno::EMSGSIZE)?;
         match &self.transport {
             Transport::Own(stream) if len <= COPY_LIMIT => {
-                self.send_copied(context, stream, &frame, len, gather, deadline)
+                self.send_copied(context, stream, frame, len, gather, deadline)
             }
-            Transport::Own(stream) => self.send_large(context, stream, &frame, len, deadline),
-            Transport::Foreign(foreign) => self.send_foreign(foreign, &frame, len, deadline),
+            Transport::Own(stream) => self.send_large(context, stream, frame, len, deadline),
+            Transport::Foreign(foreign) => self.send_foreign(foreign, frame, len, deadline),
         }
     }
 
-    #[inline(always)]
-    fn frame<'a>(&self, context: &Context, opcode: Opcode, payload: Pieces<'a>) -> Result<Frame<'a>> {
-        let key = self.fresh_key(context)?;
-        let header = FrameHeader::encode(true, opcode, payload.total() as u64, key);
-        Ok(Frame { header, key, payload })
-    }
-
-    /// RFC 6455, 5.3: a client masks, with a fresh key for every frame.
-    #[inline(always)]
     fn fresh_key(&self, context: &Context) -> Result<Option<[u8; 4]>> {
-        match self.role {
-            Role::Client => context.random.take().map(Some),
-            Role::Server => Ok(None),
-        }
+        fresh_key(context, self.connection.borrow().role())
     }
 
     /// Waits until nothing stands before this frame.
@@ -259,7 +212,7 @@ impl Ws {
         &self,
         context: &Context,
         stream: &Ref<Stream>,
-        frame: &Frame<'_>,
+        frame: &Outgoing<'_>,
         len: usize,
         gather: bool,
         deadline: i64,
@@ -285,7 +238,7 @@ impl Ws {
     /// to leave is taken back on failure, and the call may be repeated.
     fn wait_left(&self, context: &Context, stream: &Stream, len: usize, deadline: i64) -> Result<()> {
         self.wait_clear(context, stream, deadline).inspect_err(|_| {
-            if self.outbound.get() == Outbound::Open && !stream.take_back(len) {
+            if self.connection.borrow().can_send() && !stream.take_back(len) {
                 self.break_outbound(stream);
             }
         })
@@ -295,7 +248,7 @@ impl Ws {
         &self,
         context: &Context,
         stream: &Ref<Stream>,
-        frame: &Frame<'_>,
+        frame: &Outgoing<'_>,
         len: usize,
         deadline: i64,
     ) -> Result<()> {
@@ -303,11 +256,11 @@ impl Ws {
             context.buffers.flush();
         }
         self.wait_clear(context, stream, deadline)?;
-        let header = frame.header.as_bytes();
+        let header = frame.frame.header();
         let mut cursor = frame.payload.cursor();
         let mut done = 0;
         while done < len {
-            let sent = if frame.key.is_some() {
+            let sent = if frame.frame.is_masked() {
                 context.buffers.lend_send(stream)?;
                 // SAFETY: filled at once.
                 let mut place = unsafe { context.buffers.send_place(0) };
@@ -342,11 +295,8 @@ impl Ws {
         Ok(())
     }
 
-    /// A connection that was failed meanwhile stays so.
     fn note_broken(&self) {
-        if self.outbound.get() == Outbound::Open {
-            self.outbound.set(Outbound::Broken);
-        }
+        self.connection.borrow_mut().note_outbound_broken();
     }
 
     fn break_outbound(&self, stream: &Stream) {
@@ -357,8 +307,8 @@ impl Ws {
     }
 
     /// A foreign bytestream takes all or nothing, and after a failure nothing more.
-    fn send_foreign(&self, foreign: &Foreign, frame: &Frame<'_>, len: usize, deadline: i64) -> Result<()> {
-        let sent = if frame.key.is_some() {
+    fn send_foreign(&self, foreign: &Foreign, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
+        let sent = if frame.frame.is_masked() {
             send_foreign_masked(foreign, frame, len, deadline)
         } else {
             send_foreign_plain(foreign, frame, deadline)
@@ -368,24 +318,35 @@ impl Ws {
 
     // ---- control frames ----
 
-    /// RFC 6455, 5.5.2 and 5.5.3: answers a ping, from inside the receiving call.
-    pub(super) fn pong(&self, context: &Context, payload: ControlPayload, deadline: i64) -> Result<()> {
-        if self.outbound.get() != Outbound::Open {
-            return Ok(());
-        }
+    /// Sends a control frame. The caller has the turn.
+    pub(super) fn send_control(
+        &self,
+        context: &Context,
+        opcode: Opcode,
+        payload: &ControlPayload,
+        deadline: i64,
+    ) -> Result<()> {
+        let frame = self.control_frame(context, opcode, payload)?;
+        let element = element_of(payload.as_bytes());
+        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)
+    }
+
+    fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
+        let key = self.fresh_key(context)?;
+        Ok(self.connection.borrow().encoder().control(opcode, payload.as_bytes().len() as u64, key))
+    }
+
+    /// Answers the newest ping, from inside the receiving call. Whoever is sending does it otherwise.
+    pub(super) fn answer_ping(&self, context: &Context, deadline: i64) -> Result<()> {
         if self.sending.is_taken() {
-            self.unanswered.replace(Some(payload));
             return Ok(());
         }
         match &self.transport {
-            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, payload.as_bytes()),
+            Transport::Own(_) => self.send_pending_pong(context, deadline),
             // The transport may make us wait, and nobody may begin a frame meanwhile.
             Transport::Foreign(_) => {
-                let sent = self.as_sender(context, deadline, || {
-                    let element = element_of(payload.as_bytes());
-                    self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
-                });
-                match sent {
+                let send = || self.send_pending_pong(context, deadline);
+                match self.as_sender(context, deadline, send) {
                     Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
                     // The next send reports what became of the outbound half.
                     _ => Ok(()),
@@ -394,31 +355,31 @@ impl Ws {
         }
     }
 
-    /// Answers the newest ping that came while somebody was sending. The caller has the turn.
-    fn answer_ping(&self, context: &Context, deadline: i64) {
-        let Some(payload) = self.unanswered.take() else { return };
-        if self.outbound.get() != Outbound::Open {
-            return;
+    /// Sends the pong that is due, if one is. Nobody else may be sending.
+    fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
+        let pong = self.connection.borrow_mut().take_pending_pong();
+        let Some(payload) = pong else { return Ok(()) };
+        match &self.transport {
+            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, &payload),
+            Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
         }
-        // What fails here is noted and will be reported by the next send.
-        let _ = match &self.transport {
-            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, payload.as_bytes()),
-            Transport::Foreign(_) => {
-                let element = element_of(payload.as_bytes());
-                self.send_frame(context, Opcode::Pong, Pieces::one(&element), false, deadline)
-            }
-        };
     }
 
     /// Sends a control frame without waiting: what the kernel does not take now leaves later.
-    fn post(&self, context: &Context, stream: &Ref<Stream>, opcode: Opcode, payload: &[u8]) -> Result<()> {
-        let element = element_of(payload);
-        let frame = self.frame(context, opcode, Pieces::one(&element))?;
+    fn post(
+        &self,
+        context: &Context,
+        stream: &Ref<Stream>,
+        opcode: Opcode,
+        payload: &ControlPayload,
+    ) -> Result<()> {
+        let frame = self.control_frame(context, opcode, payload)?;
         if !stream.has_backlog() {
             let gathered = context.buffers.lend_send(stream)?;
             // Gathered bytes leave plenty of room for a control frame.
             // SAFETY: filled at once.
-            let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
+            let place = unsafe { context.buffers.send_place(gathered) };
+            let end = gathered + frame.write(place, payload.as_bytes());
             context.buffers.set_gathered(end);
             if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
                 context.buffers.flush();
@@ -426,14 +387,13 @@ impl Ws {
             return Ok(());
         }
         let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
-        let len = frame.write(0, &mut bytes);
+        let len = frame.write(&mut bytes, payload.as_bytes());
         stream.push_last(&bytes[..len]);
         Ok(())
     }
 
-    /// Sends a close frame with a code if that is possible without waiting.
-    pub(super) fn close_at_once(&self, context: &Context, code: u16) {
-        let Ok(payload) = close::close_payload(code, &[]) else { return };
+    /// Sends the close frame of a connection that has failed, if that is possible without waiting.
+    pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
         if self.sending.is_taken() {
             return;
         }
@@ -441,7 +401,7 @@ impl Ws {
         match &self.transport {
             Transport::Own(stream) => {
                 if !stream.has_backlog() {
-                    let _ = self.post(context, stream, Opcode::Close, payload.as_bytes());
+                    let _ = self.post(context, stream, Opcode::Close, payload);
                     if context.buffers.gathered(stream) > 0 {
                         context.buffers.flush();
                     }
@@ -449,13 +409,27 @@ impl Ws {
                 }
             }
             Transport::Foreign(_) => {
-                let element = element_of(payload.as_bytes());
-                let _ = self.as_sender(context, 0, || {
-                    self.send_frame(context, Opcode::Close, Pieces::one(&element), false, 0)
-                });
+                let send = || self.send_control(context, Opcode::Close, payload, 0);
+                let _ = self.sending.run(context, 0, send);
             }
         }
     }
+}
+
+/// RFC 6455, 5.3: a client masks, with a fresh key for every frame.
+#[inline(always)]
+fn fresh_key(context: &Context, role: Role) -> Result<Option<[u8; 4]>> {
+    match role {
+        Role::Client => context.random.take().map(Some),
+        Role::Server => Ok(None),
+    }
+}
+
+/// Whether what comes next lies in the receive buffer already, as `role` receives it.
+#[inline(always)]
+fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool {
+    let front = context.buffers.received(stream);
+    front.is_some_and(|front| whole_message_at(front, role))
 }
 
 /// Sends what the send buffer is filled with, of which `frame` is the newest. While more follows, the part
@@ -489,8 +463,8 @@ pub(super) fn element_of(bytes: &[u8]) -> IoList {
 }
 
 /// The header in front of the caller's own list.
-fn send_foreign_plain(foreign: &Foreign, frame: &Frame<'_>, deadline: i64) -> Result<()> {
-    let mut header = element_of(frame.header.as_bytes());
+fn send_foreign_plain(foreign: &Foreign, frame: &Outgoing<'_>, deadline: i64) -> Result<()> {
+    let mut header = element_of(frame.frame.header());
     let (first, last) = frame.payload.ends();
     header.iol_next = first.cast_mut();
     // SAFETY: the header is on this stack, and the list behind it was checked.
@@ -498,7 +472,7 @@ fn send_foreign_plain(foreign: &Foreign, frame: &Frame<'_>, deadline: i64) -> Re
 }
 
 /// Masked copies, since the caller's memory is never written to.
-fn send_foreign_masked(foreign: &Foreign, frame: &Frame<'_>, len: usize, deadline: i64) -> Result<()> {
+fn send_foreign_masked(foreign: &Foreign, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
     let mut copy = Vec::new();
     let mut done = 0;
     while done < len {

@@ -1,7 +1,7 @@
 //! Encoding headers, and the peek at a buffer.
 
 use super::{KEY, ROLES, Random, wire_frame};
-use crate::ws::frame::{ControlPayload, FrameHeader, MAX_HEADER, Opcode, Role, whole_message_at};
+use crate::ws::frame::{ControlPayload, FIN, FrameHeader, MAX_HEADER, Opcode, Role, whole_message_at};
 
 const OPCODES: [Opcode; 6] =
     [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
@@ -10,7 +10,7 @@ const OPCODES: [Opcode; 6] =
 fn headers_of_the_rfcs_examples() {
     // RFC 6455, 5.7.
     let header = |fin, opcode, len, mask| {
-        let header = FrameHeader::encode(fin, opcode, len, mask);
+        let header = FrameHeader::encode(if fin { FIN } else { 0 }, opcode, len, mask);
         header.as_bytes().to_vec()
     };
     assert_eq!(header(true, Opcode::Text, 5, None), [0x81, 0x05]);
@@ -27,7 +27,7 @@ fn every_length_takes_the_fewest_bytes() {
     let lengths = (0..70_000).chain([1 << 31, (1 << 32) - 1, 1 << 32, (1 << 63) - 1]);
     for len in lengths {
         for mask in [None, Some(KEY)] {
-            let header = FrameHeader::encode(true, Opcode::Binary, len, mask);
+            let header = FrameHeader::encode(FIN, Opcode::Binary, len, mask);
             let bytes = header.as_bytes();
             let mask_bit = if mask.is_some() { 0x80 } else { 0 };
             let (short, extended) = match len {
@@ -47,7 +47,7 @@ fn every_length_takes_the_fewest_bytes() {
 fn fin_and_opcode_share_the_first_byte() {
     for opcode in OPCODES {
         for fin in [false, true] {
-            let header = FrameHeader::encode(fin, opcode, 0, None);
+            let header = FrameHeader::encode(if fin { FIN } else { 0 }, opcode, 0, None);
             let first = header.as_bytes()[0];
             assert_eq!(first & 0x0f, opcode as u8);
             assert_eq!(first & 0x80 != 0, fin);

@@ -1,5 +1,6 @@
 //! Tests of the sans-I/O core, and what they have in common.
 
+mod both;
 mod close;
 mod frame;
 mod handshake;
@@ -14,8 +15,8 @@ mod split;
 mod start_line;
 mod utf8;
 
+use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::{Opcode, Role};
-use crate::ws::protocol::{Decoder, Next};
 
 /// A small generator of repeatable random numbers (Marsaglia's xorshift).
 struct Random(u64);

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 
 use super::{Event, KEY, ROLES, Random, Receiver, TAKINGS};
+use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::Role;
-use crate::ws::protocol::{Decoder, Next};
 
 const LENGTHS: [u64; 13] =
     [0, 1, 125, 126, 127, 65535, 65536, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
@@ -21,16 +21,16 @@ const LENGTHS: [u64; 13] =
 const SENT: u64 = 65536;
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
-    fin: bool,
-    rsv: u8,
-    opcode: u8,
-    masked: bool,
-    length: u64,
+pub(super) struct Frame {
+    pub(super) fin: bool,
+    pub(super) rsv: u8,
+    pub(super) opcode: u8,
+    pub(super) masked: bool,
+    pub(super) length: u64,
 }
 
 impl Frame {
-    fn all() -> impl Iterator<Item = Frame> {
+    pub(super) fn all() -> impl Iterator<Item = Frame> {
         (0..16 * 2 * 8 * 2 * LENGTHS.len()).map(|number| Frame {
             opcode: (number % 16) as u8,
             fin: number / 16 % 2 == 1,
@@ -40,7 +40,7 @@ impl Frame {
         })
     }
 
-    fn header(self) -> Vec<u8> {
+    pub(super) fn header(self) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode];
         let mask = u8::from(self.masked) << 7;
         if self.length <= 125 {
@@ -59,7 +59,7 @@ impl Frame {
     }
 
     /// What the payload says: ASCII, after a good close code where one is due.
-    fn plain_payload(self) -> Vec<u8> {
+    pub(super) fn plain_payload(self) -> Vec<u8> {
         let mut payload = vec![b'p'; self.length as usize];
         if self.opcode == 8 && payload.len() >= 2 {
             payload[..2].copy_from_slice(&1000u16.to_be_bytes());
@@ -67,7 +67,7 @@ impl Frame {
         payload
     }
 
-    fn payload(self) -> Vec<u8> {
+    pub(super) fn payload(self) -> Vec<u8> {
         let mut payload = self.plain_payload();
         if self.masked {
             for (i, byte) in payload.iter_mut().enumerate() {
@@ -79,11 +79,11 @@ impl Frame {
 }
 
 /// What the model knows between two frames: the type of the message that is open.
-type Open = Option<u8>;
+pub(super) type Open = Option<u8>;
 
 /// What the RFC says of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Fails with 1002 as soon as so many of its bytes are there.
     Violation(usize),
     /// A fragment or a whole message; then the message that is open.
@@ -95,7 +95,7 @@ enum Verdict {
     Close,
 }
 
-fn judge(role: Role, open: Open, frame: Frame) -> Verdict {
+pub(super) fn judge(role: Role, open: Open, frame: Frame) -> Verdict {
     let Frame { fin, rsv, opcode, masked, length } = frame;
     let control = opcode >= 8;
     // What the first byte shows.
@@ -236,6 +236,11 @@ fn predicted(frames: usize) -> u128 {
     total
 }
 
+/// All that later answers can depend on. The length of a message cannot: there is no limit.
+fn known(decoder: &Decoder) -> String {
+    format!("{decoder:?}").split(", ").filter(|field| !field.starts_with("length: ")).collect()
+}
+
 #[test]
 fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
     const FRAMES: usize = 5;
@@ -245,7 +250,7 @@ fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
         // By all that is known of a decoder: its state, and how many sequences have led there.
         let mut states = BTreeMap::new();
         let fresh = Decoder::new(role);
-        states.insert((None, format!("{fresh:?}")), (fresh, 1u128));
+        states.insert((None, known(&fresh)), (fresh, 1u128));
         for _ in 0..FRAMES {
             let mut next_states = BTreeMap::new();
             for ((open, _), (decoder, count)) in states {
@@ -253,7 +258,7 @@ fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
                     checks += 1;
                     sequences += count;
                     if let Some((open, decoder)) = check(role, open, decoder, frame) {
-                        let key = (open, format!("{decoder:?}"));
+                        let key = (open, known(&decoder));
                         next_states.entry(key).or_insert((decoder, 0)).1 += count;
                     }
                 }

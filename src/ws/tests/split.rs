@@ -1,8 +1,8 @@
 //! Streams that arrive in pieces, and headers that claim too much.
 
 use super::{Event, KEY, ROLES, Receiver, TAKINGS, Taking, wire_frame};
+use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::{Opcode, Role};
-use crate::ws::protocol::{Decoder, Next};
 
 /// A stream with everything that a peer may send.
 fn conversation(role: Role) -> (Vec<u8>, Vec<Event>) {

@@ -10,12 +10,15 @@
 //!        ──▶ Ping, Pong, Close
 //!        ──▶ Data ──▶ payload_* until payload_left is 0 ──▶ end_of_frame ──▶ next
 //! ```
+//!
+//! The payload of a message that an extension has changed is not the message: it is only unmasked
+//! here, and what the extension makes of it comes back to be validated.
 
 #![forbid(unsafe_code)]
 
 use super::close::{self, CloseReason};
 use super::frame::{
-    ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, Opcode, RSV, Role,
+    ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE, Opcode, RSV, Role,
 };
 use super::mask;
 use super::utf8::{self, Utf8};
@@ -60,6 +63,10 @@ pub enum Next {
 pub struct Decoder {
     /// Payload of the current data frame that was not handed over yet.
     left: u64,
+    /// How long a message may be.
+    max_message: u64,
+    /// The length of the current message as far as it is known.
+    length: u64,
     /// Set once the connection has failed or the close frame was seen: the answer to every
     /// further call.
     finished: Option<&'static Violation>,
@@ -68,6 +75,14 @@ pub struct Decoder {
     /// Position within the current data frame's payload, modulo 256 and therefore modulo 4.
     position: u8,
     role: Role,
+    /// The reserved bits that may be set in the first frame of a message.
+    extension_bits: u8,
+    /// The current message has such bits.
+    extended: bool,
+    /// A data frame has begun and not ended.
+    in_frame: bool,
+    /// Neither a frame nor a message has begun, and none is out of the question.
+    between_messages: bool,
     /// The last data frame was not the last one of its message.
     open: bool,
     /// The current message, or the last one, is text.
@@ -76,7 +91,7 @@ pub struct Decoder {
 }
 
 // Every connection has one, and an idle one has little else.
-const _: () = assert!(size_of::<Decoder>() <= 32);
+const _: () = assert!(size_of::<Decoder>() <= 48);
 
 /// The first byte of a message in one frame.
 const TEXT_FRAME: u8 = FIN | Opcode::Text as u8;
@@ -90,14 +105,30 @@ impl Decoder {
     pub fn new(role: Role) -> Decoder {
         Decoder {
             left: 0,
+            max_message: u64::MAX,
+            length: 0,
             finished: None,
             key: [0; 4],
             position: 0,
             role,
+            extension_bits: 0,
+            extended: false,
+            in_frame: false,
+            between_messages: true,
             open: false,
             text: false,
             utf8: Utf8::default(),
         }
+    }
+
+    /// Sets how long a message may be, in bytes.
+    pub fn set_max_message(&mut self, max: u64) {
+        self.max_message = max;
+    }
+
+    /// Allows reserved bits in the first frame of a message, which an extension then has to decode.
+    pub fn set_extension_bits(&mut self, bits: u8) {
+        self.extension_bits = bits;
     }
 
     /// Reads a frame header, and the payload too if it is a control frame. To be called between
@@ -107,10 +138,10 @@ impl Decoder {
     /// frame the connection is over, and every further call fails.
     #[inline]
     pub fn next(&mut self, front: &[u8]) -> Result<Next, Violation> {
-        debug_assert_eq!(self.left, 0, "payload is still to be taken");
         if let Some(violation) = self.finished {
             return Err(*violation);
         }
+        debug_assert!(!self.in_frame, "payload is still to be taken");
         let next = self.frame(front);
         next.map_err(|violation| self.fail(violation))
     }
@@ -125,7 +156,7 @@ impl Decoder {
     #[inline(always)]
     pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
         // Within a payload the front is no header, whatever it looks like.
-        if !self.is_between_messages() || front.len() < 4 {
+        if !self.between_messages || front.len() < 4 {
             return None;
         }
         let text = match front[0] {
@@ -146,6 +177,9 @@ impl Decoder {
         let payload_at = key_at + key_len;
         let payload = front.get(payload_at..payload_at + len)?;
         let place = place.get_mut(..len)?;
+        if len as u64 > self.max_message {
+            return None;
+        }
         match front[key_at..].first_chunk() {
             Some(key) if masked != 0 => mask::mask_copy(place, payload, *key, 0),
             _ => place.copy_from_slice(payload),
@@ -166,7 +200,30 @@ impl Decoder {
     /// Whether the next byte is the first one of a message, or of a control frame before it.
     #[inline]
     pub fn is_between_messages(&self) -> bool {
-        self.left == 0 && !self.open && self.finished.is_none()
+        self.between_messages
+    }
+
+    /// Nothing more is to be read, though nothing is wrong with what was.
+    pub fn stop(&mut self) {
+        self.between_messages = false;
+    }
+
+    /// Whether a data frame has begun whose end was not taken note of.
+    #[inline]
+    pub fn is_in_frame(&self) -> bool {
+        self.in_frame
+    }
+
+    /// Whether the payload of the current message has to go through the extension.
+    #[inline]
+    pub fn message_is_extended(&self) -> bool {
+        self.extended
+    }
+
+    /// Whether the current frame is the last one of its message.
+    #[inline]
+    pub fn is_last_frame(&self) -> bool {
+        !self.open
     }
 
     /// Whether the current message is text. Keeps its answer until the next message begins.
@@ -179,12 +236,48 @@ impl Decoder {
     /// same length, which is at most `payload_left()`.
     #[inline]
     pub fn payload_copy(&mut self, dst: &mut [u8], src: &[u8]) -> Result<(), Violation> {
+        self.unmask(dst, src);
+        self.advance(dst.len());
+        self.validate(dst)
+    }
+
+    /// Unmasks payload from `src` to `dst`, of the same length, without taking it.
+    #[inline]
+    pub fn unmask(&self, dst: &mut [u8], src: &[u8]) {
         match self.role {
             Role::Server => mask::mask_copy(dst, src, self.key, usize::from(self.position)),
             Role::Client => dst.copy_from_slice(src),
         }
-        self.advance(dst.len());
-        self.validate(dst)
+    }
+
+    /// Takes payload of a message that goes through the extension.
+    #[inline]
+    pub fn advance(&mut self, taken: usize) {
+        debug_assert!(taken as u64 <= self.left, "more than the frame's payload");
+        self.left = self.left.saturating_sub(taken as u64);
+        self.position = self.position.wrapping_add(taken as u8);
+    }
+
+    /// How much more the extension may make of the current message.
+    #[inline]
+    pub fn message_room(&self) -> u64 {
+        self.max_message.saturating_sub(self.length)
+    }
+
+    /// Takes what the extension made of payload: at most `message_room()` bytes.
+    pub fn message_bytes(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        self.length = self.length.saturating_add(piece.len() as u64);
+        self.validate(piece)
+    }
+
+    /// The extension makes more of the message than is allowed.
+    pub fn message_too_big(&mut self) -> Violation {
+        self.fail(&TOO_BIG)
+    }
+
+    /// The extension could not make a message of the payload.
+    pub fn message_undecodable(&mut self, violation: &'static Violation) -> Violation {
+        self.fail(violation)
     }
 
     /// Takes payload that was received straight into the user's memory: at most `payload_left()`
@@ -220,6 +313,7 @@ impl Decoder {
         if let Some(violation) = self.finished {
             return Err(*violation);
         }
+        self.in_frame = false;
         if self.open {
             return Ok(false);
         }
@@ -227,6 +321,7 @@ impl Decoder {
         if self.utf8.finish().is_err() {
             return Err(self.fail(&TEXT_CUT_SHORT));
         }
+        self.between_messages = true;
         Ok(true)
     }
 
@@ -235,8 +330,10 @@ impl Decoder {
         let Some(&first) = front.first() else {
             return Ok(Next::Need(2));
         };
-        // RFC 6455, 5.2: "MUST be 0 unless an extension is negotiated".
-        if first & RSV != 0 {
+        // RFC 6455, 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for
+        // non-zero values". RFC 7692, 6.1: only in the first frame of a message.
+        let allowed = if matches!(first & OPCODE, 1 | 2) { self.extension_bits } else { 0 };
+        if first & RSV & !allowed != 0 {
             return Err(&RESERVED_BITS);
         }
         // RFC 6455, 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the
@@ -275,6 +372,19 @@ impl Decoder {
             return self.control(opcode, usize::from(length), key_len, front);
         }
 
+        self.data(first, opcode, length, key_len, front)
+    }
+
+    /// The header of a data frame.
+    #[inline]
+    fn data(
+        &mut self,
+        first: u8,
+        opcode: Opcode,
+        length: u8,
+        key_len: usize,
+        front: &[u8],
+    ) -> Result<Next, &'static Violation> {
         // RFC 6455, 5.2: a sender must use the shortest form of the length. A longer one is
         // tolerated here, as is customary: its meaning is plain.
         let (left, key_at) = match length {
@@ -294,15 +404,29 @@ impl Decoder {
             }
             short => (u64::from(short), 2),
         };
-        if masked {
+        let (so_far, extended) = match opcode {
+            Opcode::Continuation => (self.length, self.extended),
+            _ => (0, first & RSV != 0),
+        };
+        // How long a message of an extension is shows when it is decoded.
+        let message = if extended { so_far } else { so_far.saturating_add(left) };
+        // RFC 6455, 7.4.1: from the header, long before the payload has come.
+        if message > self.max_message {
+            return Err(&TOO_BIG);
+        }
+        if key_len > 0 {
             match front[key_at..].first_chunk() {
                 Some(key) => self.key = *key,
                 None => return Ok(Next::Need(key_at + key_len)),
             }
         }
         self.left = left;
+        self.length = message;
         self.position = 0;
-        self.open = !fin;
+        self.in_frame = true;
+        self.between_messages = false;
+        self.open = first & FIN == 0;
+        self.extended = extended;
         if opcode != Opcode::Continuation {
             self.text = opcode == Opcode::Text;
         }
@@ -340,14 +464,8 @@ impl Decoder {
         let reason = ControlPayload::concat(&[reason]).ok_or(&CONTROL_TOO_LONG)?;
         // RFC 6455, 5.5.1: no more frames come after it.
         self.finished = Some(&AFTER_CLOSE);
+        self.between_messages = false;
         Ok(Next::Close { consumed, code, reason })
-    }
-
-    #[inline]
-    fn advance(&mut self, taken: usize) {
-        debug_assert!(taken as u64 <= self.left, "more than the frame's payload");
-        self.left = self.left.saturating_sub(taken as u64);
-        self.position = self.position.wrapping_add(taken as u8);
     }
 
     /// RFC 6455, 8.1, for a piece of unmasked payload.
@@ -365,6 +483,7 @@ impl Decoder {
     #[cold]
     fn fail(&mut self, violation: &'static Violation) -> Violation {
         self.finished = Some(violation);
+        self.between_messages = false;
         *violation
     }
 }
@@ -382,6 +501,8 @@ static CONTROL_FRAGMENTED: Violation = Violation::protocol("RFC 6455, 5.5: fragm
 static CONTROL_TOO_LONG: Violation =
     Violation::protocol("RFC 6455, 5.5: control frame longer than 125 bytes");
 static AFTER_CLOSE: Violation = Violation::protocol("RFC 6455, 5.5.1: frame after the close frame");
+static TOO_BIG: Violation =
+    Violation { code: close::MESSAGE_TOO_BIG, rule: "RFC 6455, 7.4.1: message longer than the maximum" };
 static TEXT_NOT_UTF8: Violation = Violation::payload("RFC 6455, 8.1: text message that is not UTF-8");
 static TEXT_CUT_SHORT: Violation =
     Violation::payload("RFC 6455, 8.1: text message that ends inside a UTF-8 sequence");

@@ -1,0 +1,425 @@
+//! Both halves of a connection as one machine without I/O: what may be received and sent now, what is
+//! due to be sent, and how it ends.
+//!
+//! The inbound half reads the bytes that have arrived, see [`Decoder`]; the outbound half makes frames,
+//! see [`Encoder`]. Where one concerns the other, it is decided here: a ping asks for a pong, a violation
+//! for a close frame, and after our close frame nothing more is sent.
+
+#![forbid(unsafe_code)]
+
+use super::close::{self, Violation};
+use super::decoder::{Decoder, Next};
+use super::encoder::Encoder;
+use super::extension::{Extension, Undecodable};
+use super::frame::{ControlPayload, Role};
+use crate::error::Errno;
+
+/// How much payload is unmasked for the extension at a time.
+const UNMASKED: usize = 4096;
+/// How much of a message that nobody wants is decoded at a time.
+const UNWANTED: usize = 4096;
+
+/// What became of the inbound half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inbound {
+    Open,
+    /// The peer's close frame has come.
+    Closed,
+    /// The peer broke the protocol, or the stream broke.
+    Failed,
+    /// The handle was closed, perhaps while somebody is inside.
+    Gone,
+}
+
+/// What became of the outbound half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outbound {
+    Open,
+    /// Our close frame has gone out, or the connection was failed.
+    Done,
+    /// It stopped in the middle of a frame.
+    Broken,
+    /// The handle was closed, perhaps while somebody is inside.
+    Gone,
+}
+
+/// What the peer's close frame said.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerClose {
+    /// The code, or 0 if there was none.
+    pub code: u16,
+    /// UTF-8 of at most 123 bytes.
+    pub reason: ControlPayload,
+}
+
+/// What [`Connection::next`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Not enough to say: so many bytes must be at the front in all.
+    Need(usize),
+    /// The header of a data frame.
+    Data,
+    /// A ping. A pong is due, unless nothing may be sent any more.
+    Ping,
+    /// A pong.
+    Pong,
+    /// The close frame: nothing comes after it.
+    Close,
+}
+
+/// Where what the extension makes of a message goes.
+pub enum Output<'a> {
+    /// To this place.
+    Place(&'a mut [u8]),
+    /// Nowhere, if it is no more than so many bytes.
+    Skip(usize),
+}
+
+/// How far the decoding of a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The bytes to drop from the front.
+    pub consumed: usize,
+    /// The bytes of the message that were put out.
+    pub produced: usize,
+    /// Why it stopped.
+    pub stop: Stop,
+}
+
+/// Why decoding stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The frame is not here whole.
+    NeedPayload,
+    /// There is more, and no room for it.
+    NeedRoom,
+    /// All of the frame's payload was decoded: `end_of_frame` comes next.
+    EndOfFrame,
+}
+
+/// Why nothing was decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDecoded {
+    /// The peer broke a rule.
+    Violation(Violation),
+    /// It may be tried again.
+    NoMemory,
+}
+
+/// The state of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    decoder: Decoder,
+    encoder: Encoder,
+    role: Role,
+    inbound: Inbound,
+    outbound: Outbound,
+    /// The newest ping that was not answered.
+    pending_pong: Option<ControlPayload>,
+    /// The code of the close frame that a violation asks for.
+    pending_close: Option<u16>,
+    peer_close: Option<PeerClose>,
+}
+
+impl Connection {
+    /// A connection on which we are `role`, before the first frame.
+    pub fn new(role: Role) -> Connection {
+        Connection {
+            decoder: Decoder::new(role),
+            encoder: Encoder::default(),
+            role,
+            inbound: Inbound::Open,
+            outbound: Outbound::Open,
+            pending_pong: None,
+            pending_close: None,
+            peer_close: None,
+        }
+    }
+
+    /// Which end we are.
+    #[inline]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Sets how long a received message may be, in bytes.
+    pub fn set_max_message(&mut self, max: u64) {
+        self.decoder.set_max_message(max);
+    }
+
+    /// Sets the reserved bits that messages of the extension have.
+    pub fn set_extension_bits(&mut self, bits: u8) {
+        self.decoder.set_extension_bits(bits);
+    }
+
+    // ---- receiving ----
+
+    /// Whether something may be received. EPIPE after the peer's close frame, ECONNRESET, EBADF.
+    pub fn check_inbound(&self) -> Result<(), Errno> {
+        match self.inbound {
+            Inbound::Open => Ok(()),
+            Inbound::Closed => Err(Errno::EPIPE),
+            Inbound::Failed => Err(Errno::ECONNRESET),
+            Inbound::Gone => Err(Errno::EBADF),
+        }
+    }
+
+    /// Whether the next byte is the first one of a message, or of a control frame before it.
+    pub fn is_between_messages(&self) -> bool {
+        self.decoder.is_between_messages()
+    }
+
+    /// Whether the peer's close frame has come.
+    pub fn peer_has_closed(&self) -> bool {
+        self.inbound == Inbound::Closed
+    }
+
+    /// Whether the handle was closed.
+    pub fn is_gone(&self) -> bool {
+        self.inbound == Inbound::Gone
+    }
+
+    /// What has begun of the inbound half, to ask it.
+    #[inline]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Takes a whole message in one frame at once, if that is what comes next and it fits in `place`:
+    /// the bytes to drop from the front and its size. See [`Decoder::whole_message`].
+    #[inline(always)]
+    pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
+        self.decoder.whole_message(front, place)
+    }
+
+    /// Reads a frame header, or a whole control frame, at the front of what was received: says what it
+    /// is, and how many bytes to drop.
+    #[inline]
+    pub fn next(&mut self, front: &[u8]) -> Result<(Event, usize), Violation> {
+        let next = self.decoder.next(front);
+        match next.map_err(|violation| self.fail(violation))? {
+            Next::Need(bytes) => Ok((Event::Need(bytes), 0)),
+            Next::Data { consumed } => Ok((Event::Data, consumed)),
+            // RFC 6455, 5.5.2: "it MUST send a Pong frame in response, unless it already received a
+            // Close frame". 5.5.3: only the newest ping needs an answer.
+            Next::Ping { consumed, payload } => {
+                if self.outbound == Outbound::Open {
+                    self.pending_pong = Some(payload);
+                }
+                Ok((Event::Ping, consumed))
+            }
+            // RFC 6455, 5.5.3: a pong that was not asked for is no error either.
+            Next::Pong { consumed } => Ok((Event::Pong, consumed)),
+            Next::Close { consumed, code, reason } => {
+                self.peer_close = Some(PeerClose { code, reason });
+                self.inbound = Inbound::Closed;
+                Ok((Event::Close, consumed))
+            }
+        }
+    }
+
+    /// Takes payload from the receive buffer `src` to `dst`. See [`Decoder::payload_copy`].
+    #[inline]
+    pub fn payload_copy(&mut self, dst: &mut [u8], src: &[u8]) -> Result<(), Violation> {
+        let taken = self.decoder.payload_copy(dst, src);
+        taken.map_err(|violation| self.fail(violation))
+    }
+
+    /// Takes payload that lies in the user's memory already. See [`Decoder::payload_in_place`].
+    #[inline]
+    pub fn payload_in_place(&mut self, buf: &mut [u8]) -> Result<(), Violation> {
+        let taken = self.decoder.payload_in_place(buf);
+        taken.map_err(|violation| self.fail(violation))
+    }
+
+    /// Takes payload that nobody wants. See [`Decoder::payload_skip`].
+    pub fn payload_skip(&mut self, src: &[u8]) -> Result<(), Violation> {
+        let taken = self.decoder.payload_skip(src);
+        taken.map_err(|violation| self.fail(violation))
+    }
+
+    /// Drops payload of the extension's that is not even decoded: see [`Extension::can_skip`].
+    pub fn payload_discard(&mut self, len: usize) {
+        self.decoder.advance(len);
+    }
+
+    /// Decodes payload of the extension's: `front` begins with what is here of it. Needs 8 KiB of stack
+    /// besides what the extension needs.
+    ///
+    /// Goes on until something is missing. A message that just fits needs no room for one more byte, and
+    /// nothing is made of what does not fit.
+    pub fn decode(
+        &mut self,
+        extension: &mut dyn Extension,
+        front: &[u8],
+        mut output: Output<'_>,
+    ) -> Result<Decoded, NotDecoded> {
+        let mut unwanted = [0; UNWANTED];
+        let (mut consumed, mut produced) = (0, 0);
+        loop {
+            let allowed = usize::try_from(self.decoder.message_room()).unwrap_or(usize::MAX);
+            let output = match &mut output {
+                Output::Place(place) => {
+                    let len = (place.len() - produced).min(allowed);
+                    &mut place[produced..produced + len]
+                }
+                Output::Skip(room) => &mut unwanted[..(*room - produced).min(allowed).min(UNWANTED)],
+            };
+            let no_room = output.is_empty();
+            let (taken, made, done) = self.decode_some(extension, &front[consumed..], output)?;
+            consumed += taken;
+            produced += made;
+            let stop = if done {
+                Stop::EndOfFrame
+            } else if no_room && taken == 0 {
+                if allowed == 0 {
+                    let violation = self.decoder.message_too_big();
+                    return Err(NotDecoded::Violation(self.fail(violation)));
+                }
+                Stop::NeedRoom
+            } else if consumed == front.len() && self.decoder.payload_left() > 0 {
+                Stop::NeedPayload
+            } else {
+                continue;
+            };
+            return Ok(Decoded { consumed, produced, stop });
+        }
+    }
+
+    /// One step: how much was taken and made, and whether that was all of the frame.
+    fn decode_some(
+        &mut self,
+        extension: &mut dyn Extension,
+        front: &[u8],
+        output: &mut [u8],
+    ) -> Result<(usize, usize, bool), NotDecoded> {
+        let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);
+        let payload = &front[..front.len().min(left).min(UNMASKED)];
+        let ends_frame = payload.len() == left;
+        let last = ends_frame && self.decoder.is_last_frame();
+        let progress = match self.role {
+            Role::Client => extension.decode(payload, last, output),
+            Role::Server => {
+                let mut unmasked = [0; UNMASKED];
+                let unmasked = &mut unmasked[..payload.len()];
+                self.decoder.unmask(unmasked, payload);
+                extension.decode(unmasked, last, output)
+            }
+        };
+        let progress = progress.map_err(|undecodable| match undecodable {
+            Undecodable::Broken(violation) => {
+                let violation = self.decoder.message_undecodable(violation);
+                NotDecoded::Violation(self.fail(violation))
+            }
+            Undecodable::NoMemory => NotDecoded::NoMemory,
+        })?;
+        self.decoder.advance(progress.consumed);
+        let judged = self.decoder.message_bytes(&output[..progress.produced]);
+        judged.map_err(|violation| NotDecoded::Violation(self.fail(violation)))?;
+        let done = if last { progress.done } else { ends_frame && progress.consumed == payload.len() };
+        Ok((progress.consumed, progress.produced, done))
+    }
+
+    /// Ends the current data frame: says whether it ended the message too. See [`Decoder::end_of_frame`].
+    #[inline]
+    pub fn end_of_frame(&mut self) -> Result<bool, Violation> {
+        let ended = self.decoder.end_of_frame();
+        ended.map_err(|violation| self.fail(violation))
+    }
+
+    /// The stream has broken. What has ended otherwise stays so.
+    pub fn note_inbound_lost(&mut self) {
+        if self.inbound == Inbound::Open {
+            self.inbound = Inbound::Failed;
+            self.decoder.stop();
+        }
+    }
+
+    /// What the peer's close frame said, once it has come.
+    pub fn peer_close(&self) -> Option<&PeerClose> {
+        self.peer_close.as_ref()
+    }
+
+    /// RFC 6455, 7.1.7: the connection fails, with a close frame if one may be sent.
+    #[cold]
+    fn fail(&mut self, violation: Violation) -> Violation {
+        if self.inbound == Inbound::Open {
+            self.inbound = Inbound::Failed;
+        }
+        if self.outbound == Outbound::Open {
+            self.outbound = Outbound::Done;
+            self.pending_close = Some(violation.code);
+        }
+        self.pending_pong = None;
+        violation
+    }
+
+    // ---- sending ----
+
+    /// Whether something may be sent. EPIPE after our close frame, ECONNRESET, EBADF.
+    pub fn check_outbound(&self) -> Result<(), Errno> {
+        match self.outbound {
+            Outbound::Open => Ok(()),
+            Outbound::Done => Err(Errno::EPIPE),
+            Outbound::Broken => Err(Errno::ECONNRESET),
+            Outbound::Gone => Err(Errno::EBADF),
+        }
+    }
+
+    /// Whether something may be sent.
+    #[inline]
+    pub fn can_send(&self) -> bool {
+        self.outbound == Outbound::Open
+    }
+
+    /// Whether a message may begin.
+    #[inline]
+    pub fn can_begin_message(&self) -> bool {
+        self.outbound == Outbound::Open && !self.encoder.is_in_message()
+    }
+
+    /// Makes frames.
+    #[inline]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Makes frames of messages.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
+    /// The pong that is due, which the caller sends.
+    pub fn take_pending_pong(&mut self) -> Option<ControlPayload> {
+        self.pending_pong.take().filter(|_| self.outbound == Outbound::Open)
+    }
+
+    /// The close frame that a violation asks for, which the caller sends, or not at all.
+    pub fn take_pending_close(&mut self) -> Option<ControlPayload> {
+        self.pending_close.take().and_then(|code| close::close_payload(code, &[]).ok())
+    }
+
+    /// Our close frame has gone out. A connection that was failed meanwhile stays so.
+    pub fn note_close_sent(&mut self) {
+        if self.outbound == Outbound::Open {
+            self.outbound = Outbound::Done;
+        }
+        self.pending_pong = None;
+    }
+
+    /// A frame has left in part only, or the stream has broken.
+    pub fn note_outbound_broken(&mut self) {
+        if self.outbound == Outbound::Open {
+            self.outbound = Outbound::Broken;
+        }
+    }
+
+    /// The handle is being closed.
+    pub fn note_gone(&mut self) {
+        self.inbound = Inbound::Gone;
+        self.decoder.stop();
+        self.outbound = Outbound::Gone;
+        self.pending_pong = None;
+        self.pending_close = None;
+    }
+}
