@@ -230,7 +230,6 @@ TEST(a_local_of_the_parent_that_the_coroutine_changes_is_read_again_by_the_paren
 }
 #endif
 
-#ifdef __x86_64__
 coroutine static void look_at_frame(volatile int *misalignment) {
     *misalignment = (int)((uintptr_t)__builtin_frame_address(0) % 16);
 }
@@ -241,7 +240,6 @@ TEST(the_stack_of_a_coroutine_is_aligned) {
     CHECK_INT(misalignment, 0);
     CHECK_INT(hclose(h), 0);
 }
-#endif
 
 /* --- Stacks --- */
 
