@@ -4,9 +4,10 @@
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 
-# compile PROGRAM SOURCE [OPTION...]: one C program on the public header and the built library.
+# compile PROGRAM SOURCE [OPTION...]: one C program on the public header and the built library, which is in the
+# directory $LIBRARY if that is set.
 compile() {
-    library=$root/target/release/libdill.so
+    library=${LIBRARY:-$root/target/release}/libdill.so
     if [ ! -e "$library" ]; then
         echo "no $library: run make first" >&2
         exit 1

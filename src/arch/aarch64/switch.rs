@@ -96,6 +96,36 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
     )
 }
 
+/// Calls a function with `argument` on another stack.
+///
+/// # Safety
+/// `top` is the high end of a stack that nobody is on, a multiple of 16; the function does with its
+/// argument what is allowed, and returns.
+#[cfg(feature = "tls")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_on_stack(
+    argument: *mut c_void,
+    function: unsafe extern "C" fn(*mut c_void),
+    top: *mut u8,
+) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "stp x29, x30, [sp, #-16]!",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset x29, -16",
+        ".cfi_offset x30, -8",
+        "mov x29, sp",
+        ".cfi_def_cfa_register x29",
+        "mov sp, x2",
+        "blr x1",
+        "mov sp, x29",
+        "ldp x29, x30, [sp], #16",
+        ".cfi_def_cfa sp, 0",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
 /// Goes on in a program that has called `sigsetjmp`; x19 is where.
 #[unsafe(naked)]
 unsafe extern "C" fn resume_program() -> ! {
