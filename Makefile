@@ -59,7 +59,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-docs check-packages check-install check-dropin check-tls check-valgrind check-asan \
-	check-interop check-autobahn check-browser fuzz \
+	check-interop check-autobahn check-browser check-aarch64 fuzz \
 	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
 all:
@@ -142,6 +142,10 @@ check-autobahn: all
 
 check-browser: all
 	tests/browser/run
+
+# The library for 64-bit ARM, its C tests and examples, in an emulator.
+check-aarch64:
+	tests/aarch64/run
 
 check-tls: all
 	tests/tls/run
