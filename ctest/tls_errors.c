@@ -35,17 +35,6 @@ TEST(functions_of_other_kinds_give_ENOTSUP_on_TLS) {
 
 /* --- A connection that breaks --- */
 
-TEST(a_stream_that_ends_without_close_notify_gives_ECONNRESET_and_not_EPIPE) {
-    int h[2];
-    make_tls_over_ipc(h);
-    CHECK_SENT(h[0], "cut o");
-    CHECK_INT(hclose(h[0]), 0);
-    CHECK_RECEIVED(h[1], "cut o");
-    CHECK_STAYS(brecv(h[1], NULL, 1, soon()), ECONNRESET);
-    CHECK_ERR(tls_detach(h[1], soon()), -1, ECONNRESET);
-    CHECK_ERR(hclose(h[1]), -1, EBADF);
-}
-
 TEST(detaching_from_a_peer_that_has_vanished_gives_ECONNRESET) {
     int h[2];
     EACH_TLS(h) {

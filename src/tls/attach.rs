@@ -41,7 +41,7 @@ pub struct Options<'a> {
 /// Makes a client's connection of a bytestream, with whoever is at the other end. The bytestream is
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
-    attach(s, deadline, || {
+    attach(s, deadline, false, || {
         let mut config = client_config(Arc::new(default_provider()), Arc::new(Anyone))?;
         // The library insists on a name, which in this case nobody gets to see.
         config.enable_sni = false;
@@ -53,7 +53,7 @@ pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
 /// and EINVAL for what cannot be meant, EFAULT without any certificate to trust, EACCES if the
 /// server's certificate is not accepted.
 pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
-    attach(s, deadline, || {
+    attach(s, deadline, true, || {
         let (options, provider) = (options?, Arc::new(default_provider()));
         let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
             (false, _) => Arc::new(Anyone),
@@ -77,7 +77,7 @@ pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline:
 /// Makes a server's connection of a bytestream, with the certificate chain and the key in two PEM
 /// files. As `attach_client`, and EFAULT if a file cannot be used or they do not belong together.
 pub fn attach_server(s: c_int, cert: Option<&CStr>, key: Option<&CStr>, deadline: i64) -> Result<c_int> {
-    attach(s, deadline, || {
+    attach(s, deadline, false, || {
         let provider = Arc::new(default_provider());
         let (cert, key) = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);
         let identity = credentials::load(cert, key, &provider)?;
@@ -110,7 +110,12 @@ fn server_name(host: &CStr) -> Result<ServerName<'static>> {
     ServerName::try_from(host).map(|name| name.to_owned()).map_err(|_| Errno::EINVAL)
 }
 
-fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Session>) -> Result<c_int> {
+fn attach(
+    s: c_int,
+    deadline: i64,
+    needs_close_notify: bool,
+    make: impl FnOnce() -> Result<Session>,
+) -> Result<c_int> {
     // What is no bytestream is told before anything else.
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
         return Err(refuse(s, Errno::EPROTO));
@@ -121,6 +126,7 @@ fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Session>) -> Re
         transport: Transport::new(layer.lower()),
         layer,
         session: RefCell::new(session),
+        needs_close_notify,
         turn: Mutex::new(),
     })?;
     let tls = object::find::<Tls>(handle)?;
@@ -140,7 +146,8 @@ impl Tls {
             if !self.transport.has_more(context) {
                 self.flush(context, deadline)?;
             }
-            self.receive_record(context, deadline)?;
+            self.receive_record(context, deadline)
+                .map_err(|error| if error == Errno::EPIPE { Errno::ECONNRESET } else { error })?;
         }
         self.flush(context, deadline)
     }

@@ -12,7 +12,7 @@ use core::ptr;
 
 impl Tls {
     /// Fills a list. None: drops everything, until an error or the end of the stream. EPIPE after
-    /// the peer's close_notify.
+    /// the peer's close_notify, or at the end of the stream below unless that is an error.
     pub(super) fn receive(&self, context: &Context, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<()> {
         let mut cursor = pieces.map(|pieces| pieces.cursor());
         loop {
@@ -52,12 +52,16 @@ impl Tls {
         if self.session.borrow().has_ended() {
             return Err(Errno::EPIPE);
         }
-        self.receive_record(context, deadline)?;
+        match self.receive_record(context, deadline) {
+            // The stream may have been cut by anybody (RFC 8446, 6.1).
+            Err(Errno::EPIPE) if self.needs_close_notify => return Err(Errno::ECONNRESET),
+            other => other?,
+        }
         self.reply(context, deadline);
         Ok(())
     }
 
-    /// Receives one record. What TLS answers is ready to be sent.
+    /// Receives one record. What TLS answers is ready to be sent. EPIPE when the stream below ends.
     pub(super) fn receive_record(&self, context: &Context, deadline: i64) -> Result<()> {
         let mut rest = 0;
         self.receive_piece(context, HEADER, deadline, |header| {

@@ -37,6 +37,9 @@ pub struct Tls {
     layer: Layer,
     transport: Transport,
     session: RefCell<Session>,
+    /// Whether the end of the stream below is an error without the peer's close_notify. It is not for
+    /// those who cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
+    needs_close_notify: bool,
     /// Who may send on a bytestream that is not ours.
     turn: Mutex,
 }

@@ -30,7 +30,7 @@ impl Transport {
     /// Makes it ready to carry a connection. ECONNRESET if one of its directions has ended.
     pub fn prepare(&self, context: &Context) -> Result<()> {
         let Transport::Own(stream) = self else { return Ok(()) };
-        stream.check_inbound().and_then(|()| stream.check_outbound()).map_err(abrupt)?;
+        stream.check_inbound().and_then(|()| stream.check_outbound()).map_err(ended)?;
         if context.buffers.gathered(stream) > 0 {
             context.buffers.flush();
         }
@@ -57,8 +57,7 @@ impl Transport {
         }
     }
 
-    /// Receives `len` bytes and hands them on, in pieces. ECONNRESET when the stream ends: its
-    /// end is that of TLS only after a close_notify (RFC 8446, 6.1).
+    /// Receives `len` bytes and hands them on, in pieces. EPIPE when the stream ends.
     pub fn receive(
         &self,
         context: &Context,
@@ -70,7 +69,7 @@ impl Transport {
         let Transport::Own(stream) = self else {
             return receive_foreign(layer, len, deadline, take);
         };
-        stream.fill(context, len, deadline).map_err(abrupt)?;
+        stream.fill(context, len, deadline).map_err(refused)?;
         let taken = stream.peek(context, |bytes| take(&bytes[..len]));
         stream.consume(context, len);
         taken
@@ -86,14 +85,19 @@ fn receive_foreign(
     let mut piece = [0; PIECE];
     while len > 0 {
         let piece = &mut piece[..len.min(PIECE)];
-        call::recv_all(layer.lower(), piece, deadline).map_err(abrupt)?;
+        call::recv_all(layer.lower(), piece, deadline).map_err(refused)?;
         take(piece)?;
         len -= piece.len();
     }
     Ok(())
 }
 
-/// The end of the stream below, and a refusal of it in the middle of a record, break TLS.
-fn abrupt(error: Errno) -> Errno {
-    if matches!(error, Errno::EPIPE | Errno::EBUSY) { Errno::ECONNRESET } else { error }
+/// A refusal in the middle of a record breaks TLS.
+fn refused(error: Errno) -> Errno {
+    if error == Errno::EBUSY { Errno::ECONNRESET } else { error }
+}
+
+/// A direction that has ended cannot carry a connection.
+fn ended(error: Errno) -> Errno {
+    if error == Errno::EPIPE { Errno::ECONNRESET } else { refused(error) }
 }
