@@ -12,6 +12,8 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/libdill
 LDCONFIG ?= ldconfig
+# Where gdb looks for a library's script: beside the library, or, if that belongs to the system, below /usr/share.
+GDBDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/share/gdb/auto-load)$(LIBDIR)
 
 # What is left out: `make TLS=0`, `make SOCKETS=0` (and TLS with them). To be said again when that is to be
 # checked or installed: each of the three libraries has a place of its own.
@@ -58,8 +60,8 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
-	check-docs check-packages check-install check-dropin check-tls check-valgrind check-asan \
-	check-interop check-autobahn check-browser check-aarch64 fuzz \
+	check-docs check-gdb check-packages check-install check-dropin check-tls check-valgrind \
+	check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
 	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
 all:
@@ -116,6 +118,10 @@ check-install: all
 check-docs: all
 	tests/docs/run
 
+# Coroutines in a debugger.
+check-gdb: all
+	tests/gdb/run
+
 # Releases and packages.
 check-packages:
 	tests/packages/run
@@ -164,10 +170,11 @@ bench-runtime: all
 install:
 	@test -f $(RELEASE)/libdill.so || { echo "nothing to install: run make first" >&2; exit 1; }
 	$(INSTALL) -d -m 755 $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdill \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(DOCDIR)
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(GDBDIR)
 	$(INSTALL) -m 644 $(RELEASE)/libdill.so $(DESTDIR)$(LIBDIR)/libdill.so.$(VERSION)
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so.20
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so
+	$(INSTALL) -m 644 packaging/gdb.py $(DESTDIR)$(GDBDIR)/libdill.so.$(VERSION)-gdb.py
 	packaging/static-archive $(RELEASE) $(DESTDIR)$(LIBDIR)/libdill.a
 	$(INSTALL) -m 644 include/libdill.h include/libdillimpl.h $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
@@ -194,6 +201,7 @@ install-strip: install
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libdill.so.$(VERSION) libdill.so.20 libdill.so libdill.a \
 		pkgconfig/libdill.pc)
+	rm -f $(DESTDIR)$(GDBDIR)/libdill.so.$(VERSION)-gdb.py
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/libdill
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,libdill.h libdillimpl.h)
 	set -e; for page in $(ALL_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done

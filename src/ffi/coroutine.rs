@@ -1,7 +1,8 @@
 //! Coroutines. The macros that launch them are in `header/coroutine.h`.
 
 use super::call;
-use crate::rt::{coroutine, wait};
+use crate::rt::coroutine::{self, SourceLine};
+use crate::rt::wait;
 use core::ffi::{c_char, c_int, c_void};
 
 /// The first half of the go macros; not to be called otherwise.
@@ -23,12 +24,11 @@ pub unsafe extern "C" fn dill_prologue(
     file: *const c_char,
     line: c_int,
 ) -> c_int {
-    let _ = (file, line);
     call(|| {
         // SAFETY: the macros pass the address of a variable.
         let buffer = unsafe { ptr.read() };
         // SAFETY: by contract of the macros the buffer belongs to the coroutine.
-        let started = unsafe { coroutine::start(bndl, buffer.cast(), len) }?;
+        let started = unsafe { coroutine::start(bndl, buffer.cast(), len, SourceLine::new(file, line)) }?;
         // SAFETY: the macros pass the address of a variable.
         unsafe { ctx.write(started.registers) };
         // SAFETY: as above.

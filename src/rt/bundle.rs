@@ -18,6 +18,9 @@ pub struct Bundle {
     closed: Cell<bool>,
 }
 
+/// Where a debugger finds the coroutines of a bundle.
+pub(super) const MEMBERS: usize = core::mem::offset_of!(Bundle, members);
+
 static TYPE: u8 = 0;
 
 impl Kind for Bundle {

@@ -99,6 +99,16 @@ impl Queue {
     }
 }
 
+/// Where a debugger finds things in a context.
+pub(super) mod layout {
+    use super::Context;
+    use core::mem::offset_of;
+
+    pub(crate) const CURRENT: usize = offset_of!(Context, current);
+    pub(crate) const MAIN: usize = offset_of!(Context, main);
+    pub(crate) const HANDLES: usize = offset_of!(Context, handles);
+}
+
 impl Context {
     /// This thread's context. ENOMEM if it cannot be made.
     #[inline]

@@ -18,7 +18,7 @@ use crate::arch::switch::Registers;
 use crate::arch::valgrind;
 use crate::error::{Errno, Result};
 use core::cell::Cell;
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
 /// The least room below the control block in a caller's buffer: a function that does nothing.
@@ -48,7 +48,36 @@ pub struct Coroutine {
     cancelled: Cell<bool>,
     /// Inside `hclose`.
     pub(super) in_close: Cell<bool>,
+    /// For debuggers.
+    pub(super) launched_at: SourceLine,
     storage: Storage,
+}
+
+/// A line of the program; the file is null for what the program did not launch.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SourceLine {
+    pub(super) file: *const c_char,
+    pub(super) line: c_int,
+}
+
+impl SourceLine {
+    /// The line that a macro was expanded in. The name of the file stays in place.
+    pub fn new(file: *const c_char, line: c_int) -> SourceLine {
+        SourceLine { file, line }
+    }
+}
+
+/// Where a debugger finds things in a coroutine. Its link comes first.
+pub(super) mod layout {
+    use super::{Coroutine, SourceLine};
+    use core::mem::offset_of;
+
+    pub(crate) const REGISTERS: usize = offset_of!(Coroutine, registers);
+    pub(crate) const READY: usize = offset_of!(Coroutine, ready);
+    pub(crate) const CANCELLED: usize = offset_of!(Coroutine, cancelled);
+    pub(crate) const FILE: usize = offset_of!(Coroutine, launched_at) + offset_of!(SourceLine, file);
+    pub(crate) const LINE: usize = offset_of!(Coroutine, launched_at) + offset_of!(SourceLine, line);
 }
 
 enum Storage {
@@ -71,10 +100,10 @@ unsafe impl Linked for Coroutine {}
 impl Coroutine {
     /// The thread's own flow of control.
     pub(super) fn main() -> Coroutine {
-        Coroutine::new(ptr::null(), Storage::Thread)
+        Coroutine::new(ptr::null(), SourceLine::new(ptr::null(), 0), Storage::Thread)
     }
 
-    fn new(bundle: *const Bundle, storage: Storage) -> Coroutine {
+    fn new(bundle: *const Bundle, launched_at: SourceLine, storage: Storage) -> Coroutine {
         Coroutine {
             link: Link::new(),
             registers: Registers::new(),
@@ -88,6 +117,7 @@ impl Coroutine {
             ready: Cell::new(false),
             cancelled: Cell::new(false),
             in_close: Cell::new(false),
+            launched_at,
             storage,
         }
     }
@@ -119,12 +149,12 @@ const BUNDLE_SIZE: usize = 64;
 ///
 /// # Safety
 /// If `buffer` is not null, its `len` bytes belong to the coroutine until it has ended.
-pub unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize) -> Result<Started> {
+pub unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize, line: SourceLine) -> Result<Started> {
     let context = Context::get()?;
     context.check_cancelled()?;
     if bundle != NEW_BUNDLE {
         // SAFETY: by contract.
-        let launched = unsafe { launch(context, &bundle::find(bundle)?, buffer, len) };
+        let launched = unsafe { launch(context, &bundle::find(bundle)?, buffer, len, line) };
         return launched.map(|(registers, stack)| Started { handle: 0, registers, stack });
     }
     let (buffer, len) = match len.checked_sub(BUNDLE_SIZE) {
@@ -134,7 +164,7 @@ pub unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize) -> Result<Starte
     };
     let handle = bundle::make()?;
     // SAFETY: by contract.
-    match bundle::find(handle).and_then(|bundle| unsafe { launch(context, &bundle, buffer, len) }) {
+    match bundle::find(handle).and_then(|bundle| unsafe { launch(context, &bundle, buffer, len, line) }) {
         Ok((registers, stack)) => Ok(Started { handle, registers, stack }),
         Err(error) => {
             handle::close(handle)?;
@@ -150,6 +180,7 @@ unsafe fn launch(
     bundle: &Ref<Bundle>,
     buffer: *mut u8,
     len: usize,
+    line: SourceLine,
 ) -> Result<(*mut c_void, *mut u8)> {
     let (top, storage) = if buffer.is_null() {
         let stack = context.stacks.take()?;
@@ -159,7 +190,7 @@ unsafe fn launch(
     };
     let place = top.wrapping_sub(size_of::<Coroutine>()).cast::<Coroutine>();
     // SAFETY: the place is aligned, inside the stack, and nobody else's.
-    unsafe { place.write(Coroutine::new(&raw const **bundle, storage)) };
+    unsafe { place.write(Coroutine::new(&raw const **bundle, line, storage)) };
     // SAFETY: just written; it lives until it has ended.
     let child = unsafe { &*place };
     // SAFETY: the coroutine leaves the list when it ends.

@@ -43,6 +43,31 @@ pub struct Table {
     free: Cell<usize>,
 }
 
+/// Where a debugger finds things in a table.
+pub(super) mod layout {
+    use super::{Slot, Table};
+    use core::mem::{offset_of, size_of, transmute};
+
+    /// The number of handles, and the address of the first slot. How a vector is laid out, the language leaves
+    /// open; that of an empty one says it: its address is its alignment, the rest is 0.
+    pub(crate) const SLOTS: usize = offset_of!(Table, slots)
+        + if empty()[0] != 0 {
+            0
+        } else if empty()[1] != 0 {
+            8
+        } else {
+            16
+        };
+    pub(crate) const LEN: usize = offset_of!(Table, slots) + if empty()[0] != 0 { 8 } else { 0 };
+    pub(crate) const SLOT_SIZE: usize = size_of::<Slot>();
+    pub(crate) const VFS: usize = offset_of!(Slot, vfs);
+
+    const fn empty() -> [usize; 3] {
+        // SAFETY: an empty vector is three words without provenance, and owns nothing.
+        unsafe { transmute(Vec::<Slot>::new()) }
+    }
+}
+
 impl Table {
     /// A table without any number.
     pub const fn new() -> Table {

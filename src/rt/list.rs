@@ -32,6 +32,9 @@ impl Link {
     }
 }
 
+/// Where a debugger finds the next link.
+pub(super) const NEXT: usize = core::mem::offset_of!(Link, next);
+
 /// Something that can be listed.
 ///
 /// # Safety

@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod clock;
 pub mod context;
 pub mod coroutine;
+mod debugger;
 pub mod handle;
 pub mod list;
 pub mod mutex;

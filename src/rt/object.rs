@@ -39,6 +39,11 @@ struct Object<T: Kind> {
     body: T,
 }
 
+/// Where the body lies in an object.
+pub(super) const fn body_offset<T: Kind>() -> usize {
+    core::mem::offset_of!(Object<T>, body)
+}
+
 /// A reference to an object.
 pub struct Ref<T: Kind>(NonNull<Object<T>>);
 
@@ -113,7 +118,7 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
     ptr::null_mut()
 }
 
-unsafe extern "C" fn close_object<T: Kind>(hvfs: *mut Hvfs) {
+pub(super) unsafe extern "C" fn close_object<T: Kind>(hvfs: *mut Hvfs) {
     // SAFETY: called by `hclose` with an object of this type.
     let this: Ref<T> = unsafe { Ref::from_hvfs(hvfs) };
     T::close(&this);

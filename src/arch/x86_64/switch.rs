@@ -47,7 +47,10 @@ impl Registers {
 /// once for each time it was filled.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Registers) {
+    // For debuggers and profilers: until the stack pointer is loaded, this is the frame of the one that leaves,
+    // whose caller's registers are still there or already saved; then it is that of the one that goes on.
     core::arch::naked_asm!(
+        ".cfi_startproc",
         "mov [rdi], rbx",
         "mov [rdi + 8], rbp",
         "mov [rdi + 16], r12",
@@ -55,9 +58,17 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
         "mov [rdi + 32], r14",
         "mov [rdi + 40], r15",
         "pop rax",
+        ".cfi_def_cfa_offset 0",
+        ".cfi_register rip, rax",
         "mov [rdi + 48], rsp",
         "mov [rdi + 56], rax",
         "mov rdx, rsi",
+        ".cfi_escape {saved}, {rbx}, 2, {at_rdi}, 0",
+        ".cfi_escape {saved}, {rbp}, 2, {at_rdi}, 8",
+        ".cfi_escape {saved}, {r12}, 2, {at_rdi}, 16",
+        ".cfi_escape {saved}, {r13}, 2, {at_rdi}, 24",
+        ".cfi_escape {saved}, {r14}, 2, {at_rdi}, 32",
+        ".cfi_escape {saved}, {r15}, 2, {at_rdi}, 40",
         "mov rbx, [rdx]",
         "mov rbp, [rdx + 8]",
         "mov r12, [rdx + 16]",
@@ -65,9 +76,31 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
         "mov r14, [rdx + 32]",
         "mov r15, [rdx + 40]",
         "mov rsp, [rdx + 48]",
+        ".cfi_same_value rbx",
+        ".cfi_same_value rbp",
+        ".cfi_same_value r12",
+        ".cfi_same_value r13",
+        ".cfi_same_value r14",
+        ".cfi_same_value r15",
+        ".cfi_escape {saved}, {rip}, 2, {at_rdx}, 56",
         "mov eax, 1",
         "push qword ptr [rdx + 56]",
+        ".cfi_def_cfa_offset 8",
+        ".cfi_offset rip, -8",
         "ret",
+        ".cfi_endproc",
+        // DW_CFA_expression: a register's caller's value is in memory; the numbers of the registers are DWARF's.
+        saved = const 0x10,
+        rbx = const 3,
+        rbp = const 6,
+        r12 = const 12,
+        r13 = const 13,
+        r14 = const 14,
+        r15 = const 15,
+        rip = const 16,
+        // DW_OP_breg1, DW_OP_breg5: the register and an offset.
+        at_rdx = const 0x71,
+        at_rdi = const 0x75,
     )
 }
 
