@@ -167,6 +167,8 @@ bench-runtime: all
 
 # --- Installation: of what `make` has built, so that cargo need not run as another user. ---
 
+HEADERS = libdill.h libdillext.h libdillimpl.h
+
 install:
 	@test -f $(RELEASE)/libdill.so || { echo "nothing to install: run make first" >&2; exit 1; }
 	$(INSTALL) -d -m 755 $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdill \
@@ -176,7 +178,7 @@ install:
 	ln -sf libdill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdill.so
 	$(INSTALL) -m 644 packaging/gdb.py $(DESTDIR)$(GDBDIR)/libdill.so.$(VERSION)-gdb.py
 	packaging/static-archive $(RELEASE) $(DESTDIR)$(LIBDIR)/libdill.a
-	$(INSTALL) -m 644 include/libdill.h include/libdillimpl.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 644 $(addprefix include/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's| @WITHOUT@|$(if $(WITHOUT), $(WITHOUT:%=-D%))|' \
 		packaging/libdill.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libdill.pc
@@ -203,7 +205,7 @@ uninstall:
 		pkgconfig/libdill.pc)
 	rm -f $(DESTDIR)$(GDBDIR)/libdill.so.$(VERSION)-gdb.py
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/libdill
-	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,libdill.h libdillimpl.h)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(HEADERS))
 	set -e; for page in $(ALL_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) THIRD-PARTY-LICENSES libdill.cdx.json)
 	@! test -d $(DESTDIR)$(DOCDIR) || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR)

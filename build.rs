@@ -79,6 +79,10 @@ const SECTIONS: &[Section] = &[
     section("ws", "WebSocket", &[], Sockets),
 ];
 
+/// The sections of `libdillext.h`.
+const EXT_SECTIONS: &[Section] =
+    &[section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls)];
+
 /// The sections of `libdillimpl.h`.
 const IMPL_SECTIONS: &[Section] =
     &[section("custom", "Handles", &[], Core), section("custom_sock", "Sockets", &[], Sockets)];
@@ -110,7 +114,7 @@ const NAMES: &[(&str, &str)] = &[
     ("TermStorage", "struct dill_term_storage"),
     ("HttpStorage", "struct dill_http_storage"),
     ("TlsStorage", "struct dill_tls_storage"),
-    ("TlsOpts", "dill_tls_opts"),
+    ("TlsOpts", "struct dill_tls_opts"),
     ("WsStorage", "struct dill_ws_storage"),
 ];
 
@@ -141,7 +145,8 @@ fn main() {
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let mut symbols = BTreeMap::new();
-    for (name, sections) in [("libdill.h", SECTIONS), ("libdillimpl.h", IMPL_SECTIONS)] {
+    let headers = [("libdill.h", SECTIONS), ("libdillext.h", EXT_SECTIONS), ("libdillimpl.h", IMPL_SECTIONS)];
+    for (name, sections) in headers {
         let text: Vec<String> =
             sections.iter().map(|section| write_section(&root, section, &mut symbols)).collect();
         let frame = read(&root.join("header").join(name));

@@ -1,6 +1,7 @@
 /* The headers without sockets: nothing of theirs may be declared. C and C++. */
 
 #define DILL_DISABLE_SOCKETS
+#include "libdillext.h"
 #include "libdillimpl.h"
 
 #if defined ws_send || defined tcp_listen || defined bsend || defined tls_done || defined iolist || defined bsock_vfs

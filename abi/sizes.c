@@ -1,6 +1,7 @@
 /* What compiled programs contain of the headers: sizes, offsets, constants. It compiles if they are what
    they have been since libdill 2.14. C and C++. */
 
+#include "libdillext.h"
 #include "libdillimpl.h"
 
 /* Declares the same array again and again; its size is negative if the condition does not hold. This works

@@ -1,6 +1,7 @@
 /* With DILL_DISABLE_RAW_NAMES the short names are the program's own. */
 
 #define DILL_DISABLE_RAW_NAMES
+#include <libdillext.h>
 #include <libdillimpl.h>
 
 #include "test.h"

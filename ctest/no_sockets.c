@@ -1,6 +1,7 @@
 /* With DILL_DISABLE_SOCKETS nothing that belongs to sockets is declared. */
 
 #define DILL_DISABLE_SOCKETS
+#include <libdillext.h>
 #include <libdillimpl.h>
 
 #include "test.h"

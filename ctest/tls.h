@@ -3,6 +3,8 @@
 #ifndef TLS_H
 #define TLS_H
 
+#include <libdillext.h>
+
 #include "pair.h"
 #include "usersock.h"
 

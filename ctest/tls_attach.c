@@ -1,6 +1,6 @@
 /* TLS: attaching, with what may go wrong in it. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "mem.h"
 #include "object.h"

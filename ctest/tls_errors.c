@@ -1,6 +1,6 @@
 /* TLS: connections that break, and handles of other kinds. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "test.h"
 #include "tls.h"

@@ -1,6 +1,6 @@
 /* TLS clients that make sure whom they talk to. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "test.h"
 #include "tls.h"

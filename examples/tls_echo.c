@@ -11,6 +11,7 @@
 
 #include "common.h"
 
+#include <libdillext.h>
 #include <string.h>
 
 /* How long a peer may take over a step, in milliseconds. */

@@ -1428,26 +1428,6 @@ struct dill_tls_storage {
     char _[72];
 };
 
-/* For `tls_opts`: the server's certificate is not verified. */
-#define DILL_TLS_NOVERIFY 1
-
-/* What a client wants of a server. Members that are 0 mean the usual. `size` is sizeof(struct tls_opts),
-   so that later versions can add members: { .size = sizeof(struct tls_opts), .host = "example.com" }. */
-struct dill_tls_opts {
-    /* The size of this structure. */
-    size_t size;
-    /* The name or the literal address of the server, which its certificate must be made out to. */
-    const char *host;
-    /* A PEM file with the certificates to trust: those of authorities, or the server's own. NULL: those
-       that the system trusts; SSL_CERT_FILE and SSL_CERT_DIR in the environment are obeyed. */
-    const char *ca_file;
-    /* The application protocols to offer, such as {"h2", "http/1.1", NULL}, the preferred one first.
-       NULL: none. */
-    const char *const *alpn;
-    /* 0 or TLS_NOVERIFY. */
-    int flags;
-};
-
 /* Makes a TLS client of a bytestream: does the handshake and returns the handle of a bytestream, which
    the one below belongs to from then on. If the call fails, the bytestream is closed.
 
@@ -1464,18 +1444,6 @@ DILL_EXPORT int dill_tls_attach_client(int s, int64_t deadline);
 
    Errors: those of `tls_attach_client`, and EINVAL (no memory given). */
 DILL_EXPORT int dill_tls_attach_client_mem(int s, struct dill_tls_storage *mem, int64_t deadline);
-
-/* Makes a TLS client of a bytestream, and makes sure that the server is who it should be: its
-   certificate has to be valid, issued by an authority that is trusted, and made out to `opts->host`.
-   Otherwise as `tls_attach_client`.
-
-   Errors: EACCES (the certificate is not accepted), EBADF, ECANCELED, ECONNRESET, EFAULT (no
-   certificates to trust can be read), EINVAL (NULL, wrong size, no host though it is to be verified, no
-   proper name, unknown flags), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
-
-   Required: The options can be read, or are NULL; what they point to are strings. */
-DILL_EXPORT int dill_tls_attach_client_opts(int s, const struct dill_tls_opts *opts,
-    int64_t deadline);
 
 /* Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a
    bytestream, which the one below belongs to from then on. `cert` and `pkey` are the names of PEM files:
@@ -1512,14 +1480,6 @@ DILL_EXPORT int dill_tls_done(int s, int64_t deadline);
    before), ENOTSUP, EPROTO, ETIMEDOUT. */
 DILL_EXPORT int dill_tls_detach(int s, int64_t deadline);
 
-/* Stores the name of the application protocol that was agreed on, as a string in a buffer of `len`
-   bytes; an empty one if there is none.
-
-   Errors: EBADF, EINVAL (NULL), EMSGSIZE (it does not fit; 256 bytes are always enough), ENOTSUP.
-
-   Required: There is room for `len` bytes, or the pointer is NULL. */
-DILL_EXPORT int dill_tls_alpn(int s, char *buf, size_t len);
-
 /* DTLS has never been implemented: whoever uses it does not get past the linker. */
 struct dill_dtls_storage {
     char _[88];
@@ -1544,16 +1504,12 @@ int dill_dtls_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define tls_storage dill_tls_storage
-#define TLS_NOVERIFY DILL_TLS_NOVERIFY
-#define tls_opts dill_tls_opts
 #define tls_attach_client dill_tls_attach_client
 #define tls_attach_client_mem dill_tls_attach_client_mem
-#define tls_attach_client_opts dill_tls_attach_client_opts
 #define tls_attach_server dill_tls_attach_server
 #define tls_attach_server_mem dill_tls_attach_server_mem
 #define tls_done dill_tls_done
 #define tls_detach dill_tls_detach
-#define tls_alpn dill_tls_alpn
 #define dtls_storage dill_dtls_storage
 #endif
 

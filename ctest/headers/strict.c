@@ -1,6 +1,7 @@
 /* stds: c99 c11 c17 c2x gnu99 gnu11 gnu17 gnu2x c++11 c++14 c++17 c++20 gnu++20 */
 /* Compiled, not run, once in each of these languages, with all warnings as errors. */
 
+#include <libdillext.h>
 #include <libdillimpl.h>
 
 coroutine static void worker(int ch, const char *text) { chsend(ch, &text, sizeof(text), -1); }

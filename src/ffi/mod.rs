@@ -20,6 +20,8 @@ pub mod ipaddr;
 #[cfg(feature = "sockets")]
 pub mod ipc;
 #[cfg(feature = "sockets")]
+mod options;
+#[cfg(feature = "sockets")]
 pub mod prefix;
 #[cfg(feature = "sockets")]
 pub mod raw;
@@ -38,6 +40,10 @@ pub mod term;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tls")]
+pub mod tls_opts;
+#[cfg(feature = "sockets")]
+pub mod tls_structs;
 pub mod types;
 #[cfg(feature = "sockets")]
 pub mod udp;

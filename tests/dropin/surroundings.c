@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/time.h>
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "dies.h"
 #include "pair.h"

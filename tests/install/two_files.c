@@ -1,9 +1,11 @@
-/* One of two files of a program; both include both headers, twice. The other one is this file with SECOND
+/* One of two files of a program; both include all headers, twice. The other one is this file with SECOND
    defined. As C and as C++. */
 
 #include "libdillimpl.h"
+#include "libdillext.h"
 #include "libdill.h"
 #include "libdillimpl.h"
+#include "libdillext.h"
 #include "libdill.h"
 
 #ifdef __cplusplus

@@ -3,7 +3,7 @@
 #ifndef SAY_H
 #define SAY_H
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include <stdint.h>
 #include <stdio.h>
