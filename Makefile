@@ -48,7 +48,7 @@ RELEASE_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head
 # The manual pages of the parts that are there, and all that any build may have installed.
 PAGES = $(shell packaging/pages $(PARTS))
 ALL_PAGES := $(wildcard man/*.[1-9])
-HOST := x86_64-unknown-linux-gnu
+HOST = $(shell rustc -vV | sed -n "s/^host: //p")
 
 # Cargo leaves out link-time optimisation if one of the crate types is rlib, which the tests and the fuzz
 # targets need; so they are named.

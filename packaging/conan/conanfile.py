@@ -28,8 +28,8 @@ class Libdill(ConanFile):
              excludes=("target/*", "build/*", ".git/*"))
 
     def validate(self):
-        if self.settings.os != "Linux" or self.settings.arch != "x86_64":
-            raise ConanInvalidConfiguration("libdill runs on Linux on x86-64")
+        if self.settings.os != "Linux" or self.settings.arch not in ("x86_64", "armv8"):
+            raise ConanInvalidConfiguration("libdill runs on Linux on x86-64 and 64-bit ARM")
 
     def configure(self):
         self.settings.rm_safe("compiler.libcxx")

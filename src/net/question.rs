@@ -8,6 +8,7 @@ use crate::memory::{try_box, try_push, try_vec};
 use crate::rt::context::Context;
 use crate::rt::poller::{Direction, Watcher};
 use core::ffi::{CStr, c_int, c_void};
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -283,10 +284,10 @@ fn create_with(pool: &'static Pool, attributes: &mut libc::pthread_attr_t) -> Re
     let size = STACK_SIZE + room_of_thread_local_data(attributes).next_multiple_of(4096);
     // SAFETY: as above.
     check(unsafe { libc::pthread_attr_setstacksize(attributes, size) })?;
-    let mut thread = 0;
+    let mut thread = MaybeUninit::uninit();
     let argument = ptr::from_ref(pool).cast_mut().cast();
     // SAFETY: the function takes a pool, which lives for ever.
-    check(unsafe { libc::pthread_create(&raw mut thread, attributes, answer_questions, argument) })
+    check(unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes, answer_questions, argument) })
 }
 
 /// How much the C library takes from a stack before the thread begins: glibc puts the thread-local data of
