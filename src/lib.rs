@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`ffi`] | the C boundary: raw arguments become safe ones, results become `errno` |
+//! | [`dial`] | URLs and proxies: what a client connects to |
 //! | [`ws`] | WebSocket: state machines that know no socket, and `ws::sock`, which moves their bytes |
 //! | [`tls`] | TLS: a bytestream over any other, with the protocol of rustls |
 //! | [`http`] | headers of HTTP/1, line by line |
@@ -26,6 +27,8 @@ compile_error!("build with panic = \"abort\": a panic must not unwind into C cod
 
 mod arch;
 pub mod chan;
+#[cfg(feature = "sockets")]
+pub mod dial;
 pub mod error;
 pub mod ffi;
 #[cfg(feature = "sockets")]
