@@ -52,7 +52,12 @@ static void keep(char *place, size_t size, const char *value) {
 static int read_fields(int http, struct head *head, int64_t deadline) {
     char name[128], value[512];
     memset(head, 0, sizeof *head);
-    while (http_recvfield(http, name, sizeof name, value, sizeof value, deadline) == 0) {
+    while (1) {
+        if (http_recvfield(http, name, sizeof name, value, sizeof value, deadline) < 0) {
+            if (errno != EMSGSIZE)
+                return errno == EPIPE ? 0 : -1;
+            continue; /* A long cookie, or the like: nothing that is needed here. */
+        }
         if (strcasecmp(name, "Sec-WebSocket-Key") == 0 ||
             strcasecmp(name, "Sec-WebSocket-Accept") == 0)
             keep(head->key, sizeof head->key, value);
@@ -65,7 +70,6 @@ static int read_fields(int http, struct head *head, int64_t deadline) {
         else if (strcasecmp(name, "Connection") == 0)
             head->connection = lists(value, "Upgrade");
     }
-    return errno == EPIPE ? 0 : -1;
 }
 
 /* Ends the conversation in both layers. */

@@ -1234,11 +1234,12 @@ DILL_EXPORT int dill_http_detach(int s, int64_t deadline);
 DILL_EXPORT int dill_http_sendrequest(int s, const char *command, const char *resource,
     int64_t deadline);
 
-/* Receives a request line. Both parts are strings; the lengths are those of the buffers.
+/* Receives a request line. Both parts are strings; the lengths are those of the buffers. A blank line
+   that comes first is ignored.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
-   has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no request of HTTP/1.0 or 1.1),
-   ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+   (NULL), EMSGSIZE (a part does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE (a
+   blank line), EPROTO (no request of HTTP/1.0 or 1.1, or more than 64 KiB), ETIMEDOUT.
 
    Required: The buffers have these lengths, or are NULL, and do not overlap. */
 DILL_EXPORT int dill_http_recvrequest(int s, char *command, size_t commandlen, char *resource,
@@ -1255,9 +1256,9 @@ DILL_EXPORT int dill_http_sendstatus(int s, int status, const char *reason, int6
 /* Receives a status line and returns the status. The reason is a string; `reasonlen` is the length of the
    buffer.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (the reason does not fit, or the
-   line has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no status of HTTP/1.0 or 1.1),
-   ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+   (NULL), EMSGSIZE (the reason does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE
+   (a blank line), EPROTO (no status of HTTP/1.0 or 1.1, or more than 64 KiB), ETIMEDOUT.
 
    Required: The buffer has this length, or is NULL. */
 DILL_EXPORT int dill_http_recvstatus(int s, char *reason, size_t reasonlen, int64_t deadline);
@@ -1273,8 +1274,9 @@ DILL_EXPORT int dill_http_sendfield(int s, const char *name, const char *value, 
 
 /* Receives a field. Name and value are strings; the lengths are those of the buffers.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
-   has more than 1023 bytes), ENOTSUP, EPIPE (there are no more fields), EPROTO (no field), ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+   (NULL), EMSGSIZE (a part does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE
+   (there are no more fields), EPROTO (no field, or more than 64 KiB), ETIMEDOUT.
 
    Required: The buffers have these lengths, or are NULL, and do not overlap. */
 DILL_EXPORT int dill_http_recvfield(int s, char *name, size_t namelen, char *value,

@@ -73,11 +73,12 @@ pub unsafe extern "C" fn dill_http_sendrequest(
     })
 }
 
-/// Receives a request line. Both parts are strings; the lengths are those of the buffers.
+/// Receives a request line. Both parts are strings; the lengths are those of the buffers. A blank line
+/// that comes first is ignored.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
-/// has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no request of HTTP/1.0 or 1.1),
-/// ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+/// (NULL), EMSGSIZE (a part does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE (a
+/// blank line), EPROTO (no request of HTTP/1.0 or 1.1, or more than 64 KiB), ETIMEDOUT.
 ///
 /// # Safety
 /// The buffers have these lengths, or are NULL, and do not overlap.
@@ -120,9 +121,9 @@ pub unsafe extern "C" fn dill_http_sendstatus(
 /// Receives a status line and returns the status. The reason is a string; `reasonlen` is the length of the
 /// buffer.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (the reason does not fit, or the
-/// line has more than 1023 bytes), ENOTSUP, EPIPE (a blank line), EPROTO (no status of HTTP/1.0 or 1.1),
-/// ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+/// (NULL), EMSGSIZE (the reason does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE
+/// (a blank line), EPROTO (no status of HTTP/1.0 or 1.1, or more than 64 KiB), ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has this length, or is NULL.
@@ -163,8 +164,9 @@ pub unsafe extern "C" fn dill_http_sendfield(
 
 /// Receives a field. Name and value are strings; the lengths are those of the buffers.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL), EMSGSIZE (a part does not fit, or the line
-/// has more than 1023 bytes), ENOTSUP, EPIPE (there are no more fields), EPROTO (no field), ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET (also if the stream ends before the blank line), EINVAL
+/// (NULL), EMSGSIZE (a part does not fit; the next call receives the next line), ENOMEM, ENOTSUP, EPIPE
+/// (there are no more fields), EPROTO (no field, or more than 64 KiB), ETIMEDOUT.
 ///
 /// # Safety
 /// The buffers have these lengths, or are NULL, and do not overlap.

@@ -5,6 +5,7 @@ pub mod grammar;
 pub mod syntax;
 
 use crate::error::{Errno, Result};
+use crate::memory::try_extend;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{self, Kind, Ref};
@@ -18,12 +19,16 @@ use core::ffi::{c_int, c_void};
 use syntax::MAX_LINE;
 
 const END_OF_LINE: &[u8] = b"\r\n";
+/// Longer lines are received into memory of the heap.
+const SHORT_LINE: usize = 512;
 
 /// The body of a HTTP handle.
 pub struct Http {
     layer: Layer,
     end_of_line: Delimiter,
     reader: Reader,
+    /// A line has come.
+    begun: Cell<bool>,
     /// The peer's blank line has come.
     ended: Cell<bool>,
 }
@@ -67,31 +72,49 @@ impl Http {
         Ok(())
     }
 
-    /// Receives a line for `emit`, which has an error for a line that is too long. EPIPE if it is
-    /// the blank one.
-    fn recv_line(&self, deadline: i64, mut emit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Receives a line, whose parts `emit` gets. EPIPE if it is the blank one, except for a first one if
+    /// `skip_first` says so.
+    fn recv_line(
+        &self,
+        deadline: i64,
+        skip_first: bool,
+        mut emit: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         self.layer.inbound.receive(|| {
-            let mut blank = true;
-            self.reader.read(&self.layer, &self.end_of_line, deadline, |part| {
-                blank = false;
-                emit(part)
-            })?;
-            self.ended.set(blank);
-            if blank { Err(Errno::EPIPE) } else { Ok(()) }
+            loop {
+                let mut blank = true;
+                let read = self.reader.read(&self.layer, &self.end_of_line, deadline, |part| {
+                    blank = false;
+                    emit(part)
+                });
+                read.map_err(|error| match error {
+                    // The end of the stream is not the end of the header.
+                    Errno::EPIPE => Errno::ECONNRESET,
+                    other => other,
+                })?;
+                let is_first = !self.begun.replace(true);
+                if !blank {
+                    return Ok(());
+                }
+                if !(is_first && skip_first) {
+                    self.ended.set(true);
+                    return Err(Errno::EPIPE);
+                }
+            }
         })
     }
 
-    /// Receives a line of at most `MAX_LINE` bytes and has it taken apart. EMSGSIZE.
-    fn parse_line<R>(&self, deadline: i64, parse: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
-        let mut line = [0; MAX_LINE];
-        let mut len = 0;
-        self.recv_line(deadline, |part| {
-            let place = line.get_mut(len..len + part.len()).ok_or(Errno::EMSGSIZE)?;
-            place.copy_from_slice(part);
-            len += part.len();
-            Ok(())
-        })?;
-        parse(&line[..len])
+    /// Receives a line of at most `MAX_LINE` bytes and has it taken apart. EPROTO if it is longer, which
+    /// leaves the stream in its middle.
+    fn parse_line<R>(
+        &self,
+        deadline: i64,
+        skip_first: bool,
+        parse: impl FnOnce(&[u8]) -> Result<R>,
+    ) -> Result<R> {
+        let mut line = Line::new();
+        self.recv_line(deadline, skip_first, |part| line.push(part))?;
+        parse(line.as_bytes())
     }
 
     /// Both blank lines.
@@ -102,14 +125,49 @@ impl Http {
         let (context, mut rounds) = (Context::get()?, Rounds::default());
         while !self.ended.get() {
             rounds.spend(context, 0, deadline)?;
-            match self.recv_line(deadline, |_| Ok(())) {
-                Err(Errno::EPIPE) if self.ended.get() => {}
-                // The end of the stream is not the end of the header.
-                Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
+            match self.recv_line(deadline, false, |_| Ok(())) {
+                Err(Errno::EPIPE) => {}
                 other => other?,
             }
         }
         Ok(())
+    }
+}
+
+/// A line that is being received: on the stack unless it is long.
+struct Line {
+    short: [u8; SHORT_LINE],
+    len: usize,
+    /// All of it once it is longer than that.
+    long: Vec<u8>,
+}
+
+impl Line {
+    fn new() -> Line {
+        Line { short: [0; SHORT_LINE], len: 0, long: Vec::new() }
+    }
+
+    /// EPROTO, ENOMEM.
+    fn push(&mut self, part: &[u8]) -> Result<()> {
+        let len = self.len + part.len();
+        if len > MAX_LINE {
+            return Err(Errno::EPROTO);
+        }
+        match self.short.get_mut(self.len..len) {
+            Some(place) if self.long.is_empty() => place.copy_from_slice(part),
+            _ => {
+                if self.long.is_empty() {
+                    try_extend(&mut self.long, &self.short[..self.len])?;
+                }
+                try_extend(&mut self.long, part)?;
+            }
+        }
+        self.len = len;
+        Ok(())
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
     }
 }
 
@@ -119,7 +177,7 @@ pub fn attach(s: c_int) -> Result<c_int> {
     let end_of_line = Delimiter::new(END_OF_LINE).map_err(|error| layer::refuse(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::ENOTSUP, |layer| {
         let reader = Reader::new(layer.lower());
-        Http { layer, end_of_line, reader, ended: Cell::new(false) }
+        Http { layer, end_of_line, reader, begun: Cell::new(false), ended: Cell::new(false) }
     })
 }
 
@@ -143,11 +201,12 @@ pub fn send_request(handle: c_int, command: &[u8], resource: &[u8], deadline: i6
     http.send_line(&[command, b" ", resource, b" HTTP/1.1"], deadline)
 }
 
-/// Receives a request line. EPIPE if it is blank, EPROTO if it is none; EMSGSIZE if a part does not
-/// fit, its NUL included, or if the line is too long.
+/// Receives a request line. A blank line before it is ignored if nothing else has come (RFC 9112, 2.2).
+/// EPIPE if it is blank, EPROTO if it is none or too long; EMSGSIZE if a part does not fit, its NUL
+/// included; ECONNRESET if the stream ends before the blank line.
 pub fn recv_request(handle: c_int, command: &mut [u8], resource: &mut [u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
-    http.parse_line(deadline, |line| syntax::parse_request(line, command, resource))
+    http.parse_line(deadline, true, |line| syntax::parse_request(line, command, resource))
 }
 
 /// Sends a status line. EINVAL if the status is not 100 to 599, or the reason has control characters
@@ -162,7 +221,7 @@ pub fn send_status(handle: c_int, status: c_int, reason: &[u8], deadline: i64) -
 /// Receives a status line and returns the status. As `recv_request`.
 pub fn recv_status(handle: c_int, reason: &mut [u8], deadline: i64) -> Result<c_int> {
     let http = object::find::<Http>(handle)?;
-    http.parse_line(deadline, |line| syntax::parse_status(line, reason))
+    http.parse_line(deadline, false, |line| syntax::parse_status(line, reason))
 }
 
 /// Sends a field. EINVAL if the name is empty, has separators or white space in it, or either has
@@ -177,5 +236,5 @@ pub fn send_field(handle: c_int, name: &[u8], value: &[u8], deadline: i64) -> Re
 /// Receives a field. EPIPE if there are no more; otherwise as `recv_request`.
 pub fn recv_field(handle: c_int, name: &mut [u8], value: &mut [u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
-    http.parse_line(deadline, |line| syntax::parse_field(line, name, value))
+    http.parse_line(deadline, false, |line| syntax::parse_field(line, name, value))
 }

@@ -1,51 +1,55 @@
-//! Lines of HTTP/1: what may be sent, and what is made of what was received. No I/O.
+//! What `http_*` sends, and what it makes of the lines that it receives, with the grammar of
+//! [`super::grammar`]. No I/O.
 //!
-//! Unlike `httparse`, which wants a whole head, this takes one line at a time, as the API does.
+//! As libdill, it takes start lines with more spaces than one between their words, and fields whose names
+//! are no tokens, but nothing that two recipients could read in two ways.
 
+#![forbid(unsafe_code)]
+
+use super::grammar::{self, Malformed, Spaces, is_text, is_token, is_word, trim};
 use crate::error::{Errno, Result};
 
-/// The longest line, in bytes and without its CRLF.
-pub const MAX_LINE: usize = 1023;
+/// The longest line, in bytes and without its CRLF: as long as a whole head may be in the opening
+/// handshake.
+pub const MAX_LINE: usize = 64 * 1024;
 
-/// What separates the name of a field from its value cannot be in it, nor what RFC 9110, 5.6.2 calls
-/// a delimiter.
-const NOT_IN_NAMES: &[u8] = b"(),/:;<=>?@[\\]{}\" ";
-
-fn is_control(byte: u8) -> bool {
-    byte < b' ' || byte == 0x7f
+impl From<Malformed> for Errno {
+    fn from(_: Malformed) -> Errno {
+        Errno::EPROTO
+    }
 }
 
-fn is_padding(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
+fn check(good: bool) -> Result<()> {
+    if good { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// Whether a method or a resource can be sent. EINVAL.
 pub fn check_word(word: &[u8]) -> Result<()> {
-    let bad = |&byte: &u8| byte == b' ' || is_control(byte);
-    if word.is_empty() || word.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+    check(is_word(word))
 }
 
 /// Whether the name of a field can be sent. EINVAL.
 pub fn check_name(name: &[u8]) -> Result<()> {
-    let bad = |byte: &u8| is_control(*byte) || NOT_IN_NAMES.contains(byte);
-    if name.is_empty() || name.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+    check(is_token(name))
 }
 
 /// Whether a reason or a value can be sent: RFC 9110, 5.5 has a recipient take a CR or a LF for the
 /// end of the line. EINVAL.
 pub fn check_text(text: &[u8]) -> Result<()> {
-    let bad = |&byte: &u8| is_control(byte) && byte != b'\t';
-    if text.iter().any(bad) { Err(Errno::EINVAL) } else { Ok(()) }
+    check(is_text(text))
 }
 
 /// The value of a field as it is sent: without the spaces around it. EINVAL; EPROTO if nothing is
 /// left.
-pub fn value_to_send(value: &[u8]) -> Result<&[u8]> {
+pub fn value_to_send(mut value: &[u8]) -> Result<&[u8]> {
     check_text(value)?;
-    if value.iter().all(|&byte| is_padding(byte)) {
+    if trim(value).is_empty() {
         return Err(Errno::EPROTO);
     }
-    Ok(trim(value, |byte| byte == b' '))
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = value {
+        value = rest;
+    }
+    Ok(value)
 }
 
 /// The digits of a status. EINVAL unless it is 100 to 599.
@@ -58,22 +62,6 @@ pub fn status_digits(status: i32) -> Result<[u8; 3]> {
     }
 }
 
-fn trim(mut text: &[u8], padding: impl Fn(u8) -> bool) -> &[u8] {
-    while let [first, rest @ ..] = text {
-        if !padding(*first) {
-            break;
-        }
-        text = rest;
-    }
-    while let [rest @ .., last] = text {
-        if !padding(*last) {
-            break;
-        }
-        text = rest;
-    }
-    text
-}
-
 /// Copies a part of a line into the caller's buffer, with a NUL behind it. EMSGSIZE.
 fn store(part: &[u8], place: &mut [u8]) -> Result<()> {
     *place.get_mut(part.len()).ok_or(Errno::EMSGSIZE)? = 0;
@@ -81,89 +69,36 @@ fn store(part: &[u8], place: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// A line that is being taken apart from the left.
-struct Line<'l>(&'l [u8]);
-
-impl<'l> Line<'l> {
-    /// RFC 9112, 2.2: a CR that does not end a line makes the message invalid; so does, in the
-    /// middle of a line, a LF, at which others would end it, and a NUL. EPROTO.
-    fn new(line: &'l [u8]) -> Result<Line<'l>> {
-        let bad = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
-        if line.iter().any(bad) { Err(Errno::EPROTO) } else { Ok(Line(line)) }
-    }
-
-    fn skip_spaces(&mut self) {
-        while let [b' ', rest @ ..] = self.0 {
-            self.0 = rest;
-        }
-    }
-
-    /// What stands before the next space, or the end.
-    fn word(&mut self) -> &'l [u8] {
-        self.skip_spaces();
-        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
-        let (word, rest) = self.0.split_at(end);
-        self.0 = rest;
-        word
-    }
-
-    /// A word, with a space behind it.
-    fn word_before_space(&mut self) -> Result<&'l [u8]> {
-        let word = self.word();
-        if self.0.is_empty() { Err(Errno::EPROTO) } else { Ok(word) }
-    }
-
-    fn protocol(&mut self) -> Result<()> {
-        match self.word() {
-            b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
-            _ => Err(Errno::EPROTO),
-        }
-    }
-}
-
-/// A method or a resource that came. EPROTO if it could not have been sent.
-fn received_word(word: &[u8]) -> Result<&[u8]> {
-    check_word(word).map(|()| word).map_err(|_| Errno::EPROTO)
+/// HTTP/1.0 and HTTP/1.1. EPROTO.
+fn check_version(minor: u8) -> Result<()> {
+    if minor <= 1 { Ok(()) } else { Err(Errno::EPROTO) }
 }
 
 /// Takes a request line apart. EPROTO; EMSGSIZE if a part does not fit, and then the parts before it
 /// are stored.
 pub fn parse_request(line: &[u8], command: &mut [u8], resource: &mut [u8]) -> Result<()> {
-    let mut line = Line::new(line)?;
-    store(received_word(line.word_before_space()?)?, command)?;
-    store(received_word(line.word_before_space()?)?, resource)?;
-    line.protocol()?;
-    line.skip_spaces();
-    if line.0.is_empty() { Ok(()) } else { Err(Errno::EPROTO) }
+    let line = grammar::request_line(line, Spaces::Any)?;
+    check_version(line.minor)?;
+    store(line.method, command)?;
+    store(line.target, resource)
 }
 
 /// Takes a status line apart and returns the status. As above.
 pub fn parse_status(line: &[u8], reason: &mut [u8]) -> Result<i32> {
-    let mut line = Line::new(line)?;
-    line.protocol()?;
-    let status = match line.word() {
-        &[a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
-            [a, b, c].iter().fold(0, |status, digit| 10 * status + i32::from(digit - b'0'))
-        }
-        _ => return Err(Errno::EPROTO),
-    };
-    line.skip_spaces();
-    store(line.0, reason)?;
-    Ok(status)
+    let line = grammar::status_line(line, Spaces::Any)?;
+    check_version(line.minor)?;
+    if !(100..=599).contains(&line.status) {
+        return Err(Errno::EPROTO);
+    }
+    store(line.reason, reason)?;
+    Ok(line.status.into())
 }
 
 /// Takes a field apart. As above.
 pub fn parse_field(line: &[u8], name: &mut [u8], value: &mut [u8]) -> Result<()> {
-    let line = Line::new(line)?.0;
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(Errno::EPROTO)?;
-    let (before, behind) = line.split_at(colon);
-    // RFC 9112, 5.1: no white space before the colon. 5.2: a line that begins with white space goes
-    // on with the field before it, which no longer is allowed.
-    if before.iter().any(|&byte| is_padding(byte)) {
-        return Err(Errno::EPROTO);
-    }
-    store(before, name)?;
-    store(trim(&behind[1..], is_padding), value)
+    let field = grammar::field_line(line)?;
+    store(field.name, name)?;
+    store(field.value, value)
 }
 
 #[cfg(test)]
@@ -270,7 +205,7 @@ mod tests {
         assert_eq!(parse_field(b"abcd: x", &mut name, &mut value), Err(Errno::EMSGSIZE));
         assert_eq!(parse_field(b"a: x", &mut [], &mut value), Err(Errno::EMSGSIZE));
         assert_eq!(parse_field(b"a: ", &mut name, &mut []), Err(Errno::EMSGSIZE));
-        assert_eq!(parse_request(b"GET / HTTP/2", &mut name[..2], &mut value), Err(Errno::EMSGSIZE));
+        assert_eq!(parse_request(b"GET / HTTP/1.1", &mut name[..2], &mut value), Err(Errno::EMSGSIZE));
     }
 
     #[test]
@@ -286,7 +221,7 @@ mod tests {
             assert_eq!(check_word(bad.as_bytes()), Err(Errno::EINVAL));
             assert_eq!(check_name(bad.as_bytes()), Err(Errno::EINVAL));
         }
-        for separator in NOT_IN_NAMES {
+        for separator in b"(),/:;<=>?@[\\]{}\" \xfc" {
             assert_eq!(check_name(&[b'a', *separator]), Err(Errno::EINVAL));
         }
         assert_eq!(check_name(b"Sec-WebSocket-Key"), Ok(()));

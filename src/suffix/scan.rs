@@ -1,6 +1,7 @@
 //! Finding the delimiter of a message in a stream that comes in pieces: no I/O.
 
 use crate::error::{Errno, Result};
+use memchr::memchr;
 
 /// The longest delimiter, in bytes.
 pub const MAX_DELIMITER: usize = 32;
@@ -94,7 +95,7 @@ impl<'d> Scan<'d> {
         let mut at = 0;
         while at < bytes.len() && matched < delimiter.len() {
             if matched == 0 {
-                let Some(next) = bytes[at..].iter().position(|&byte| byte == delimiter[0]) else {
+                let Some(next) = memchr(delimiter[0], &bytes[at..]) else {
                     at = bytes.len();
                     break;
                 };
