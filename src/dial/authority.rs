@@ -90,8 +90,11 @@ fn check_percent(text: &[u8]) -> Result<(), BuildError> {
     decode_each(text, |_| Ok(()))
 }
 
+/// A user name and a password.
+pub type Login = (Vec<u8>, Vec<u8>);
+
 /// User name and password: what stands before the first colon, and what behind it, decoded (RFC 3986, 2.1).
-pub fn login(userinfo: &[u8]) -> Result<(Vec<u8>, Vec<u8>), BuildError> {
+pub fn login(userinfo: &[u8]) -> Result<Login, BuildError> {
     let end = userinfo.iter().position(|&byte| byte == b':').unwrap_or(userinfo.len());
     let decode = |text: &[u8]| {
         let mut decoded = Vec::new();

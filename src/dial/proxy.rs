@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::authority::{self, Authority, push, write_host_and_port};
+use super::authority::{self, Authority, Login, push, write_host_and_port};
 use super::no_proxy;
 use crate::ws::handshake::BuildError;
 
@@ -61,7 +61,7 @@ impl Proxy {
     }
 
     /// User name and password, decoded.
-    pub fn login(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, BuildError> {
+    pub fn login(&self) -> Result<Option<Login>, BuildError> {
         self.userinfo.as_deref().map(authority::login).transpose()
     }
 

@@ -22,12 +22,14 @@ pub struct Budget {
     left: Cell<i64>,
     /// When the clock was first read in this slice, in ns; 0: not yet.
     since: Cell<i64>,
+    /// A slice ended where no deadline was looked at: the next call looks at its own.
+    deadline_unchecked: Cell<bool>,
 }
 
 impl Budget {
     /// A fresh slice.
     pub(super) const fn new() -> Budget {
-        Budget { left: Cell::new(WORK), since: Cell::new(0) }
+        Budget { left: Cell::new(WORK), since: Cell::new(0), deadline_unchecked: Cell::new(false) }
     }
 
     #[inline(always)]
@@ -71,7 +73,9 @@ impl Rounds {
 
     #[cold]
     fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
-        context.check_slice()?;
+        if context.check_slice()? {
+            context.budget.deadline_unchecked.set(true);
+        }
         if self.work < WORK {
             return Ok(());
         }
@@ -95,7 +99,7 @@ impl Context {
     /// `admit` or `spend`.
     #[inline(always)]
     pub fn charge(&self, len: usize) -> bool {
-        self.budget.charge(cost(len))
+        self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
@@ -106,7 +110,9 @@ impl Context {
         if self.charge(len) {
             return Ok(());
         }
-        let has_passed = self.check_slice()?.is_some_and(|now| deadline > 0 && now >= deadline);
+        // Without a short cut: the flag is taken either way.
+        let has_ended = self.check_slice()? | self.budget.deadline_unchecked.take();
+        let has_passed = has_ended && deadline > 0 && clock::now() >= deadline;
         if has_passed { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 
@@ -115,16 +121,16 @@ impl Context {
     #[inline(always)]
     pub fn pause(&self) {
         // Read here, since it is rarely so.
-        if self.budget.left.get() <= 0 {
-            let _ = self.check_slice();
+        if self.budget.left.get() <= 0 && self.check_slice() == Ok(true) {
+            self.budget.deadline_unchecked.set(true);
         }
     }
 
-    /// Yields if the budget and the slice are used up. Then the time, in ms. ECANCELED.
+    /// Yields if the budget and the slice are used up, and says whether they were. ECANCELED.
     #[cold]
-    fn check_slice(&self) -> Result<Option<i64>> {
+    fn check_slice(&self) -> Result<bool> {
         if self.budget.left.get() > 0 {
-            return Ok(None);
+            return Ok(false);
         }
         self.budget.left.set(WORK);
         let now = clock::nanoseconds();
@@ -132,11 +138,11 @@ impl Context {
             self.budget.since.set(now);
         }
         if now - self.budget.since.get() < SLICE {
-            return Ok(None);
+            return Ok(false);
         }
         self.check_cancelled()?;
         self.yield_spent()?;
         self.budget.renew();
-        Ok(Some(clock::now()))
+        Ok(true)
     }
 }

@@ -48,12 +48,14 @@ fn read_own(
     mut emit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let context = Context::get()?;
+    context.admit(0, deadline)?;
     stream.check_inbound()?;
     let (mut first, mut rounds) = (true, Rounds::default());
     loop {
         let fed = stream.peek(context, |bytes| scan.feed(bytes, &mut emit))?;
         stream.consume(context, fed.consumed);
         if fed.complete {
+            context.charge(fed.consumed);
             return Ok(());
         }
         let want = match stream.family() {
