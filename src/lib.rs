@@ -17,6 +17,7 @@
 //! | [`rt`] | the runtime of a thread: handles and counted objects behind them, coroutines, bundles, timers, the poller |
 //! | [`arch`] | everything that names a processor |
 //! | [`iol`] | I/O lists |
+//! | `zlib` | the codec of permessage-deflate |
 //! | [`random`], [`memory`], [`error`] | random bytes, allocation that may fail, and what can go wrong |
 //!
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
@@ -54,3 +55,5 @@ pub mod term;
 pub mod tls;
 #[cfg(feature = "sockets")]
 pub mod ws;
+#[cfg(feature = "sockets")]
+mod zlib;

@@ -3,6 +3,7 @@
 pub mod close;
 pub mod connection;
 pub mod decoder;
+pub mod deflate;
 pub mod encoder;
 pub mod extension;
 pub mod frame;

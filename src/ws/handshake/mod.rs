@@ -16,6 +16,7 @@ mod build;
 mod head;
 pub mod header;
 mod key;
+pub mod offer;
 pub mod origin;
 mod request;
 mod response;

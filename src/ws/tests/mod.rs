@@ -2,12 +2,15 @@
 
 mod both;
 mod close;
+mod deflate;
 mod frame;
 mod handshake;
 mod head;
+mod inflater;
 mod mask;
 mod model;
 mod negotiation;
+mod offer;
 mod requests;
 mod scan;
 mod sent;

@@ -1,0 +1,283 @@
+//! permessage-deflate (RFC 7692): the payload of a message is a deflate stream, flushed to a byte, without
+//! the four bytes that every flush ends with.
+//!
+//! Where a direction does not keep its window from message to message, its codec is needed during a
+//! message only, and lent by the thread: an idle connection owns none.
+
+#![forbid(unsafe_code)]
+
+use super::close::Violation;
+use super::extension::{Extension, NoMemory, Progress, Undecodable};
+use crate::zlib::{Broken, Compressor, Decompressor};
+use core::cell::RefCell;
+
+/// RFC 7692, 6: the first reserved bit, "Per-Message Compressed".
+const COMPRESSED: u8 = 0x40;
+/// RFC 7692, 7.2.1: what every flush ends with, and what is not sent of it.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// How many codecs of a kind a thread keeps.
+const KEPT: usize = 4;
+/// The smallest room that compressing goes on in: for the bytes held back, and for a flush.
+const LEAST_ROOM: usize = 16;
+
+/// What was agreed on (RFC 7692, 7.1), and how to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Our window, 8 to 15 bits.
+    pub window_bits: u8,
+    /// The peer's.
+    pub peer_window_bits: u8,
+    /// We keep our window from message to message.
+    pub context: bool,
+    /// The peer keeps its own.
+    pub peer_context: bool,
+}
+
+/// How we compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// 0 to 9.
+    pub level: u8,
+    /// Messages of so many bytes are compressed, and longer ones.
+    pub threshold: usize,
+}
+
+impl Effort {
+    /// The usual. (Measured with JSON, without context: a message of 64 bytes does not become shorter, one
+    /// of 128 by a sixth. Level 4 takes no longer than 3 and 25 % less than 6, zlib's usual, and makes 16 KiB
+    /// 4 % longer than that.)
+    pub fn usual(context: bool) -> Effort {
+        Effort { level: 4, threshold: if context { 32 } else { 128 } }
+    }
+}
+
+/// The extension of one connection.
+pub struct Deflate {
+    agreed: Agreed,
+    effort: Effort,
+    compressing: Option<Compressing>,
+    decompressing: Option<Decompressing>,
+}
+
+/// A compressor in use.
+struct Compressing {
+    codec: Compressor,
+    /// The last bytes of what was put out, which may be the tail.
+    held: [u8; 4],
+    held_len: usize,
+    /// Nothing of the message was put out.
+    empty: bool,
+}
+
+/// A decompressor in use.
+struct Decompressing {
+    codec: Decompressor,
+    /// How much of the tail was put back.
+    tail: usize,
+    /// All that has come of the message ends with a final block, or nothing has come.
+    complete: bool,
+}
+
+impl Decompressing {
+    fn new(codec: Decompressor) -> Decompressing {
+        Decompressing { codec, tail: 0, complete: true }
+    }
+
+    /// As [`Extension::decode`].
+    fn decode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, Broken> {
+        let (mut consumed, mut produced) = (0, 0);
+        loop {
+            let step = self.codec.step(&input[consumed..], false, &mut output[produced..])?;
+            consumed += step.consumed;
+            produced += step.produced;
+            if step.ended {
+                // RFC 7692, 7.2.3.4: more blocks may follow.
+                self.codec.go_on();
+                self.complete = true;
+                if consumed < input.len() {
+                    continue;
+                }
+            } else if step.consumed > 0 {
+                self.complete = false;
+            }
+            break;
+        }
+        let mut done = false;
+        if last && consumed == input.len() {
+            done = self.complete;
+            while !done {
+                let step = self.codec.step(&TAIL[self.tail..], true, &mut output[produced..])?;
+                self.tail += step.consumed;
+                produced += step.produced;
+                if self.tail == TAIL.len() {
+                    // RFC 7692, 7.2.2: with the tail it is a series of whole blocks.
+                    done = self.codec.is_between_blocks();
+                    if !done {
+                        return Err(Broken);
+                    }
+                } else if step.consumed == 0 && !self.codec.is_between_blocks() {
+                    break;
+                }
+            }
+        }
+        // It stops for nothing but a full output, the end of the input, and the end of a stream.
+        if produced < output.len() && (consumed < input.len() || last && !done) {
+            return Err(Broken);
+        }
+        Ok(Progress { consumed, produced, done })
+    }
+}
+
+impl Deflate {
+    /// What was agreed on in the handshake.
+    pub fn new(agreed: Agreed, effort: Effort) -> Deflate {
+        Deflate { agreed, effort, compressing: None, decompressing: None }
+    }
+
+    /// What was agreed on in the handshake.
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    fn end_decoding(&mut self) {
+        let Some(mut used) = self.decompressing.take() else { return };
+        if self.agreed.peer_context {
+            self.decompressing = Some(Decompressing::new(used.codec));
+        } else {
+            used.codec.reset();
+            give_back(used.codec, |codecs| &mut codecs.decompressors);
+        }
+    }
+
+    fn end_encoding(&mut self, forget: bool) {
+        let Some(mut used) = self.compressing.take() else { return };
+        if forget || !self.agreed.context {
+            used.codec.reset();
+        }
+        if self.agreed.context {
+            self.compressing = Some(Compressing::new(used.codec));
+        } else {
+            give_back(used.codec, |codecs| &mut codecs.compressors);
+        }
+    }
+}
+
+impl Extension for Deflate {
+    fn bits(&self) -> u8 {
+        COMPRESSED
+    }
+
+    fn decode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, Undecodable> {
+        let decompressing = match &mut self.decompressing {
+            Some(decompressing) => decompressing,
+            none => {
+                let codec = borrow(|codecs| &mut codecs.decompressors, |_| true);
+                let codec = codec.map_or_else(Decompressor::new, Ok).map_err(|_| Undecodable::NoMemory)?;
+                none.insert(Decompressing::new(codec))
+            }
+        };
+        let progress = decompressing.decode(input, last, output);
+        let progress = progress.map_err(|Broken| Undecodable::Broken(&BROKEN))?;
+        if progress.done {
+            self.end_decoding();
+        }
+        Ok(progress)
+    }
+
+    fn skip_message(&mut self) -> bool {
+        if !self.agreed.peer_context {
+            self.end_decoding();
+        }
+        !self.agreed.peer_context
+    }
+
+    fn is_worthwhile(&self, len: usize) -> bool {
+        len >= self.effort.threshold
+    }
+
+    fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, NoMemory> {
+        let (level, bits) = (self.effort.level, self.agreed.window_bits);
+        let compressing = match &mut self.compressing {
+            Some(compressing) => compressing,
+            none => {
+                let codec = borrow(|codecs| &mut codecs.compressors, |codec| codec.has(level, bits));
+                let codec = codec.map_or_else(|| Compressor::new(level, bits), Ok).map_err(|_| NoMemory)?;
+                none.insert(Compressing::new(codec))
+            }
+        };
+        let progress = compressing.encode(input, last, output);
+        if progress.done {
+            self.end_encoding(false);
+        }
+        Ok(progress)
+    }
+
+    fn forget_message(&mut self) {
+        self.end_encoding(true);
+    }
+}
+
+impl Compressing {
+    fn new(codec: Compressor) -> Compressing {
+        Compressing { codec, held: [0; 4], held_len: 0, empty: true }
+    }
+
+    /// As [`Extension::encode`].
+    fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Progress {
+        if output.len() < LEAST_ROOM {
+            return Progress { consumed: 0, produced: 0, done: false };
+        }
+        let held = self.held_len;
+        output[..held].copy_from_slice(&self.held[..held]);
+        let step = self.codec.step(input, last, &mut output[held..]);
+        // RFC 7692, 7.2.1: the tail is removed. Which bytes are the tail shows when nothing comes behind.
+        let filled = held + step.produced;
+        let mut produced = filled.saturating_sub(TAIL.len());
+        self.held_len = filled - produced;
+        self.held[..self.held_len].copy_from_slice(&output[produced..filled]);
+        if step.ended && produced == 0 && self.empty {
+            // RFC 7692, 7.2.3.6: a flush behind a flush is empty, and an empty message is this.
+            output[0] = 0;
+            produced = 1;
+        }
+        self.empty &= produced == 0;
+        Progress { consumed: step.consumed, produced, done: step.ended }
+    }
+}
+
+static BROKEN: Violation = Violation::payload("RFC 7692, 7.2.2: payload that is no whole deflate blocks");
+
+/// The codecs of a thread that nobody is using. They have been reset.
+struct Codecs {
+    compressors: [Option<Compressor>; KEPT],
+    decompressors: [Option<Decompressor>; KEPT],
+}
+
+thread_local! {
+    static CODECS: RefCell<Codecs> =
+        const { RefCell::new(Codecs { compressors: [const { None }; KEPT], decompressors: [const { None }; KEPT] }) };
+}
+
+/// Takes one of the kept codecs that is right.
+fn borrow<T>(
+    kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEPT],
+    is_right: impl Fn(&T) -> bool,
+) -> Option<T> {
+    let take = |codecs: &RefCell<Codecs>| {
+        let mut codecs = codecs.try_borrow_mut().ok()?;
+        kind(&mut codecs).iter_mut().find(|codec| codec.as_ref().is_some_and(&is_right))?.take()
+    };
+    CODECS.try_with(take).ok().flatten()
+}
+
+/// Keeps a codec for whoever needs one next, unless there are enough.
+fn give_back<T>(codec: T, kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEPT]) {
+    // After the end of the thread's data it is dropped.
+    let _ = CODECS.try_with(|codecs| {
+        if let Ok(mut codecs) = codecs.try_borrow_mut()
+            && let Some(place) = kind(&mut codecs).iter_mut().find(|place| place.is_none())
+        {
+            *place = Some(codec);
+        }
+    });
+}

@@ -1,0 +1,344 @@
+//! permessage-deflate: the examples of RFC 7692, round trips, broken streams, and bombs.
+
+use super::inflater::inflate;
+use super::{Random, wire_frame};
+use crate::ws::connection::{Connection, Decoded, Event, NotDecoded, Output, Stop};
+use crate::ws::deflate::{Agreed, Deflate, Effort};
+use crate::ws::extension::{Extension, Undecodable};
+use crate::ws::frame::{Opcode, Role};
+
+const FRESH: Agreed = Agreed { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
+const KEPT: Agreed = Agreed { context: true, peer_context: true, ..FRESH };
+const EFFORT: Effort = Effort { level: 4, threshold: 0 };
+
+fn deflate(agreed: Agreed) -> Deflate {
+    Deflate::new(agreed, EFFORT)
+}
+
+/// Encodes a message that comes in pieces of so many bytes, with so much room at a time.
+fn encode(deflate: &mut Deflate, message: &[u8], piece: usize, room: usize) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let mut pieces = message.chunks(piece).peekable();
+    let mut input: &[u8] = pieces.next().unwrap_or_default();
+    loop {
+        let last = pieces.peek().is_none();
+        let mut place = vec![0; room];
+        let progress = deflate.encode(input, last, &mut place).expect("memory");
+        payload.extend(&place[..progress.produced]);
+        input = &input[progress.consumed..];
+        if progress.done {
+            return payload;
+        }
+        if input.is_empty() && !last {
+            input = pieces.next().unwrap_or_default();
+        }
+    }
+}
+
+/// Decodes payload that comes in pieces of so many bytes, with so much room at a time.
+fn decode(deflate: &mut Deflate, payload: &[u8], piece: usize, room: usize) -> Result<Vec<u8>, Undecodable> {
+    let mut message = Vec::new();
+    let mut arrived = piece.min(payload.len());
+    let mut taken = 0;
+    loop {
+        let last = arrived == payload.len();
+        let mut place = vec![0; room];
+        let progress = deflate.decode(&payload[taken..arrived], last, &mut place)?;
+        message.extend(&place[..progress.produced]);
+        taken += progress.consumed;
+        if progress.done {
+            assert_eq!(taken, payload.len());
+            return Ok(message);
+        }
+        if taken == arrived {
+            arrived = (arrived + piece).min(payload.len());
+        }
+    }
+}
+
+fn text(random: &mut Random, len: usize) -> Vec<u8> {
+    let words: [&[u8]; 6] =
+        [b"\"id\":", b"true,", b"null", b"{\"name\":\"", b"1234", b"the quick brown fox "];
+    let mut text = Vec::new();
+    while text.len() < len {
+        match random.below(5) {
+            0 => text.push(random.next() as u8),
+            _ => text.extend(random.pick(&words)),
+        }
+    }
+    text.truncate(len);
+    text
+}
+
+#[test]
+fn the_examples_of_rfc_7692_are_understood() {
+    let examples: [&[u8]; 4] = [
+        // 7.2.3.1, one block; 7.2.3.3, a stored block; 7.2.3.4, a final block; 7.2.3.5, two blocks.
+        &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+        &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
+        &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+        &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
+    ];
+    for agreed in [FRESH, KEPT] {
+        let mut receiver = deflate(agreed);
+        for example in examples.iter().chain(&examples) {
+            for piece in 1..=example.len() {
+                for room in 1..7 {
+                    assert_eq!(decode(&mut receiver, example, piece, room), Ok(b"Hello".to_vec()));
+                }
+            }
+        }
+    }
+    // 7.2.3.2: the second message refers to the first one.
+    let (first, second) = ([0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], [0xf2, 0x00, 0x11, 0x00, 0x00]);
+    let mut receiver = deflate(KEPT);
+    assert_eq!(decode(&mut receiver, &first, 9, 9), Ok(b"Hello".to_vec()));
+    assert_eq!(decode(&mut receiver, &second, 1, 1), Ok(b"Hello".to_vec()));
+    let mut receiver = deflate(FRESH);
+    assert_eq!(decode(&mut receiver, &first, 9, 9), Ok(b"Hello".to_vec()));
+    assert!(decode(&mut receiver, &second, 9, 9).is_err());
+    // 7.2.3.6: an empty message; and one without any payload.
+    assert_eq!(decode(&mut deflate(FRESH), &[0x00], 1, 1), Ok(vec![]));
+    assert_eq!(decode(&mut deflate(FRESH), &[], 1, 1), Ok(vec![]));
+}
+
+#[test]
+fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
+    let mut random = Random::new(77);
+    for (context, level) in [(false, 1), (false, 4), (true, 4), (true, 6), (false, 9), (false, 0)] {
+        for window_bits in 8..=15 {
+            let agreed = Agreed { window_bits, context, peer_context: context, ..FRESH };
+            let mut sender = Deflate::new(agreed, Effort { level, threshold: 0 });
+            let mut receiver = deflate(agreed);
+            let (mut stream, mut messages) = (Vec::new(), Vec::new());
+            for len in [0, 1, 5, 100, 0, 0, 5000, 70_000, 3] {
+                let message = text(&mut random, len);
+                let (piece, room) = (1 + random.below(len + 1), 16 + random.below(300));
+                let payload = encode(&mut sender, &message, piece, room);
+                assert!(!payload.is_empty());
+                let piece = 1 + random.below(payload.len());
+                let room = 1 + random.below(len + 300);
+                assert_eq!(decode(&mut receiver, &payload, piece, room), Ok(message.clone()));
+                if !context {
+                    (stream, messages) = (Vec::new(), Vec::new());
+                }
+                stream.extend(payload);
+                stream.extend([0, 0, 0xff, 0xff]);
+                messages.extend(message);
+                let (inflated, distance) = inflate(&stream).expect("a deflate stream");
+                assert!(inflated == messages);
+                assert!(distance <= 1 << window_bits, "{distance} with {window_bits} bits, level {level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_that_does_not_leave_is_forgotten() {
+    let mut random = Random::new(3);
+    for agreed in [FRESH, KEPT] {
+        let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
+        let message = text(&mut random, 3000);
+        for round in 0..4 {
+            let payload = encode(&mut sender, &message, 999, 100);
+            assert_eq!(decode(&mut receiver, &payload, 99, 99), Ok(message.clone()));
+            if round % 2 == 0 {
+                encode(&mut sender, b"It does not leave.", 7, 50);
+            } else {
+                sender.encode(b"It leaves in part only", false, &mut [0; 50]).expect("memory");
+            }
+            sender.forget_message();
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_short_or_changed_at_any_byte_is_an_error_or_another_message() {
+    let message = text(&mut Random::new(4), 600);
+    for level in [0, 1, 6] {
+        let mut sender = Deflate::new(FRESH, Effort { level, threshold: 0 });
+        let payload = encode(&mut sender, &message, 1000, 1000);
+        let mut errors = 0;
+        for at in 1..payload.len() {
+            match decode(&mut deflate(FRESH), &payload[..at], 50, 50) {
+                Ok(shorter) => assert!(shorter.len() <= message.len()),
+                Err(undecodable) => {
+                    let Undecodable::Broken(violation) = undecodable else { panic!("no memory") };
+                    assert_eq!(violation.code, 1007);
+                    errors += 1;
+                }
+            }
+        }
+        // But for those that end with a block by chance.
+        assert!(errors + 4 >= payload.len());
+        for at in 0..payload.len() {
+            for bit in 0..8 {
+                let mut changed = payload.clone();
+                changed[at] ^= 1 << bit;
+                if let Ok(other) = decode(&mut deflate(FRESH), &changed, 1000, 1000) {
+                    assert!(
+                        inflate(&[&changed[..], &[0, 0, 0xff, 0xff]].concat())
+                            .is_none_or(|(inflated, _)| inflated == other)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A connection that receives one compressed message, in frames of so many bytes.
+struct Receiving {
+    connection: Connection,
+    deflate: Deflate,
+    wire: Vec<u8>,
+}
+
+impl Receiving {
+    fn new(role: Role, agreed: Agreed, opcode: Opcode, payload: &[u8], frame: usize) -> Receiving {
+        let (mut wire, mut opcode, mut bits) = (Vec::new(), opcode, 0x40);
+        let mut pieces = payload.chunks(frame).peekable();
+        while let Some(piece) = pieces.next() {
+            let start = wire.len();
+            wire.extend(wire_frame(role, pieces.peek().is_none(), opcode, piece));
+            wire[start] |= bits;
+            (opcode, bits) = (Opcode::Continuation, 0);
+        }
+        let mut connection = Connection::new(role);
+        let deflate = deflate(agreed);
+        connection.set_extension_bits(deflate.bits());
+        Receiving { connection, deflate, wire }
+    }
+
+    /// One step with what is here: what came out of it, and whether the message has ended.
+    fn step(&mut self, output: Output<'_>) -> Result<(Decoded, bool), NotDecoded> {
+        if !self.connection.decoder().is_in_frame() {
+            let next = self.connection.next(&self.wire).map_err(NotDecoded::Violation)?;
+            let (Event::Data, consumed) = next else { panic!("{next:?}") };
+            assert!(self.connection.decoder().message_is_extended());
+            self.wire.drain(..consumed);
+        }
+        let decoded = self.connection.decode(&mut self.deflate, &self.wire, output)?;
+        self.wire.drain(..decoded.consumed);
+        let ended = decoded.stop == Stop::EndOfFrame
+            && self.connection.end_of_frame().map_err(NotDecoded::Violation)?;
+        Ok((decoded, ended))
+    }
+}
+
+const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
+#[test]
+fn a_message_is_decoded_from_its_frames_into_exactly_its_length() {
+    let message = "grüß dich ".repeat(4000).into_bytes();
+    let payload = encode(&mut deflate(FRESH), &message, 1 << 20, 1 << 20);
+    for role in ROLES {
+        for (frame, room) in [(1 << 20, message.len()), (7, message.len()), (50, 1000), (1 << 20, 1)] {
+            let mut receiving = Receiving::new(role, FRESH, Opcode::Text, &payload, frame);
+            let mut received = vec![0; message.len()];
+            let mut len = 0;
+            loop {
+                let end = (len + room).min(received.len());
+                let (decoded, ended) = receiving.step(Output::Place(&mut received[len..end])).expect("good");
+                len += decoded.produced;
+                if ended {
+                    break;
+                }
+                assert!(decoded.stop != Stop::NeedRoom || len < message.len());
+            }
+            assert!(received == message);
+            assert!(receiving.wire.is_empty() && receiving.connection.is_between_messages());
+        }
+    }
+}
+
+#[test]
+fn a_bomb_costs_its_limit() {
+    let payload = encode(&mut deflate(FRESH), &vec![0; 64 << 20], 1 << 20, 1 << 20);
+    assert!(payload.len() < 128 << 10);
+    for role in ROLES {
+        // The caller's buffer is full: no byte more, and little of the payload was looked at.
+        let mut receiving = Receiving::new(role, FRESH, Opcode::Binary, &payload, 1 << 20);
+        let mut place = vec![1; 1000];
+        let (decoded, ended) = receiving.step(Output::Place(&mut place)).expect("good so far");
+        assert_eq!((decoded.produced, decoded.stop, ended), (1000, Stop::NeedRoom, false));
+        assert!(decoded.consumed < 5000);
+        let (decoded, _) = receiving.step(Output::Skip(500)).expect("good so far");
+        assert_eq!((decoded.produced, decoded.stop), (500, Stop::NeedRoom));
+        assert!(receiving.deflate.skip_message());
+
+        // There is a maximum.
+        for room in [1000, 999, 1 << 20] {
+            let mut receiving = Receiving::new(role, FRESH, Opcode::Binary, &payload, 1 << 20);
+            receiving.connection.set_max_message(1000);
+            let mut place = vec![1; room];
+            let result = receiving.step(Output::Place(&mut place));
+            match result {
+                Err(NotDecoded::Violation(violation)) => assert_eq!(violation.code, 1009),
+                Ok((decoded, _)) if room < 1000 => {
+                    assert_eq!((decoded.produced, decoded.stop), (room, Stop::NeedRoom));
+                }
+                result => panic!("{result:?}"),
+            }
+            assert!(place.get(1000..).is_none_or(|rest| rest.iter().all(|&byte| byte == 1)));
+        }
+    }
+}
+
+#[test]
+fn a_message_of_the_maximum_is_received() {
+    for len in [1, 1000, 1001] {
+        let payload = encode(&mut deflate(FRESH), &vec![b'x'; len], 1 << 20, 1 << 20);
+        for frame in [1 << 20, 1, 3] {
+            let mut receiving = Receiving::new(Role::Server, FRESH, Opcode::Binary, &payload, frame);
+            receiving.connection.set_max_message(1000);
+            let mut place = vec![0; 2000];
+            let mut filled = 0;
+            let result = loop {
+                match receiving.step(Output::Place(&mut place[filled..])) {
+                    Ok((decoded, false)) => filled += decoded.produced,
+                    Ok((decoded, true)) => break Ok(filled + decoded.produced),
+                    Err(error) => break Err(error),
+                }
+            };
+            match result {
+                Ok(filled) => assert!(filled == len && len <= 1000),
+                Err(NotDecoded::Violation(violation)) => assert!(violation.code == 1009 && len > 1000),
+                Err(NotDecoded::NoMemory) => panic!("no memory"),
+            }
+        }
+    }
+}
+
+#[test]
+fn text_is_validated_as_it_is_decoded() {
+    let mut message = vec![b'x'; 100_000];
+    message[50_000] = 0xff;
+    let payload = encode(&mut deflate(FRESH), &message, 1 << 20, 1 << 20);
+    let mut receiving = Receiving::new(Role::Client, FRESH, Opcode::Text, &payload, 1 << 20);
+    let mut place = vec![0; 60_000];
+    let result = receiving.step(Output::Place(&mut place));
+    assert!(matches!(result, Err(NotDecoded::Violation(violation)) if violation.code == 1007));
+    let mut receiving = Receiving::new(Role::Client, FRESH, Opcode::Binary, &payload, 1 << 20);
+    assert!(receiving.step(Output::Skip(1 << 20)).is_ok_and(|(_, ended)| ended));
+}
+
+#[test]
+fn the_bit_is_refused_in_control_frames_and_later_frames_and_without_an_agreement() {
+    for (bits, first, next) in [
+        (0, 0xc1, None),
+        (0x40, 0xc9, None),
+        (0x40, 0x41, Some(0xc0)),
+        (0x40, 0xe1, None),
+        (0x40, 0xa1, None),
+    ] {
+        let mut connection = Connection::new(Role::Client);
+        connection.set_extension_bits(bits);
+        let mut answer = connection.next(&[first, 0]);
+        if let Some(next) = next {
+            assert_eq!(answer, Ok((Event::Data, 2)));
+            assert_eq!(connection.end_of_frame(), Ok(false));
+            answer = connection.next(&[next, 0]);
+        }
+        assert!(matches!(answer, Err(violation) if violation.code == 1002), "{first:x}: {answer:?}");
+    }
+}
