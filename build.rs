@@ -90,6 +90,7 @@ const IMPL_SECTIONS: &[Section] =
 /// What items of the sources are called in C.
 const NAMES: &[(&str, &str)] = &[
     ("sockaddr", "struct sockaddr"),
+    ("JmpBuf", "jmp_buf"),
     ("Hvfs", "struct dill_hvfs"),
     ("BundleStorage", "struct dill_bundle_storage"),
     ("ChClause", "struct dill_chclause"),
@@ -122,7 +123,8 @@ const NAMES: &[(&str, &str)] = &[
 const WIDTH: usize = 100;
 
 /// What only the macros in `header/coroutine.h` and compiled programs use: no short name.
-const INTERNAL: &[&str] = &["dill_prologue", "dill_epilogue", "dill_unoptimisable"];
+const INTERNAL: &[&str] =
+    &["dill_prologue", "dill_epilogue", "dill_setjmp", "dill_longjmp", "dill_setsp", "dill_unoptimisable"];
 
 /// What C takes from `header/`, though cbindgen meets it in the sources.
 const HAND_WRITTEN: &[&str] = &["IpAddr", "TypeId", "dill_bsock_type", "dill_msock_type"];
@@ -284,16 +286,27 @@ fn exported(text: &str) -> impl Iterator<Item = String> {
     lines.filter_map(declared).map(str::to_owned)
 }
 
-/// The short names of everything that a text declares.
+/// The short names of everything that a text declares. In C++ those of functions are functions, which
+/// are the same as the long ones for the linker: as a macro, `now` would rename what others call so.
 fn short_names(text: &str) -> String {
-    let mut lines = Vec::new();
-    for name in text.lines().filter_map(declared).filter(|name| !INTERNAL.contains(name)) {
-        if let Some(short) = name.strip_prefix("dill_").or_else(|| name.strip_prefix("DILL_")) {
-            let line = format!("#define {short} {name}\n");
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
+    let (mut macros, mut functions) = (Vec::new(), Vec::new());
+    let is_macro = |name: &str| text.contains(&format!("#define {name}"));
+    for line in text.lines() {
+        let Some(name) = declared(line).filter(|name| !INTERNAL.contains(name)) else { continue };
+        let Some(short) = name.strip_prefix("dill_").or_else(|| name.strip_prefix("DILL_")) else { continue };
+        let names =
+            if line.starts_with("DILL_EXPORT ") && !is_macro(name) { &mut functions } else { &mut macros };
+        if !names.iter().any(|(known, _)| *known == short) {
+            names.push((short, name));
         }
     }
-    format!("#ifndef DILL_DISABLE_RAW_NAMES\n{}#endif\n", lines.concat())
+    let defines = |names: &[(&str, &str)]| -> String {
+        names.iter().map(|(short, name)| format!("#define {short} {name}\n")).collect()
+    };
+    let aliases: String = functions.iter().map(|(short, _)| format!("DILL_ALIAS_({short});\n")).collect();
+    let functions = match functions.as_slice() {
+        [] => String::new(),
+        functions => format!("#ifdef __cplusplus\n{aliases}#else\n{}#endif\n", defines(functions)),
+    };
+    format!("#ifndef DILL_DISABLE_RAW_NAMES\n{}{functions}#endif\n", defines(&macros))
 }

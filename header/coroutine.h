@@ -23,10 +23,10 @@
    The arguments of the call are evaluated on the new stack; they should not be calls themselves.
 
    Errors: EBADF, ECANCELED, ENOMEM (also if the caller's memory is too small), ENOTSUP. */
-#define dill_go(expr) dill_launch_(expr, NULL, 0, -1)
-#define dill_go_mem(expr, ptr, len) dill_launch_(expr, ptr, len, -1)
-#define dill_bundle_go(bndl, expr) dill_launch_(expr, NULL, 0, bndl)
-#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_launch_(expr, ptr, len, bndl)
+#define dill_go(expr) dill_go_(expr, DILL_NULL_, 0, -1)
+#define dill_go_mem(expr, ptr, len) dill_go_(expr, ptr, len, -1)
+#define dill_bundle_go(bndl, expr) dill_go_(expr, DILL_NULL_, 0, bndl)
+#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_go_(expr, ptr, len, bndl)
 
 /* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed,
    the place where it saved them is left for the second time. Its frame must stay as it is until then:
@@ -39,10 +39,11 @@
 
    This code is part of every program that was compiled with it. The library's half of the contract is in
    src/arch/PROCESSOR/switch.rs. */
-#define dill_launch_(expr, ptr, len, bndl)                                                                  \
+#define dill_go_(expr, ptr, len, bndl)                                                                      \
     __extension__({                                                                                         \
         __label__ dill_again_, dill_child_, dill_parent_;                                                   \
-        void *dill_registers_;                                                                              \
+        DILL_PREPARE_(expr)                                                                                 \
+        jmp_buf *dill_registers_;                                                                           \
         void *dill_stack_ = (ptr);                                                                          \
         int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__);\
         if (dill_handle_ < 0) goto dill_parent_;                                                            \
@@ -51,12 +52,70 @@
         goto dill_parent_;                                                                                  \
     dill_child_:                                                                                            \
         DILL_LEAVE_FRAME_(dill_stack_);                                                                     \
-        (void)(expr);                                                                                       \
+        DILL_EVALUATE_(expr);                                                                               \
         dill_epilogue();                                                                                    \
         goto dill_again_;                                                                                   \
     dill_parent_:                                                                                           \
         dill_handle_;                                                                                       \
     })
+
+/* In C++ the expression may be the call of a lambda, and there is nothing that keeps the compiler from
+   putting the body of that in place of the call. What it changes in the parent's frame the parent would not
+   see: so the expression is made a function of its own, which is launched. What it captures the compiler
+   takes to be known to everybody, from before the coroutine runs; and it is copied to the coroutine's stack,
+   since the parent does not keep it. */
+#if defined __cplusplus && __cplusplus >= 201103L
+extern "C++" {
+template <class Expression> dill_coroutine void dill_evaluate_(const Expression &expression) {
+    const Expression own(expression);
+    own();
+}
+
+/* (expr), dill_discard_() is one of these, whatever the expression is: a cast to void is useless if it is
+   void already, and there is a warning about that. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Weffc++"
+struct dill_discard_ {
+    template <class Value> friend dill_discard_ operator,(Value &&, dill_discard_ discarded) {
+        return discarded;
+    }
+};
+#pragma GCC diagnostic pop
+}
+#define DILL_PREPARE_(expr)                                                                                 \
+    const auto dill_expression_ = [&]() {                                                                   \
+        __attribute__((__unused__)) const dill_discard_ dill_discarded_ = ((expr), dill_discard_());        \
+    };                                                                                                      \
+    __asm__ __volatile__("" : : "r"(&dill_expression_) : "memory");
+#define DILL_EVALUATE_(expr) dill_evaluate_(dill_expression_)
+#define DILL_NULL_ nullptr
+#else
+#define DILL_PREPARE_(expr)
+#define DILL_EVALUATE_(expr) (void)(expr)
+#define DILL_NULL_ NULL
+#endif
+
+/* The steps of the macro, for programs that launch a function behind a pointer with them, as they can with
+   libdill: in an if statement and nowhere else, as in
+
+       if (!dill_setjmp(*ctx)) { dill_setsp(stk); routine(arg); dill_epilogue(); }
+
+   dill_longjmp goes back to where dill_setjmp was, on the stack of that. What is launched should be a
+   coroutine here, too. */
+#define dill_setjmp(ctx)                                                                                    \
+    __extension__({                                                                                         \
+        __label__ dill_first_, dill_known_;                                                                 \
+        int dill_result_;                                                                                   \
+        DILL_SAVE_(&(ctx)[0], dill_first_);                                                                 \
+        dill_result_ = 1;                                                                                   \
+        goto dill_known_;                                                                                   \
+    dill_first_:                                                                                            \
+        dill_result_ = 0;                                                                                   \
+    dill_known_:                                                                                            \
+        dill_result_;                                                                                       \
+    })
+#define dill_setsp(stack) DILL_LEAVE_FRAME_(stack)
+#define dill_longjmp(ctx) DILL_RESTORE_(&(ctx)[0])
 
 /* Saves the registers that a function must preserve, the stack pointer and the place to go on, and goes to
    the child. When the parent is resumed, it goes on behind this. All other registers are lost by then.
@@ -64,7 +123,7 @@
    a function, and what they do to one that returns twice is the same. */
 #ifdef __x86_64__
 #ifdef __clang__
-__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+__attribute__((__naked__, __noinline__, __no_instrument_function__, __returns_twice__, __unused__)) static int dill_save_(
     __attribute__((__unused__)) void *registers) {
     __asm__("movq %rbx, (%rdi)\n\t"
             "movq %rbp, 8(%rdi)\n\t"
@@ -101,6 +160,23 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
                               : child)
 #endif
 
+#define DILL_RESTORE_(registers)                                                                            \
+    do {                                                                                                    \
+        __asm__ __volatile__("movq (%%rdx), %%rbx\n\t"                                                      \
+                             "movq 8(%%rdx), %%rbp\n\t"                                                     \
+                             "movq 16(%%rdx), %%r12\n\t"                                                    \
+                             "movq 24(%%rdx), %%r13\n\t"                                                    \
+                             "movq 32(%%rdx), %%r14\n\t"                                                    \
+                             "movq 40(%%rdx), %%r15\n\t"                                                    \
+                             "movq 48(%%rdx), %%rsp\n\t"                                                    \
+                             "movl $1, %%eax\n\t"                                                           \
+                             "jmpq *56(%%rdx)"                                                              \
+                             :                                                                              \
+                             : "d"(registers)                                                               \
+                             : "memory");                                                                   \
+        __builtin_unreachable();                                                                            \
+    } while (0)
+
 #define DILL_MOVE_STACK_(stack, block) __asm__ __volatile__("movq %0, %%rsp" : : "r"(stack) : "memory")
 
 #if defined __CET__ && (__CET__ & 1)
@@ -131,7 +207,7 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
 #endif
 #else /* 64-bit ARM */
 #ifdef __clang__
-__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+__attribute__((__naked__, __noinline__, __no_instrument_function__, __returns_twice__, __unused__)) static int dill_save_(
     __attribute__((__unused__)) void *registers) {
     __asm__("stp x21, x22, [x0]\n\t"
             "stp x23, x24, [x0, #16]\n\t"
@@ -171,6 +247,29 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
                               : child)
 #endif
 
+#define DILL_RESTORE_(registers)                                                                            \
+    do {                                                                                                    \
+        __asm__ __volatile__("mov x1, %0\n\t"                                                               \
+                             "ldp x21, x22, [x1]\n\t"                                                       \
+                             "ldp x23, x24, [x1, #16]\n\t"                                                  \
+                             "ldp x25, x26, [x1, #32]\n\t"                                                  \
+                             "ldp x27, x28, [x1, #48]\n\t"                                                  \
+                             "ldp d8, d9, [x1, #64]\n\t"                                                    \
+                             "ldp d10, d11, [x1, #80]\n\t"                                                  \
+                             "ldp d12, d13, [x1, #96]\n\t"                                                  \
+                             "ldp d14, d15, [x1, #112]\n\t"                                                 \
+                             "ldp x29, x30, [x1, #272]\n\t"                                                 \
+                             "ldp x19, x20, [x1, #288]\n\t"                                                 \
+                             "ldr x9, [x1, #304]\n\t"                                                       \
+                             "mov sp, x9\n\t"                                                               \
+                             "mov w0, #1\n\t"                                                               \
+                             "ret"                                                                          \
+                             :                                                                              \
+                             : "r"(registers)                                                               \
+                             : "memory");                                                                   \
+        __builtin_unreachable();                                                                            \
+    } while (0)
+
 /* Between the stack pointer and what alloca returns lies the room for arguments that are passed on the
    stack: it must lie below the new stack, too. */
 #define DILL_MOVE_STACK_(stack, block)                                                                      \
@@ -197,14 +296,19 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
 #endif
 #endif
 
+#ifdef __cplusplus
+#define DILL_CAST_(type, pointer) static_cast<type>(pointer)
+#else
+#define DILL_CAST_(type, pointer) ((type)(pointer))
+#endif
 #define DILL_LEAVE_FRAME_(stack)                                                                            \
     do {                                                                                                    \
         size_t dill_unknown_ = sizeof(size_t);                                                              \
         __asm__("" : "+r"(dill_unknown_));                                                                  \
-        char *dill_block_ = (char *)__builtin_alloca(dill_unknown_);                                        \
+        char *dill_block_ = DILL_CAST_(char *, __builtin_alloca(dill_unknown_));                            \
         __asm__ __volatile__("" : : "r"(dill_block_) : "memory");                                           \
         DILL_UNPOISON_(dill_block_ - 32, 128);                                                              \
-        DILL_UNPOISON_((char *)(stack) - 2048, 2048);                                                       \
+        DILL_UNPOISON_(DILL_CAST_(char *, stack) - 2048, 2048);                                             \
         DILL_MOVE_STACK_(stack, dill_block_);                                                               \
     } while (0)
 

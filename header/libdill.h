@@ -48,6 +48,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+
+/* Another name of the function dill_xxx. */
+#define DILL_ALIAS_(xxx) extern DILL_EXPORT __typeof__(dill_##xxx) xxx __asm__("dill_" #xxx)
 #endif
 
 @sections@

@@ -32,7 +32,7 @@ inline int dill_ws_detach_(int s, int status, const void *buf, size_t len, int64
 }
 
 inline int dill_ws_detach_(int s, int64_t deadline) {
-    return dill_ws_detach(s, 0, 0, 0, deadline);
+    return dill_ws_detach(s, 0, DILL_NULL_, 0, deadline);
 }
 }
 

@@ -48,6 +48,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+
+/* Another name of the function dill_xxx. */
+#define DILL_ALIAS_(xxx) extern DILL_EXPORT __typeof__(dill_##xxx) xxx __asm__("dill_" #xxx)
 #endif
 
 /* --- Time --------------------------------------------------------------------------------------- */
@@ -63,8 +66,13 @@ DILL_EXPORT int64_t dill_now(void);
 DILL_EXPORT int dill_msleep(int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(now);
+DILL_ALIAS_(msleep);
+#else
 #define now dill_now
 #define msleep dill_msleep
+#endif
 #endif
 
 /* --- File descriptors --------------------------------------------------------------------------- */
@@ -89,9 +97,15 @@ DILL_EXPORT int dill_fdout(int fd, int64_t deadline);
 DILL_EXPORT int dill_fdclean(int fd);
 
 #ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(fdin);
+DILL_ALIAS_(fdout);
+DILL_ALIAS_(fdclean);
+#else
 #define fdin dill_fdin
 #define fdout dill_fdout
 #define fdclean dill_fdclean
+#endif
 #endif
 
 /* --- Handles ------------------------------------------------------------------------------------ */
@@ -109,8 +123,13 @@ DILL_EXPORT int dill_hown(int h);
 DILL_EXPORT int dill_hclose(int h);
 
 #ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(hown);
+DILL_ALIAS_(hclose);
+#else
 #define hown dill_hown
 #define hclose dill_hclose
+#endif
 #endif
 
 /* --- Coroutines --------------------------------------------------------------------------------- */
@@ -135,7 +154,7 @@ DILL_EXPORT int dill_hclose(int h);
    NULL, before. A negative `bndl` stands for a new bundle, whose handle is returned.
 
    Required: Called by the macros, which go on as the new coroutine. */
-DILL_EXPORT __attribute__((__noinline__)) int dill_prologue(void **ctx, void **ptr, size_t len,
+DILL_EXPORT __attribute__((__noinline__)) int dill_prologue(jmp_buf **ctx, void **ptr, size_t len,
     int bndl, const char *file, int line);
 
 /* The second half of the go macros; not to be called otherwise. Ends the coroutine: never returns,
@@ -159,10 +178,10 @@ DILL_EXPORT int dill_yield(void);
    The arguments of the call are evaluated on the new stack; they should not be calls themselves.
 
    Errors: EBADF, ECANCELED, ENOMEM (also if the caller's memory is too small), ENOTSUP. */
-#define dill_go(expr) dill_launch_(expr, NULL, 0, -1)
-#define dill_go_mem(expr, ptr, len) dill_launch_(expr, ptr, len, -1)
-#define dill_bundle_go(bndl, expr) dill_launch_(expr, NULL, 0, bndl)
-#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_launch_(expr, ptr, len, bndl)
+#define dill_go(expr) dill_go_(expr, DILL_NULL_, 0, -1)
+#define dill_go_mem(expr, ptr, len) dill_go_(expr, ptr, len, -1)
+#define dill_bundle_go(bndl, expr) dill_go_(expr, DILL_NULL_, 0, bndl)
+#define dill_bundle_go_mem(bndl, expr, ptr, len) dill_go_(expr, ptr, len, bndl)
 
 /* The parent saves its registers and goes on, as the new coroutine, on the new stack. When it is resumed,
    the place where it saved them is left for the second time. Its frame must stay as it is until then:
@@ -175,10 +194,11 @@ DILL_EXPORT int dill_yield(void);
 
    This code is part of every program that was compiled with it. The library's half of the contract is in
    src/arch/PROCESSOR/switch.rs. */
-#define dill_launch_(expr, ptr, len, bndl)                                                                  \
+#define dill_go_(expr, ptr, len, bndl)                                                                      \
     __extension__({                                                                                         \
         __label__ dill_again_, dill_child_, dill_parent_;                                                   \
-        void *dill_registers_;                                                                              \
+        DILL_PREPARE_(expr)                                                                                 \
+        jmp_buf *dill_registers_;                                                                           \
         void *dill_stack_ = (ptr);                                                                          \
         int dill_handle_ = dill_prologue(&dill_registers_, &dill_stack_, (len), (bndl), __FILE__, __LINE__);\
         if (dill_handle_ < 0) goto dill_parent_;                                                            \
@@ -187,12 +207,70 @@ DILL_EXPORT int dill_yield(void);
         goto dill_parent_;                                                                                  \
     dill_child_:                                                                                            \
         DILL_LEAVE_FRAME_(dill_stack_);                                                                     \
-        (void)(expr);                                                                                       \
+        DILL_EVALUATE_(expr);                                                                               \
         dill_epilogue();                                                                                    \
         goto dill_again_;                                                                                   \
     dill_parent_:                                                                                           \
         dill_handle_;                                                                                       \
     })
+
+/* In C++ the expression may be the call of a lambda, and there is nothing that keeps the compiler from
+   putting the body of that in place of the call. What it changes in the parent's frame the parent would not
+   see: so the expression is made a function of its own, which is launched. What it captures the compiler
+   takes to be known to everybody, from before the coroutine runs; and it is copied to the coroutine's stack,
+   since the parent does not keep it. */
+#if defined __cplusplus && __cplusplus >= 201103L
+extern "C++" {
+template <class Expression> dill_coroutine void dill_evaluate_(const Expression &expression) {
+    const Expression own(expression);
+    own();
+}
+
+/* (expr), dill_discard_() is one of these, whatever the expression is: a cast to void is useless if it is
+   void already, and there is a warning about that. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Weffc++"
+struct dill_discard_ {
+    template <class Value> friend dill_discard_ operator,(Value &&, dill_discard_ discarded) {
+        return discarded;
+    }
+};
+#pragma GCC diagnostic pop
+}
+#define DILL_PREPARE_(expr)                                                                                 \
+    const auto dill_expression_ = [&]() {                                                                   \
+        __attribute__((__unused__)) const dill_discard_ dill_discarded_ = ((expr), dill_discard_());        \
+    };                                                                                                      \
+    __asm__ __volatile__("" : : "r"(&dill_expression_) : "memory");
+#define DILL_EVALUATE_(expr) dill_evaluate_(dill_expression_)
+#define DILL_NULL_ nullptr
+#else
+#define DILL_PREPARE_(expr)
+#define DILL_EVALUATE_(expr) (void)(expr)
+#define DILL_NULL_ NULL
+#endif
+
+/* The steps of the macro, for programs that launch a function behind a pointer with them, as they can with
+   libdill: in an if statement and nowhere else, as in
+
+       if (!dill_setjmp(*ctx)) { dill_setsp(stk); routine(arg); dill_epilogue(); }
+
+   dill_longjmp goes back to where dill_setjmp was, on the stack of that. What is launched should be a
+   coroutine here, too. */
+#define dill_setjmp(ctx)                                                                                    \
+    __extension__({                                                                                         \
+        __label__ dill_first_, dill_known_;                                                                 \
+        int dill_result_;                                                                                   \
+        DILL_SAVE_(&(ctx)[0], dill_first_);                                                                 \
+        dill_result_ = 1;                                                                                   \
+        goto dill_known_;                                                                                   \
+    dill_first_:                                                                                            \
+        dill_result_ = 0;                                                                                   \
+    dill_known_:                                                                                            \
+        dill_result_;                                                                                       \
+    })
+#define dill_setsp(stack) DILL_LEAVE_FRAME_(stack)
+#define dill_longjmp(ctx) DILL_RESTORE_(&(ctx)[0])
 
 /* Saves the registers that a function must preserve, the stack pointer and the place to go on, and goes to
    the child. When the parent is resumed, it goes on behind this. All other registers are lost by then.
@@ -200,7 +278,7 @@ DILL_EXPORT int dill_yield(void);
    a function, and what they do to one that returns twice is the same. */
 #ifdef __x86_64__
 #ifdef __clang__
-__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+__attribute__((__naked__, __noinline__, __no_instrument_function__, __returns_twice__, __unused__)) static int dill_save_(
     __attribute__((__unused__)) void *registers) {
     __asm__("movq %rbx, (%rdi)\n\t"
             "movq %rbp, 8(%rdi)\n\t"
@@ -237,6 +315,23 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
                               : child)
 #endif
 
+#define DILL_RESTORE_(registers)                                                                            \
+    do {                                                                                                    \
+        __asm__ __volatile__("movq (%%rdx), %%rbx\n\t"                                                      \
+                             "movq 8(%%rdx), %%rbp\n\t"                                                     \
+                             "movq 16(%%rdx), %%r12\n\t"                                                    \
+                             "movq 24(%%rdx), %%r13\n\t"                                                    \
+                             "movq 32(%%rdx), %%r14\n\t"                                                    \
+                             "movq 40(%%rdx), %%r15\n\t"                                                    \
+                             "movq 48(%%rdx), %%rsp\n\t"                                                    \
+                             "movl $1, %%eax\n\t"                                                           \
+                             "jmpq *56(%%rdx)"                                                              \
+                             :                                                                              \
+                             : "d"(registers)                                                               \
+                             : "memory");                                                                   \
+        __builtin_unreachable();                                                                            \
+    } while (0)
+
 #define DILL_MOVE_STACK_(stack, block) __asm__ __volatile__("movq %0, %%rsp" : : "r"(stack) : "memory")
 
 #if defined __CET__ && (__CET__ & 1)
@@ -267,7 +362,7 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
 #endif
 #else /* 64-bit ARM */
 #ifdef __clang__
-__attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static int dill_save_(
+__attribute__((__naked__, __noinline__, __no_instrument_function__, __returns_twice__, __unused__)) static int dill_save_(
     __attribute__((__unused__)) void *registers) {
     __asm__("stp x21, x22, [x0]\n\t"
             "stp x23, x24, [x0, #16]\n\t"
@@ -307,6 +402,29 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
                               : child)
 #endif
 
+#define DILL_RESTORE_(registers)                                                                            \
+    do {                                                                                                    \
+        __asm__ __volatile__("mov x1, %0\n\t"                                                               \
+                             "ldp x21, x22, [x1]\n\t"                                                       \
+                             "ldp x23, x24, [x1, #16]\n\t"                                                  \
+                             "ldp x25, x26, [x1, #32]\n\t"                                                  \
+                             "ldp x27, x28, [x1, #48]\n\t"                                                  \
+                             "ldp d8, d9, [x1, #64]\n\t"                                                    \
+                             "ldp d10, d11, [x1, #80]\n\t"                                                  \
+                             "ldp d12, d13, [x1, #96]\n\t"                                                  \
+                             "ldp d14, d15, [x1, #112]\n\t"                                                 \
+                             "ldp x29, x30, [x1, #272]\n\t"                                                 \
+                             "ldp x19, x20, [x1, #288]\n\t"                                                 \
+                             "ldr x9, [x1, #304]\n\t"                                                       \
+                             "mov sp, x9\n\t"                                                               \
+                             "mov w0, #1\n\t"                                                               \
+                             "ret"                                                                          \
+                             :                                                                              \
+                             : "r"(registers)                                                               \
+                             : "memory");                                                                   \
+        __builtin_unreachable();                                                                            \
+    } while (0)
+
 /* Between the stack pointer and what alloca returns lies the room for arguments that are passed on the
    stack: it must lie below the new stack, too. */
 #define DILL_MOVE_STACK_(stack, block)                                                                      \
@@ -333,14 +451,19 @@ __attribute__((__naked__, __noinline__, __returns_twice__, __unused__)) static i
 #endif
 #endif
 
+#ifdef __cplusplus
+#define DILL_CAST_(type, pointer) static_cast<type>(pointer)
+#else
+#define DILL_CAST_(type, pointer) ((type)(pointer))
+#endif
 #define DILL_LEAVE_FRAME_(stack)                                                                            \
     do {                                                                                                    \
         size_t dill_unknown_ = sizeof(size_t);                                                              \
         __asm__("" : "+r"(dill_unknown_));                                                                  \
-        char *dill_block_ = (char *)__builtin_alloca(dill_unknown_);                                        \
+        char *dill_block_ = DILL_CAST_(char *, __builtin_alloca(dill_unknown_));                            \
         __asm__ __volatile__("" : : "r"(dill_block_) : "memory");                                           \
         DILL_UNPOISON_(dill_block_ - 32, 128);                                                              \
-        DILL_UNPOISON_((char *)(stack) - 2048, 2048);                                                       \
+        DILL_UNPOISON_(DILL_CAST_(char *, stack) - 2048, 2048);                                             \
         DILL_MOVE_STACK_(stack, dill_block_);                                                               \
     } while (0)
 
@@ -364,11 +487,15 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define coroutine dill_coroutine
-#define yield dill_yield
 #define go dill_go
 #define go_mem dill_go_mem
 #define bundle_go dill_bundle_go
 #define bundle_go_mem dill_bundle_go_mem
+#ifdef __cplusplus
+DILL_ALIAS_(yield);
+#else
+#define yield dill_yield
+#endif
 #endif
 
 /* --- Bundles of coroutines ---------------------------------------------------------------------- */
@@ -395,9 +522,15 @@ DILL_EXPORT int dill_bundle_wait(int h, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define bundle_storage dill_bundle_storage
+#ifdef __cplusplus
+DILL_ALIAS_(bundle);
+DILL_ALIAS_(bundle_mem);
+DILL_ALIAS_(bundle_wait);
+#else
 #define bundle dill_bundle
 #define bundle_mem dill_bundle_mem
 #define bundle_wait dill_bundle_wait
+#endif
 #endif
 
 /* --- Channels ----------------------------------------------------------------------------------- */
@@ -478,12 +611,21 @@ DILL_EXPORT int dill_choose(struct dill_chclause *clauses, int nclauses, int64_t
 #define CHSEND DILL_CHSEND
 #define CHRECV DILL_CHRECV
 #define chclause dill_chclause
+#ifdef __cplusplus
+DILL_ALIAS_(chmake);
+DILL_ALIAS_(chmake_mem);
+DILL_ALIAS_(chsend);
+DILL_ALIAS_(chrecv);
+DILL_ALIAS_(chdone);
+DILL_ALIAS_(choose);
+#else
 #define chmake dill_chmake
 #define chmake_mem dill_chmake_mem
 #define chsend dill_chsend
 #define chrecv dill_chrecv
 #define chdone dill_chdone
 #define choose dill_choose
+#endif
 #endif
 
 #ifndef DILL_DISABLE_SOCKETS
@@ -571,6 +713,16 @@ DILL_EXPORT ssize_t dill_mrecvl(int s, struct dill_iolist *first, struct dill_io
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define iolist dill_iolist
+#ifdef __cplusplus
+DILL_ALIAS_(bsend);
+DILL_ALIAS_(brecv);
+DILL_ALIAS_(bsendl);
+DILL_ALIAS_(brecvl);
+DILL_ALIAS_(msend);
+DILL_ALIAS_(mrecv);
+DILL_ALIAS_(msendl);
+DILL_ALIAS_(mrecvl);
+#else
 #define bsend dill_bsend
 #define brecv dill_brecv
 #define bsendl dill_bsendl
@@ -579,6 +731,7 @@ DILL_EXPORT ssize_t dill_mrecvl(int s, struct dill_iolist *first, struct dill_io
 #define mrecv dill_mrecv
 #define msendl dill_msendl
 #define mrecvl dill_mrecvl
+#endif
 #endif
 
 #endif
@@ -679,6 +832,18 @@ DILL_EXPORT int dill_ipaddr_equal(const struct dill_ipaddr *addr1, const struct 
 #define IPADDR_PREF_IPV4 DILL_IPADDR_PREF_IPV4
 #define IPADDR_PREF_IPV6 DILL_IPADDR_PREF_IPV6
 #define IPADDR_MAXSTRLEN DILL_IPADDR_MAXSTRLEN
+#ifdef __cplusplus
+DILL_ALIAS_(ipaddr_local);
+DILL_ALIAS_(ipaddr_remote);
+DILL_ALIAS_(ipaddr_remotes);
+DILL_ALIAS_(ipaddr_str);
+DILL_ALIAS_(ipaddr_family);
+DILL_ALIAS_(ipaddr_sockaddr);
+DILL_ALIAS_(ipaddr_len);
+DILL_ALIAS_(ipaddr_port);
+DILL_ALIAS_(ipaddr_setport);
+DILL_ALIAS_(ipaddr_equal);
+#else
 #define ipaddr_local dill_ipaddr_local
 #define ipaddr_remote dill_ipaddr_remote
 #define ipaddr_remotes dill_ipaddr_remotes
@@ -689,6 +854,7 @@ DILL_EXPORT int dill_ipaddr_equal(const struct dill_ipaddr *addr1, const struct 
 #define ipaddr_port dill_ipaddr_port
 #define ipaddr_setport dill_ipaddr_setport
 #define ipaddr_equal dill_ipaddr_equal
+#endif
 #endif
 
 #endif
@@ -796,6 +962,20 @@ DILL_EXPORT int dill_tcp_close(int s, int64_t deadline);
 #ifndef DILL_DISABLE_RAW_NAMES
 #define tcp_listener_storage dill_tcp_listener_storage
 #define tcp_storage dill_tcp_storage
+#ifdef __cplusplus
+DILL_ALIAS_(tcp_listen);
+DILL_ALIAS_(tcp_listen_mem);
+DILL_ALIAS_(tcp_accept);
+DILL_ALIAS_(tcp_accept_mem);
+DILL_ALIAS_(tcp_connect);
+DILL_ALIAS_(tcp_connect_mem);
+DILL_ALIAS_(tcp_fromfd);
+DILL_ALIAS_(tcp_fromfd_mem);
+DILL_ALIAS_(tcp_listener_fromfd);
+DILL_ALIAS_(tcp_listener_fromfd_mem);
+DILL_ALIAS_(tcp_done);
+DILL_ALIAS_(tcp_close);
+#else
 #define tcp_listen dill_tcp_listen
 #define tcp_listen_mem dill_tcp_listen_mem
 #define tcp_accept dill_tcp_accept
@@ -808,6 +988,7 @@ DILL_EXPORT int dill_tcp_close(int s, int64_t deadline);
 #define tcp_listener_fromfd_mem dill_tcp_listener_fromfd_mem
 #define tcp_done dill_tcp_done
 #define tcp_close dill_tcp_close
+#endif
 #endif
 
 #endif
@@ -941,6 +1122,24 @@ DILL_EXPORT int dill_ipc_close(int s, int64_t deadline);
 #define ipc_listener_storage dill_ipc_listener_storage
 #define ipc_storage dill_ipc_storage
 #define ipc_pair_storage dill_ipc_pair_storage
+#ifdef __cplusplus
+DILL_ALIAS_(ipc_listen);
+DILL_ALIAS_(ipc_listen_mem);
+DILL_ALIAS_(ipc_accept);
+DILL_ALIAS_(ipc_accept_mem);
+DILL_ALIAS_(ipc_connect);
+DILL_ALIAS_(ipc_connect_mem);
+DILL_ALIAS_(ipc_fromfd);
+DILL_ALIAS_(ipc_fromfd_mem);
+DILL_ALIAS_(ipc_listener_fromfd);
+DILL_ALIAS_(ipc_listener_fromfd_mem);
+DILL_ALIAS_(ipc_pair);
+DILL_ALIAS_(ipc_pair_mem);
+DILL_ALIAS_(ipc_sendfd);
+DILL_ALIAS_(ipc_recvfd);
+DILL_ALIAS_(ipc_done);
+DILL_ALIAS_(ipc_close);
+#else
 #define ipc_listen dill_ipc_listen
 #define ipc_listen_mem dill_ipc_listen_mem
 #define ipc_accept dill_ipc_accept
@@ -957,6 +1156,7 @@ DILL_EXPORT int dill_ipc_close(int s, int64_t deadline);
 #define ipc_recvfd dill_ipc_recvfd
 #define ipc_done dill_ipc_done
 #define ipc_close dill_ipc_close
+#endif
 #endif
 
 #endif
@@ -1023,12 +1223,21 @@ DILL_EXPORT ssize_t dill_udp_recvl(int s, struct dill_ipaddr *addr, struct dill_
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define udp_storage dill_udp_storage
+#ifdef __cplusplus
+DILL_ALIAS_(udp_open);
+DILL_ALIAS_(udp_open_mem);
+DILL_ALIAS_(udp_send);
+DILL_ALIAS_(udp_recv);
+DILL_ALIAS_(udp_sendl);
+DILL_ALIAS_(udp_recvl);
+#else
 #define udp_open dill_udp_open
 #define udp_open_mem dill_udp_open_mem
 #define udp_send dill_udp_send
 #define udp_recv dill_udp_recv
 #define udp_sendl dill_udp_sendl
 #define udp_recvl dill_udp_recvl
+#endif
 #endif
 
 #endif
@@ -1048,7 +1257,11 @@ DILL_EXPORT ssize_t dill_udp_recvl(int s, struct dill_ipaddr *addr, struct dill_
 DILL_EXPORT int dill_happyeyeballs_connect(const char *name, int port, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(happyeyeballs_connect);
+#else
 #define happyeyeballs_connect dill_happyeyeballs_connect
+#endif
 #endif
 
 #endif
@@ -1093,9 +1306,15 @@ DILL_EXPORT int dill_prefix_detach(int s);
 #define prefix_storage dill_prefix_storage
 #define PREFIX_BIG_ENDIAN DILL_PREFIX_BIG_ENDIAN
 #define PREFIX_LITTLE_ENDIAN DILL_PREFIX_LITTLE_ENDIAN
+#ifdef __cplusplus
+DILL_ALIAS_(prefix_attach);
+DILL_ALIAS_(prefix_attach_mem);
+DILL_ALIAS_(prefix_detach);
+#else
 #define prefix_attach dill_prefix_attach
 #define prefix_attach_mem dill_prefix_attach_mem
 #define prefix_detach dill_prefix_detach
+#endif
 #endif
 
 #endif
@@ -1136,9 +1355,15 @@ DILL_EXPORT int dill_suffix_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define suffix_storage dill_suffix_storage
+#ifdef __cplusplus
+DILL_ALIAS_(suffix_attach);
+DILL_ALIAS_(suffix_attach_mem);
+DILL_ALIAS_(suffix_detach);
+#else
 #define suffix_attach dill_suffix_attach
 #define suffix_attach_mem dill_suffix_attach_mem
 #define suffix_detach dill_suffix_detach
+#endif
 #endif
 
 #endif
@@ -1183,10 +1408,17 @@ DILL_EXPORT int dill_term_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define term_storage dill_term_storage
+#ifdef __cplusplus
+DILL_ALIAS_(term_attach);
+DILL_ALIAS_(term_attach_mem);
+DILL_ALIAS_(term_done);
+DILL_ALIAS_(term_detach);
+#else
 #define term_attach dill_term_attach
 #define term_attach_mem dill_term_attach_mem
 #define term_done dill_term_done
 #define term_detach dill_term_detach
+#endif
 #endif
 
 #endif
@@ -1284,6 +1516,18 @@ DILL_EXPORT int dill_http_recvfield(int s, char *name, size_t namelen, char *val
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define http_storage dill_http_storage
+#ifdef __cplusplus
+DILL_ALIAS_(http_attach);
+DILL_ALIAS_(http_attach_mem);
+DILL_ALIAS_(http_done);
+DILL_ALIAS_(http_detach);
+DILL_ALIAS_(http_sendrequest);
+DILL_ALIAS_(http_recvrequest);
+DILL_ALIAS_(http_sendstatus);
+DILL_ALIAS_(http_recvstatus);
+DILL_ALIAS_(http_sendfield);
+DILL_ALIAS_(http_recvfield);
+#else
 #define http_attach dill_http_attach
 #define http_attach_mem dill_http_attach_mem
 #define http_done dill_http_done
@@ -1294,6 +1538,7 @@ DILL_EXPORT int dill_http_recvfield(int s, char *name, size_t namelen, char *val
 #define http_recvstatus dill_http_recvstatus
 #define http_sendfield dill_http_sendfield
 #define http_recvfield dill_http_recvfield
+#endif
 #endif
 
 #endif
@@ -1411,12 +1656,21 @@ DILL_EXPORT int dill_socks5_proxy_sendreply(int s, int reply, struct dill_ipaddr
 #define SOCKS5_TTL_EXPIRED DILL_SOCKS5_TTL_EXPIRED
 #define SOCKS5_COMMAND_NOT_SUPPORTED DILL_SOCKS5_COMMAND_NOT_SUPPORTED
 #define SOCKS5_ADDRESS_TYPE_NOT_SUPPORTED DILL_SOCKS5_ADDRESS_TYPE_NOT_SUPPORTED
+#ifdef __cplusplus
+DILL_ALIAS_(socks5_client_connect);
+DILL_ALIAS_(socks5_client_connectbyname);
+DILL_ALIAS_(socks5_proxy_auth);
+DILL_ALIAS_(socks5_proxy_recvcommand);
+DILL_ALIAS_(socks5_proxy_recvcommandbyname);
+DILL_ALIAS_(socks5_proxy_sendreply);
+#else
 #define socks5_client_connect dill_socks5_client_connect
 #define socks5_client_connectbyname dill_socks5_client_connectbyname
 #define socks5_proxy_auth dill_socks5_proxy_auth
 #define socks5_proxy_recvcommand dill_socks5_proxy_recvcommand
 #define socks5_proxy_recvcommandbyname dill_socks5_proxy_recvcommandbyname
 #define socks5_proxy_sendreply dill_socks5_proxy_sendreply
+#endif
 #endif
 
 #endif
@@ -1506,13 +1760,22 @@ int dill_dtls_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define tls_storage dill_tls_storage
+#define dtls_storage dill_dtls_storage
+#ifdef __cplusplus
+DILL_ALIAS_(tls_attach_client);
+DILL_ALIAS_(tls_attach_client_mem);
+DILL_ALIAS_(tls_attach_server);
+DILL_ALIAS_(tls_attach_server_mem);
+DILL_ALIAS_(tls_done);
+DILL_ALIAS_(tls_detach);
+#else
 #define tls_attach_client dill_tls_attach_client
 #define tls_attach_client_mem dill_tls_attach_client_mem
 #define tls_attach_server dill_tls_attach_server
 #define tls_attach_server_mem dill_tls_attach_server_mem
 #define tls_done dill_tls_done
 #define tls_detach dill_tls_detach
-#define dtls_storage dill_dtls_storage
+#endif
 #endif
 
 #endif
@@ -1699,7 +1962,7 @@ inline int dill_ws_detach_(int s, int status, const void *buf, size_t len, int64
 }
 
 inline int dill_ws_detach_(int s, int64_t deadline) {
-    return dill_ws_detach(s, 0, 0, 0, deadline);
+    return dill_ws_detach(s, 0, DILL_NULL_, 0, deadline);
 }
 }
 
@@ -1746,6 +2009,20 @@ DILL_INLINE_ int dill_ws_detach_(int s, int64_t deadline) {
 #define WS_GATHER DILL_WS_GATHER
 #define WS_KEY_SIZE DILL_WS_KEY_SIZE
 #define ws_attach_client dill_ws_attach_client
+#define ws_detach dill_ws_detach
+#ifdef __cplusplus
+DILL_ALIAS_(ws_attach_client_mem);
+DILL_ALIAS_(ws_attach_server);
+DILL_ALIAS_(ws_attach_server_mem);
+DILL_ALIAS_(ws_send);
+DILL_ALIAS_(ws_sendl);
+DILL_ALIAS_(ws_recv);
+DILL_ALIAS_(ws_recvl);
+DILL_ALIAS_(ws_done);
+DILL_ALIAS_(ws_status);
+DILL_ALIAS_(ws_request_key);
+DILL_ALIAS_(ws_response_key);
+#else
 #define ws_attach_client_mem dill_ws_attach_client_mem
 #define ws_attach_server dill_ws_attach_server
 #define ws_attach_server_mem dill_ws_attach_server_mem
@@ -1754,10 +2031,10 @@ DILL_INLINE_ int dill_ws_detach_(int s, int64_t deadline) {
 #define ws_recv dill_ws_recv
 #define ws_recvl dill_ws_recvl
 #define ws_done dill_ws_done
-#define ws_detach dill_ws_detach
 #define ws_status dill_ws_status
 #define ws_request_key dill_ws_request_key
 #define ws_response_key dill_ws_response_key
+#endif
 #endif
 
 #endif

@@ -71,8 +71,13 @@ DILL_EXPORT int dill_tls_alpn(int s, char *buf, size_t len);
 #ifndef DILL_DISABLE_RAW_NAMES
 #define TLS_NOVERIFY DILL_TLS_NOVERIFY
 #define tls_opts dill_tls_opts
+#ifdef __cplusplus
+DILL_ALIAS_(tls_attach_client_opts);
+DILL_ALIAS_(tls_alpn);
+#else
 #define tls_attach_client_opts dill_tls_attach_client_opts
 #define tls_alpn dill_tls_alpn
+#endif
 #endif
 
 #endif

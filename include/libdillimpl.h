@@ -40,8 +40,13 @@ DILL_EXPORT void *dill_hquery(int h, const void *type);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define hvfs dill_hvfs
+#ifdef __cplusplus
+DILL_ALIAS_(hmake);
+DILL_ALIAS_(hquery);
+#else
 #define hmake dill_hmake
 #define hquery dill_hquery
+#endif
 #endif
 
 #ifndef DILL_DISABLE_SOCKETS

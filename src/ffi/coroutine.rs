@@ -1,6 +1,7 @@
 //! Coroutines. The macros that launch them are in `header/coroutine.h`.
 
 use super::call;
+use super::types::JmpBuf;
 use crate::rt::coroutine::{self, SourceLine};
 use crate::rt::wait;
 use core::ffi::{c_char, c_int, c_void};
@@ -17,7 +18,7 @@ use core::ffi::{c_char, c_int, c_void};
 /// cbindgen:prefix=DILL_EXPORT __attribute__((__noinline__))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_prologue(
-    ctx: *mut *mut c_void,
+    ctx: *mut *mut JmpBuf,
     ptr: *mut *mut c_void,
     len: usize,
     bndl: c_int,
@@ -30,7 +31,7 @@ pub unsafe extern "C" fn dill_prologue(
         // SAFETY: by contract of the macros the buffer belongs to the coroutine.
         let started = unsafe { coroutine::start(bndl, buffer.cast(), len, SourceLine::new(file, line)) }?;
         // SAFETY: the macros pass the address of a variable.
-        unsafe { ctx.write(started.registers) };
+        unsafe { ctx.write(started.registers.cast()) };
         // SAFETY: as above.
         unsafe { ptr.write(started.stack.cast()) };
         Ok(started.handle)

@@ -6,6 +6,8 @@
 use core::ffi::c_void;
 use core::sync::atomic::AtomicPtr;
 
+/// `jmp_buf`.
+pub enum JmpBuf {}
 /// `struct dill_bundle_storage`.
 pub enum BundleStorage {}
 /// `struct dill_chstorage`.
