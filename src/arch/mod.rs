@@ -6,6 +6,7 @@
 //! | [`thread_slot`] | one pointer of the thread's own, in a single load |
 //! | [`ticks`] | the processor's clock |
 //! | [`valgrind`] | client requests |
+//! | [`weak`] | symbols that the process may have or not |
 //! | [`vectors`] | loops compiled once more for processors with wider vectors |
 //! | [`utf8`] | whether a whole text is UTF-8 |
 
@@ -22,6 +23,7 @@ compile_error!("this library runs on Linux on x86-64 and 64-bit ARM only");
 mod cpu;
 
 pub(crate) mod valgrind;
+pub(crate) mod weak;
 
 pub(crate) use cpu::{switch, thread_slot};
 #[cfg(feature = "sockets")]

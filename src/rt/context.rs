@@ -4,6 +4,7 @@
 use super::big_stack::BigStack;
 use super::budget::Budget;
 use super::coroutine::Coroutine;
+use super::fiber::{Runtimes, Switch};
 use super::handle::Table;
 use super::poller::Poller;
 use super::process;
@@ -32,6 +33,8 @@ pub struct Context {
     /// The handles.
     pub handles: Table,
     pub(super) stacks: Pool,
+    pub(super) runtimes: Runtimes,
+    pub(super) switch: Switch,
     #[cfg(feature = "tls")]
     pub(super) big_stack: BigStack,
     /// Buffers lent to whichever socket is moving bytes.
@@ -129,6 +132,7 @@ impl Context {
 
     #[cold]
     fn make() -> Result<&'static Context> {
+        let runtimes = Runtimes::find();
         let context = Box::into_raw(crate::memory::try_box(Context {
             current: Cell::new(ptr::null()),
             ready: Queue::new(),
@@ -138,6 +142,8 @@ impl Context {
             poller: Poller::new(),
             handles: Table::new(),
             stacks: Pool::new(),
+            switch: runtimes.switch_function(),
+            runtimes,
             #[cfg(feature = "tls")]
             big_stack: BigStack::new(),
             #[cfg(feature = "sockets")]

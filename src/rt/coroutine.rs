@@ -9,16 +9,18 @@
 
 use super::bundle::{self, Bundle};
 use super::context::Context;
+use super::fiber::Fiber;
 use super::handle;
 use super::list::{Link, Linked};
 use super::object::Ref;
-use super::stack::Stack;
+use super::stack::{STACK_SIZE, Stack};
 use super::wait::Clause;
 use crate::arch::switch::Registers;
 use crate::arch::valgrind;
 use crate::error::{Errno, Result};
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
+use core::mem::offset_of;
 use core::ptr;
 
 /// The least room below the control block in a caller's buffer: a function that does nothing.
@@ -32,7 +34,7 @@ const STACK_ALIGNMENT: usize = 16;
 pub struct Coroutine {
     /// In the bundle's list of running coroutines.
     link: Link,
-    pub(super) registers: Registers,
+    registers: Registers,
     pub(super) next_ready: Cell<*const Coroutine>,
     /// What it waits for; null when it runs, is ready, or waits for another one to end.
     pub(super) clauses: Cell<*const Clause>,
@@ -50,6 +52,7 @@ pub struct Coroutine {
     pub(super) in_close: Cell<bool>,
     /// For debuggers.
     pub(super) launched_at: SourceLine,
+    pub(super) fiber: Fiber,
     storage: Storage,
 }
 
@@ -100,10 +103,15 @@ unsafe impl Linked for Coroutine {}
 impl Coroutine {
     /// The thread's own flow of control.
     pub(super) fn main() -> Coroutine {
-        Coroutine::new(ptr::null(), SourceLine::new(ptr::null(), 0), Storage::Thread)
+        Coroutine::new(
+            ptr::null(),
+            SourceLine::new(ptr::null(), 0),
+            Fiber::new(ptr::null(), 0),
+            Storage::Thread,
+        )
     }
 
-    fn new(bundle: *const Bundle, launched_at: SourceLine, storage: Storage) -> Coroutine {
+    fn new(bundle: *const Bundle, launched_at: SourceLine, fiber: Fiber, storage: Storage) -> Coroutine {
         Coroutine {
             link: Link::new(),
             registers: Registers::new(),
@@ -118,8 +126,27 @@ impl Coroutine {
             cancelled: Cell::new(false),
             in_close: Cell::new(false),
             launched_at,
+            fiber,
             storage,
         }
+    }
+
+    /// The registers of a coroutine.
+    ///
+    /// # Safety
+    /// It is alive, or its memory is at least.
+    pub(super) unsafe fn registers(coroutine: *const Coroutine) -> *const Registers {
+        // SAFETY: by contract.
+        unsafe { &raw const (*coroutine).registers }
+    }
+
+    /// The coroutine whose registers these are.
+    ///
+    /// # Safety
+    /// The pointer was returned by `registers`.
+    pub(super) unsafe fn from_registers(registers: *const Registers) -> *const Coroutine {
+        // SAFETY: by contract; the pointer is that to the whole, moved.
+        unsafe { registers.byte_sub(offset_of!(Coroutine, registers)) }.cast()
     }
 
     /// Whether calls that might block must fail with ECANCELED.
@@ -182,15 +209,16 @@ unsafe fn launch(
     len: usize,
     line: SourceLine,
 ) -> Result<(*mut c_void, *mut u8)> {
-    let (top, storage) = if buffer.is_null() {
+    let (top, size, storage) = if buffer.is_null() {
         let stack = context.stacks.take()?;
-        (stack.top(), Storage::Pooled(stack))
+        (stack.top(), STACK_SIZE, Storage::Pooled(stack))
     } else {
         caller_stack(buffer, len)?
     };
+    let fiber = Fiber::new(top.wrapping_sub(size), size);
     let place = top.wrapping_sub(size_of::<Coroutine>()).cast::<Coroutine>();
     // SAFETY: the place is aligned, inside the stack, and nobody else's.
-    unsafe { place.write(Coroutine::new(&raw const **bundle, line, storage)) };
+    unsafe { place.write(Coroutine::new(&raw const **bundle, line, fiber, storage)) };
     // SAFETY: just written; it lives until it has ended.
     let child = unsafe { &*place };
     // SAFETY: the coroutine leaves the list when it ends.
@@ -200,11 +228,12 @@ unsafe fn launch(
     context.set_current(child);
     context.next_run();
     context.budget.renew();
+    context.runtimes.tell(&parent.fiber, &child.fiber);
     Ok((parent.registers.for_program(), place.cast()))
 }
 
-/// The top of a caller's buffer as a stack, if a coroutine fits in it.
-fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, Storage)> {
+/// The top and the size of a caller's buffer as a stack, if a coroutine fits in it.
+fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, usize, Storage)> {
     let low = buffer as usize;
     let high = low.checked_add(len).ok_or(Errno::ENOMEM)? & !(STACK_ALIGNMENT - 1);
     let room = high.checked_sub(low).ok_or(Errno::ENOMEM)?;
@@ -212,7 +241,7 @@ fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, Storage)> {
         return Err(Errno::ENOMEM);
     }
     let valgrind_id = valgrind::is_running().then(|| valgrind::register_stack(low, high));
-    Ok((buffer.wrapping_add(room), Storage::Caller { valgrind_id }))
+    Ok((buffer.wrapping_add(room), room, Storage::Caller { valgrind_id }))
 }
 
 /// Ends the current coroutine. Never returns.
@@ -223,6 +252,7 @@ pub unsafe fn finish() -> ! {
     let Ok(context) = Context::get() else { fatal("a coroutine ended in a thread that has none") };
     let current = context.current();
     current.link.unlink();
+    current.fiber.ended.set(true);
     // SAFETY: whoever waits for this coroutine's end is suspended in `cancel`.
     if let Some(closer) = unsafe { current.closer.get().as_ref() } {
         context.make_ready(closer, 0, None);

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod context;
 pub mod coroutine;
 mod debugger;
+mod fiber;
 pub mod handle;
 pub mod list;
 pub mod mutex;

@@ -10,7 +10,6 @@ use super::coroutine::Coroutine;
 use super::list::{Link, Linked};
 use super::poller::Direction;
 use super::timer;
-use crate::arch::switch::switch;
 use crate::error::{Errno, Result};
 use core::cell::Cell;
 use core::ptr;
@@ -192,13 +191,13 @@ impl Context {
         }
         self.set_current(to);
         // SAFETY: the current coroutine is alive, or its stack is at least.
-        let from = unsafe { &*from };
+        let save = unsafe { Coroutine::registers(from) };
         // SAFETY: whoever is in the ready queue is alive.
-        let to = unsafe { &*to };
+        let load = unsafe { Coroutine::registers(to) };
         // SAFETY: whoever is in the ready queue was suspended by this function or by the `go`
         // macro, and is resumed once for each time it was queued. `from` is the coroutine whose
         // stack this is.
-        unsafe { switch(&raw const from.registers, &raw const to.registers) };
+        unsafe { (self.switch)(save, load) };
     }
 
     /// Reads the clock and, when it is time or nobody is ready, polls descriptors and timers.
