@@ -240,7 +240,7 @@ fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, usize, Storage)
     if room < size_of::<Coroutine>() + SMALLEST_FRAME {
         return Err(Errno::ENOMEM);
     }
-    let valgrind_id = valgrind::is_running().then(|| valgrind::register_stack(low, high));
+    let valgrind_id = valgrind::wants_stacks().then(|| valgrind::register_stack(low, high));
     Ok((buffer.wrapping_add(room), room, Storage::Caller { valgrind_id }))
 }
 

@@ -141,7 +141,7 @@ impl State {
         guard(self.fresh, self.guard)?;
         let top = self.fresh.wrapping_add(self.guard + STACK_SIZE);
         let stack = Stack(NonNull::new(top).ok_or(Errno::ENOMEM)?);
-        if valgrind::is_running() && self.valgrind_ids.try_reserve(1).is_ok() {
+        if valgrind::wants_stacks() && self.valgrind_ids.try_reserve(1).is_ok() {
             let id = valgrind::register_stack(stack.low() as usize, stack.top() as usize);
             self.valgrind_ids.push(id);
         }
