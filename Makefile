@@ -60,7 +60,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
-	check-docs check-gdb check-packages check-install check-dropin check-tls check-valgrind \
+	check-docs check-gdb check-packages check-install check-dropin check-tls check-faults check-valgrind \
 	check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
 	bench bench-runtime install install-strip uninstall dist deb clean FORCE
 
@@ -129,6 +129,10 @@ check-packages:
 # Old programs on our library, and programs that do not know it.
 check-dropin: all
 	tests/dropin/run
+
+# Each call of the system and each allocation fails in its turn. Takes long; .ci/run makes some of them fail.
+check-faults: all
+	tests/faults/run
 
 # The C tests under valgrind.
 check-valgrind: all

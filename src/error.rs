@@ -94,13 +94,15 @@ errnos! {
     EEXIST,
     /// The socket is not connected.
     ENOTCONN,
-    /// The kernel is out of buffers.
-    ENOBUFS,
 }
 
 /// The error of the system call that has just failed.
 pub fn last() -> Errno {
-    Errno::from_code(errno::errno().0)
+    match errno::errno().0 {
+        // The kernel's name for a lack of memory for what is on its way.
+        libc::ENOBUFS => Errno::ENOMEM,
+        code => Errno::from_code(code),
+    }
 }
 
 /// Turns the -1 of a system call into the error it left behind.

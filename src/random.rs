@@ -59,16 +59,19 @@ impl Random {
     }
 }
 
+/// How often getting a batch is tried if a signal comes in between.
+const MAX_INTERRUPTIONS: u32 = 100;
+
 /// ENOMEM if the operating system has none.
 fn fill(bytes: &mut [u8]) -> Result<()> {
-    let mut filled = 0;
+    let (mut filled, mut interruptions) = (0, 0);
     while filled < bytes.len() {
         let rest = &mut bytes[filled..];
         // SAFETY: `rest` is writable for its length.
         let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
         match crate::error::check_size(got) {
             Ok(size) => filled += size,
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR) if interruptions < MAX_INTERRUPTIONS => interruptions += 1,
             Err(_) => return Err(Errno::ENOMEM),
         }
     }

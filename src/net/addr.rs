@@ -225,7 +225,10 @@ impl Interfaces {
     fn new() -> Result<Interfaces> {
         let mut list = ptr::null_mut();
         // SAFETY: `list` is writable.
-        error::check(unsafe { libc::getifaddrs(&raw mut list) })?;
+        error::check(unsafe { libc::getifaddrs(&raw mut list) }).map_err(|error| match error {
+            Errno::EMFILE | Errno::ENFILE => error,
+            _ => Errno::ENOMEM,
+        })?;
         Ok(Interfaces(list))
     }
 

@@ -59,7 +59,7 @@ impl Descriptor {
                 context.fire(unsafe { clause.as_ref() }, Some(Errno::EBADF));
             }
         }
-        Some(Fd::new(fd))
+        Some(Fd::again(fd))
     }
 }
 

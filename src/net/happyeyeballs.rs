@@ -63,10 +63,8 @@ impl Attempt<'_> {
         let fd = self.fd.take().ok_or(Errno::EBADF)?;
         // Nobody else waits for it.
         let _ = self.context.poller.forget_foreign(fd.get());
-        match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
-            0 => Ok(fd),
-            code => Err(Errno::from_code(code)),
-        }
+        socket::outcome(fd.get())?;
+        Ok(fd)
     }
 }
 
@@ -174,16 +172,13 @@ impl World for Network<'_> {
         self.attempts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
         let len = address.native_len() as usize;
+        self.context.poller.expect(fd.get())?;
         // SAFETY: the address is readable for its length.
-        match unsafe { socket::connect(fd.get(), address.native(), len) } {
-            Ok(()) => Ok(Some(fd)),
-            // A connect that was interrupted goes on by itself, as one that is in progress.
-            Err(Errno::EINPROGRESS | Errno::EINTR) => {
-                self.attempts.push(Attempt { context: self.context, fd: Some(fd) });
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        if unsafe { socket::connect(fd.get(), address.native(), len) }? {
+            return Ok(Some(fd));
         }
+        self.attempts.push(Attempt { context: self.context, fd: Some(fd) });
+        Ok(None)
     }
 
     fn wait(&mut self, until: i64) -> Result<Event<Fd>> {

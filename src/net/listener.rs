@@ -4,7 +4,7 @@ use super::descriptor::{self, Descriptor};
 use super::socket::{self, Fd};
 use super::stream::{Family, Stream};
 use crate::error::{self, Errno, Result};
-use crate::rt::budget::SYSTEM_CALL;
+use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
@@ -120,6 +120,7 @@ unsafe fn accept_next(
     len: *mut libc::socklen_t,
     deadline: i64,
 ) -> Result<Fd> {
+    let mut rounds = Rounds::default();
     loop {
         // Whoever may not wait takes nobody either: he could not be given a handle.
         context.check_cancelled()?;
@@ -128,11 +129,28 @@ unsafe fn accept_next(
         // SAFETY: by contract.
         match error::check(unsafe { libc::accept4(fd, address, len, libc::SOCK_NONBLOCK) }) {
             Ok(fd) => return Ok(Fd::new(fd)),
-            Err(Errno::EINTR | Errno::ECONNABORTED) => {}
             Err(Errno::EAGAIN) => listener.fd.wait(context, Direction::In, deadline)?,
-            Err(Errno::ENOBUFS) => return Err(Errno::ENOMEM),
+            Err(error) if is_of_connection(error) => rounds.spend(context, SYSTEM_CALL, deadline)?,
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Whether an accept failed because of the connection that it took, which is gone: accept(2) hands on what the
+/// network says of it, and what a firewall does. The next one is as good as any.
+fn is_of_connection(error: Errno) -> bool {
+    match error {
+        Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM | Errno::ENOTSUP => true,
+        Errno::System(code) => matches!(
+            code,
+            libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+        ),
+        _ => false,
     }
 }
 
@@ -142,18 +160,12 @@ unsafe fn accept_next(
 /// `address` is readable for `len` bytes.
 pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadline: i64) -> Result<Fd> {
     // SAFETY: by contract.
-    match unsafe { socket::connect(fd.get(), address, len) } {
-        Ok(()) => return Ok(fd),
-        // A connect that was interrupted goes on by itself, as one that is in progress.
-        Err(Errno::EINPROGRESS | Errno::EINTR) => {}
-        Err(error) => return Err(error),
+    if unsafe { socket::connect(fd.get(), address, len) }? {
+        return Ok(fd);
     }
-    let context = Context::get()?;
-    descriptor::wait(context, fd.get(), Direction::Out, deadline)?;
-    match socket::option(fd.get(), libc::SOL_SOCKET, libc::SO_ERROR)? {
-        0 => Ok(fd),
-        code => Err(Errno::from_code(code)),
-    }
+    descriptor::wait(Context::get()?, fd.get(), Direction::Out, deadline)?;
+    socket::outcome(fd.get())?;
+    Ok(fd)
 }
 
 /// Ends our half of a connection.
@@ -211,7 +223,7 @@ pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
 /// Makes an adopted descriptor what the library's own are. If it cannot, nothing has changed.
 fn prepare(fd: c_int) -> Result<()> {
     let was_blocking = socket::set_nonblocking(fd, true)?;
-    let prepared = socket::set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+    let prepared = socket::reuse_address(fd);
     if prepared.is_err() && was_blocking {
         socket::set_nonblocking(fd, false)?;
     }

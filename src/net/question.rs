@@ -60,7 +60,11 @@ impl Question {
 
     fn from_name(name: &[u8], family: c_int) -> Result<Question> {
         // SAFETY: the call takes no pointer.
-        let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        let wakeup = error::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) });
+        let wakeup = wakeup.map_err(|error| match error {
+            Errno::EMFILE | Errno::ENFILE => error,
+            _ => Errno::ENOMEM,
+        })?;
         let body = try_box(Body {
             references: AtomicUsize::new(1),
             wakeup: Fd::new(wakeup),

@@ -17,6 +17,11 @@ impl Fd {
         Fd(fd)
     }
 
+    /// Takes a descriptor back that was given away with `into_raw`.
+    pub fn again(fd: c_int) -> Fd {
+        Fd(fd)
+    }
+
     /// The number.
     pub fn get(&self) -> c_int {
         self.0
@@ -41,8 +46,18 @@ pub fn open(family: c_int, kind: c_int) -> Result<Fd> {
     // SAFETY: the call takes no pointer.
     let fd = error::check(unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK, 0) })?;
     let fd = Fd::new(fd);
-    set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    reuse_address(fd.get())?;
     Ok(fd)
+}
+
+/// Lets an address be listened at again at once. ENOMEM.
+pub fn reuse_address(fd: c_int) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1).map_err(|_| Errno::ENOMEM)
+}
+
+/// Has the kernel wait for nothing before it sends. A connection that is not TCP has no such option, and works.
+pub fn send_at_once(fd: c_int) {
+    let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
 }
 
 /// A connected pair of non-blocking AF_UNIX streams.
@@ -53,13 +68,13 @@ pub fn pair() -> Result<[Fd; 2]> {
     error::check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
     let fds = fds.map(Fd::new);
     for fd in &fds {
-        set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        reuse_address(fd.get())?;
     }
     Ok(fds)
 }
 
 /// Sets an option that is an int.
-pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
+fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
     let size = size_of::<c_int>() as libc::socklen_t;
     let value: *const c_int = &value;
     // SAFETY: the value is readable for its size.
@@ -85,13 +100,55 @@ pub unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Res
     error::check(unsafe { libc::bind(fd, address, len as libc::socklen_t) }).map(|_| ())
 }
 
-/// Begins to connect; EINPROGRESS if that takes a while.
+/// Begins to connect; false if that takes a while, and then `outcome` tells how it ended.
 ///
 /// # Safety
 /// `address` is readable for `len` bytes.
-pub unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
+pub unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<bool> {
     // SAFETY: by contract.
-    error::check(unsafe { libc::connect(fd, address, len as libc::socklen_t) }).map(|_| ())
+    match error::check(unsafe { libc::connect(fd, address, len as libc::socklen_t) }) {
+        Ok(_) => Ok(true),
+        // A connect that was interrupted goes on by itself, as one that is in progress.
+        Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(false),
+        Err(error) => Err(of_connect(error)),
+    }
+}
+
+/// Whether a connection was made.
+pub fn outcome(fd: c_int) -> Result<()> {
+    match option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => Ok(()),
+        code => Err(of_connect(Errno::from_code(code))),
+    }
+}
+
+/// What the network says, in the words of the manual.
+fn of_connect(error: Errno) -> Errno {
+    match error {
+        Errno::EPERM => Errno::EACCES,
+        Errno::System(libc::EHOSTDOWN) => Errno::System(libc::EHOSTUNREACH),
+        Errno::System(libc::ENETDOWN | libc::ENONET) => Errno::System(libc::ENETUNREACH),
+        Errno::EPROTO | Errno::System(libc::ENOPROTOOPT | libc::EPROTOTYPE) => Errno::ECONNREFUSED,
+        other => other,
+    }
+}
+
+/// What befell a connection that was made is told as one thing, whatever the network says.
+fn of_stream(error: Errno) -> Errno {
+    match error {
+        // A connection that the kernel gave up must not look like a deadline.
+        Errno::EPIPE | Errno::ETIMEDOUT | Errno::ECONNREFUSED | Errno::EPROTO => Errno::ECONNRESET,
+        Errno::System(
+            libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENETDOWN
+            | libc::ENETRESET
+            | libc::ENONET
+            | libc::ENOPROTOOPT,
+        ) => Errno::ECONNRESET,
+        other => other,
+    }
 }
 
 /// Begins to listen.
@@ -100,17 +157,26 @@ pub fn listen(fd: c_int, backlog: c_int) -> Result<()> {
     error::check(unsafe { libc::listen(fd, backlog) }).map(|_| ())
 }
 
-/// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
-pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
-    loop {
-        let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
-        // SAFETY: the bytes are readable.
-        match error::check_size(unsafe { libc::send(fd, data, bytes.len(), flags) }) {
+/// How often a call that does not wait is made again when a signal is said to have interrupted it.
+const MAX_INTERRUPTIONS: u32 = 100;
+
+/// Makes a call that moves bytes of a stream, and does not wait.
+#[inline(always)]
+fn move_bytes(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
+    for _ in 0..MAX_INTERRUPTIONS {
+        match error::check_size(call()) {
             Err(Errno::EINTR) => {}
-            Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
-            other => return other,
+            other => return other.map_err(of_stream),
         }
     }
+    Err(Errno::ECONNRESET)
+}
+
+/// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
+pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
+    let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+    // SAFETY: the bytes are readable.
+    move_bytes(|| unsafe { libc::send(fd, data, bytes.len(), flags) })
 }
 
 /// The same for scattered bytes and ancillary data.
@@ -118,15 +184,9 @@ pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
 /// # Safety
 /// What the message points to is readable.
 pub unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
-    loop {
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-        // SAFETY: by contract.
-        match error::check_size(unsafe { libc::sendmsg(fd, message, flags) }) {
-            Err(Errno::EINTR) => {}
-            Err(Errno::EPIPE) => return Err(Errno::ECONNRESET),
-            other => return other,
-        }
-    }
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: by contract.
+    move_bytes(|| unsafe { libc::sendmsg(fd, message, flags) })
 }
 
 /// Receives without waiting; 0: end of the stream. EAGAIN: nothing is there.
@@ -134,16 +194,8 @@ pub unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
 /// # Safety
 /// `place` is writable for `len` bytes.
 pub unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
-    loop {
-        // SAFETY: by contract.
-        let got = unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) };
-        match error::check_size(got) {
-            Err(Errno::EINTR) => {}
-            // A connection that the kernel gave up must not look like a deadline.
-            Err(Errno::EPIPE | Errno::ETIMEDOUT) => return Err(Errno::ECONNRESET),
-            other => return other,
-        }
-    }
+    // SAFETY: by contract.
+    move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) })
 }
 
 /// The same for scattered memory and ancillary data.
@@ -151,16 +203,8 @@ pub unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
 /// # Safety
 /// What the message points to is writable.
 pub unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
-    loop {
-        // SAFETY: by contract.
-        let got = unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) };
-        match error::check_size(got) {
-            Err(Errno::EINTR) => {}
-            // A connection that the kernel gave up must not look like a deadline.
-            Err(Errno::EPIPE | Errno::ETIMEDOUT) => return Err(Errno::ECONNRESET),
-            other => return other,
-        }
-    }
+    // SAFETY: by contract.
+    move_bytes(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) })
 }
 
 /// A message header for scattered bytes.

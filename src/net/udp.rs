@@ -164,7 +164,9 @@ impl Udp {
         let message = vector.message(&mut address, len);
         // SAFETY: the address and the pieces are readable.
         match unsafe { socket::send_message(self.fd.get(), &message) } {
-            Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+            // What the network does to a datagram is not told.
+            Ok(_) | Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(()),
+            Err(Errno::EPERM) => Err(Errno::EACCES),
             Err(error) => Err(error),
         }
     }
@@ -177,6 +179,8 @@ impl Udp {
             loop {
                 match self.try_recv(pieces) {
                     Err(Errno::EAGAIN) => self.fd.wait(context, Direction::In, deadline)?,
+                    // What became of a datagram that was sent.
+                    Err(Errno::ECONNRESET) => rounds.spend(context, SYSTEM_CALL, deadline)?,
                     Err(error) => return Err(error),
                     Ok((_, from)) if self.is_stranger(&from) => {
                         rounds.spend(context, SYSTEM_CALL, deadline)?

@@ -129,15 +129,23 @@ impl Poller {
         Some(unsafe { &*entry })
     }
 
-    /// The entry of a descriptor, made if need be. EBADF: not open. ENOMEM.
+    /// The entry of a descriptor that may be none at all. EBADF: not open. ENOMEM.
+    fn make_foreign_entry(&self, fd: libc::c_int) -> Result<&Entry> {
+        if let Some(entry) = self.entry(fd) {
+            return Ok(entry);
+        }
+        // The table is indexed by descriptor: a number that is not open must not make it grow.
+        // SAFETY: the call only looks at the descriptor.
+        error::check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).map_err(|_| Errno::EBADF)?;
+        self.make_entry(fd)
+    }
+
+    /// The entry of an open descriptor, made if need be. ENOMEM.
     fn make_entry(&self, fd: libc::c_int) -> Result<&Entry> {
         if let Some(entry) = self.entry(fd) {
             return Ok(entry);
         }
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        // The table is indexed by descriptor: a number that is not open must not make it grow.
-        // SAFETY: the call only looks at the descriptor.
-        error::check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).map_err(|_| Errno::EBADF)?;
         let entry = crate::memory::try_box(Entry::default())?;
         let mut entries = self.entries.borrow_mut();
         if index >= entries.len() {
@@ -178,13 +186,19 @@ impl Poller {
 
     /// Changes the set. If it is gone, because the program has closed all descriptors, a new one is made.
     fn control(&self, operation: libc::c_int, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
-        match self.try_control(operation, fd, entry, interest) {
-            Err(error) if self.is_lost(error) && !self.rebuilding.get() => {
-                self.rebuild(Context::get()?);
-                self.try_control(operation, fd, entry, interest)
-            }
-            other => other,
+        let mut result = self.try_control(operation, fd, entry, interest);
+        if let Err(error) = result
+            && self.is_lost(error)
+            && !self.rebuilding.get()
+        {
+            self.rebuild(Context::get()?);
+            result = self.try_control(operation, fd, entry, interest);
         }
+        result.map_err(|error| match error {
+            // There is no set to be had, or the limit of what all sets of a user hold together is reached.
+            Errno::EINVAL | Errno::System(libc::ENOSPC) => Errno::ENOMEM,
+            other => other,
+        })
     }
 
     fn try_control(
@@ -238,7 +252,7 @@ impl Poller {
     /// The clause stays where it is until it fired or was withdrawn.
     pub unsafe fn wait_foreign(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
         self.notice_fork();
-        let entry = self.make_entry(fd)?;
+        let entry = self.make_foreign_entry(fd)?;
         if entry.waiter(direction).get().is_some() {
             return Err(Errno::EBUSY);
         }
@@ -288,7 +302,11 @@ impl Poller {
         self.notice_fork();
         let entry = self.make_entry(fd)?;
         if entry.registered.get() == 0 {
-            self.add(fd, entry, OWN_INTEREST)?;
+            // Of the socket's descriptor that is not true.
+            self.add(fd, entry, OWN_INTEREST).map_err(|error| match error {
+                Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
+                other => other,
+            })?;
             entry.kind.set(Kind::Own);
         }
         Ok(entry)
@@ -332,6 +350,11 @@ impl Poller {
                 self.note_change(fd, entry);
             }
         }
+    }
+
+    /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
+    pub fn expect(&self, fd: libc::c_int) -> Result<()> {
+        self.make_entry(fd).map(drop)
     }
 
     /// Forgets a foreign descriptor. EBUSY: somebody waits for it.
@@ -449,7 +472,7 @@ impl Poller {
             }
             // The caller looks at the clock and comes back.
             Err(Errno::EINTR) => {}
-            Err(error) => self.recover(context, error),
+            Err(_) => self.recover(context),
         }
     }
 
@@ -463,9 +486,9 @@ impl Poller {
     }
 
     /// After a failed `epoll_wait`: makes a new set. If that fails too, nobody can be told anything, and all
-    /// who wait for a descriptor are told that.
+    /// who wait for a descriptor are told that. ENOMEM: the system lacks something.
     #[cold]
-    fn recover(&self, context: &Context, error: Errno) {
+    fn recover(&self, context: &Context) {
         if !self.failed.replace(true) {
             return self.rebuild(context);
         }
@@ -474,7 +497,7 @@ impl Poller {
         for fd in 0..self.entries.borrow().len() {
             let Some(entry) = self.entry(fd as libc::c_int) else { continue };
             entry.registered.set(0);
-            self.give_up(context, entry, error);
+            self.give_up(context, entry, Errno::ENOMEM);
         }
     }
 

@@ -36,7 +36,7 @@ impl Transport {
         }
         // Whatever leaves is complete: to wait for more of it would only cost time.
         if let Some(stream) = self.own_tcp() {
-            socket::set_option(stream.fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+            socket::send_at_once(stream.fd());
         }
         Ok(())
     }

@@ -209,7 +209,7 @@ impl Stream {
             }
             Err(error) => {
                 self.outbound.broken.set(true);
-                Err(if error == Errno::ENOBUFS { Errno::ENOMEM } else { Errno::ECONNRESET })
+                Err(if error == Errno::ENOMEM { Errno::ENOMEM } else { Errno::ECONNRESET })
             }
         }
     }

@@ -157,7 +157,7 @@ fn attach(
             shake_hands(context, &transport)?;
         }
         if let Some(stream) = transport.own_tcp() {
-            socket::set_option(stream.fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+            socket::send_at_once(stream.fd());
         }
         object::make(Ws {
             lower: Cell::new(lower),
