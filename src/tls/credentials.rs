@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::der;
+use super::certificate;
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
 use rustls::crypto::CryptoProvider;
@@ -29,7 +29,7 @@ pub fn load(cert: &CStr, key: &CStr, provider: &CryptoProvider) -> Result<Certif
     let chain = certificates(cert)?;
     let key = PrivateKeyDer::from_pem_file(path(key)).map_err(|_| Errno::EFAULT)?;
     let key = provider.key_provider.load_private_key(key).map_err(|_| Errno::EFAULT)?;
-    let certified = der::public_key(&chain[0]).ok_or(Errno::EFAULT)?;
+    let certified = certificate::public_key(&chain[0]).ok_or(Errno::EFAULT)?;
     if key.public_key().is_some_and(|own| own.as_ref() != certified) {
         return Err(Errno::EFAULT);
     }

@@ -8,9 +8,9 @@
 //! encrypt or decrypt, and never while a coroutine waits.
 
 mod attach;
+pub mod certificate;
 mod closing;
 mod credentials;
-mod der;
 mod inbound;
 mod outbound;
 mod session;

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::certificate;
 use super::credentials::certificates;
-use super::der;
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
 use core::result::Result as CoreResult;
@@ -114,8 +114,8 @@ fn verify_listed(
     server_name: &ServerName<'_>,
     now: UnixTime,
 ) -> CoreResult<ServerCertVerified, Error> {
-    let (first, last) = der::validity(cert).ok_or(CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let (first, last) = certificate::validity(cert).ok_or(CertificateError::BadEncoding)?;
+    let now = now.as_secs();
     if now < first {
         return Err(CertificateError::NotValidYet.into());
     }
