@@ -2,6 +2,10 @@
 
 pub mod reference;
 
+use std::io::Write;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+
 /// The front of the input, as a source of decisions. Zero when it is used up.
 pub struct Choices<'a> {
     bytes: &'a [u8],
@@ -42,4 +46,32 @@ pub fn pieces(data: &[u8], seed: u8) -> Vec<&[u8]> {
         rest = after;
     }
     pieces
+}
+
+/// The longest message that [`received`] takes.
+pub const ROOM: usize = 8192;
+
+/// A bytestream on which the bytes have come, and behind them its end.
+pub fn stream_of(bytes: &[u8]) -> i32 {
+    let (ours, mut peer) = UnixStream::pair().expect("a socketpair");
+    peer.write_all(bytes).expect("less than fits in a socket");
+    // From now on its end is seen behind them, and what is sent to it is refused.
+    drop(peer);
+    let s = dill::ffi::ipc::dill_ipc_fromfd(ours.into_raw_fd());
+    assert!(s >= 0);
+    s
+}
+
+/// The next message of a message socket, or the number of the error.
+pub fn received(h: i32) -> Result<Vec<u8>, i32> {
+    let mut message = vec![0; ROOM];
+    // SAFETY: the buffer is as long as is said.
+    let len = unsafe { dill::ffi::sock::dill_mrecv(h, message.as_mut_ptr().cast(), message.len(), 0) };
+    match usize::try_from(len) {
+        Ok(len) => {
+            message.truncate(len);
+            Ok(message)
+        }
+        Err(_) => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+    }
 }

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use dill::ws::frame::Role;
 use dill::ws::decoder::{Decoder, Next, Violation};
+use dill::ws::frame::Role;
 use libdill_fuzz::reference::{self, Event};
 use libfuzzer_sys::fuzz_target;
 
