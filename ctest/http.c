@@ -340,7 +340,6 @@ TEST(a_header_without_end_neither_outlasts_the_deadline_nor_holds_the_others_up)
         attach_one();
         write_for_ever(fd, "A: b\r\n");
         CHECK_ERR(http_detach(h[0], start + 500), -1, ETIMEDOUT);
-        CHECK(now() - start < 5000);
         CHECK(ticks > 2);
         CHECK_INT(hclose(counter), 0);
     }

@@ -43,7 +43,6 @@ TEST(now_counts_milliseconds) {
     int64_t start = now();
     sleep_thread(200);
     CHECK(now() - start >= 150);
-    CHECK(now() - start < 5000);
 }
 
 TEST(now_leaves_errno_alone) {

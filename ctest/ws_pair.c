@@ -175,17 +175,15 @@ TEST(attaching_switches_delays_off_on_TCP) {
 }
 
 TEST(a_thousand_round_trips_on_TCP_take_no_delayed_acknowledgements) {
-    int64_t start;
     int h;
     make_tcp_pair(s);
     shake_hands(WS_TEXT);
     h = go(echo(ws[1]));
-    start = now();
+    /* With them it would be 40 s, which is more than a case may take. */
     for (int i = 0; i != 1000; ++i) {
         CHECK_INT(ws_send(ws[0], WS_TEXT, "ping", 4, -1), 0);
         expect_text(ws[0], "ping");
     }
-    CHECK(now() - start < 10000);
     CHECK_INT(ws_done(ws[0], 1000, NULL, 0, -1), 0);
     CHECK_INT(bundle_wait(h, now() + 5000), 0);
     CHECK_INT(hclose(h), 0);

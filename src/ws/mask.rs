@@ -80,6 +80,25 @@ fn long_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
     }
 }
 
+/// What each implementation that this processor has makes of a piece, whichever is chosen for its length.
+#[cfg(test)]
+#[expect(unsafe_code, reason = "not every processor has wide vectors")]
+pub(super) fn by_each_implementation(src: &[u8], key: [u8; 4]) -> Vec<(&'static str, Vec<u8>)> {
+    let (mut in_place, mut copy) = (src.to_vec(), vec![0; src.len()]);
+    blocks_in_place::<32>(&mut in_place, key);
+    blocks_copy::<32>(&mut copy, src, key);
+    let mut all = vec![("narrow, in place", in_place), ("narrow, copied", copy)];
+    if vectors::are_wide() {
+        let (mut in_place, mut copy) = (src.to_vec(), vec![0; src.len()]);
+        // SAFETY: they are.
+        unsafe { vectors::run_wide(|| blocks_in_place::<128>(&mut in_place, key)) };
+        // SAFETY: as above.
+        unsafe { vectors::run_wide(|| blocks_copy::<128>(&mut copy, src, key)) };
+        all.extend([("wide, in place", in_place), ("wide, copied", copy)]);
+    }
+    all
+}
+
 /// The key as it meets a piece that begins at `offset`.
 #[inline(always)]
 fn turn(key: [u8; 4], offset: usize) -> [u8; 4] {

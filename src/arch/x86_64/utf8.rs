@@ -104,6 +104,22 @@ pub(crate) fn is_valid(text: &[u8]) -> bool {
     }
 }
 
+/// A function that says whether a text is UTF-8, and its name.
+#[cfg(test)]
+pub(crate) type Implementation = (&'static str, fn(&[u8]) -> bool);
+
+/// All that this processor has, whichever is chosen.
+#[cfg(test)]
+#[expect(unsafe_code, reason = "not every processor has AVX-512")]
+pub(crate) fn each_implementation() -> Vec<Implementation> {
+    let mut all: Vec<Implementation> = vec![("simdutf8", |text| simdutf8::basic::from_utf8(text).is_ok())];
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has both extensions.
+        all.push(("AVX-512", |text| unsafe { is_valid_avx512(text) }));
+    }
+    all
+}
+
 #[target_feature(enable = "avx512f,avx512bw")]
 fn is_valid_avx512(text: &[u8]) -> bool {
     let tables = [table(FIRST_HIGH), table(FIRST_LOW), table(SECOND_HIGH)];

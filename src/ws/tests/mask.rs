@@ -1,7 +1,7 @@
 //! Masking against the loop of RFC 6455, 5.3.
 
 use super::{KEY, Random};
-use crate::ws::mask::{mask_copy, mask_in_place};
+use crate::ws::mask::{by_each_implementation, mask_copy, mask_in_place};
 
 /// "Octet i of the transformed data is the XOR of octet i of the original data with octet at index
 /// i modulo 4 of the masking key."
@@ -33,6 +33,21 @@ fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
                 assert_eq!(buffer[place.clone()], expected, "{len} {offset} {alignment}");
                 buffer[place].fill(0xaa);
                 assert_eq!(buffer, [0xaa; 600], "wrote outside: {len} {offset} {alignment}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_implementation_that_this_processor_has_masks_like_the_naive_loop() {
+    let mut random = Random::new(3);
+    let source: Vec<u8> = (0..2048).map(|_| random.next() as u8).collect();
+    for len in (128..=600).chain([1023, 1024, 1025, 1900]) {
+        for start in [0, 1, 7, 33, 64] {
+            let piece = &source[start..start + len];
+            let expected = naive(piece, KEY, 0);
+            for (name, masked) in by_each_implementation(piece, KEY) {
+                assert_eq!(masked, expected, "{name} {len} {start}");
             }
         }
     }
