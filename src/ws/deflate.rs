@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::close::Violation;
-use super::extension::{Extension, NoMemory, Progress, Undecodable};
+use super::extension::{Extension, MIN_ROOM, NoMemory, Progress, Undecodable};
 use crate::zlib::{Broken, Compressor, Decompressor};
 use core::cell::RefCell;
 
@@ -17,8 +17,9 @@ const COMPRESSED: u8 = 0x40;
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// How many codecs of a kind a thread keeps.
 const KEPT: usize = 4;
-/// The smallest room that compressing goes on in: for the bytes held back, and for a flush.
-const LEAST_ROOM: usize = 16;
+
+// For the bytes held back, and for a flush.
+const _: () = assert!(MIN_ROOM > TAIL.len() + 6);
 
 /// What was agreed on (RFC 7692, 7.1), and how to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +225,7 @@ impl Compressing {
 
     /// As [`Extension::encode`].
     fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Progress {
-        if output.len() < LEAST_ROOM {
+        if output.len() < MIN_ROOM {
             return Progress { consumed: 0, produced: 0, done: false };
         }
         let held = self.held_len;

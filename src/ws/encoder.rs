@@ -96,6 +96,13 @@ impl Frame {
         end
     }
 
+    /// Masks the whole payload where it lies, if it has to be.
+    pub fn mask_in_place(&self, payload: &mut [u8]) {
+        if let Some(key) = self.key {
+            mask::mask_in_place(payload, key, 0);
+        }
+    }
+
     /// Writes a piece of the payload, which begins `offset` bytes from the payload's start, to a place
     /// of the same length.
     #[inline(always)]

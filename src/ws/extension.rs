@@ -9,6 +9,9 @@
 
 use super::close::Violation;
 
+/// The smallest room that encoding goes on in, in bytes.
+pub const MIN_ROOM: usize = 16;
+
 /// How far one step has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -49,7 +52,7 @@ pub trait Extension {
     /// Whether a message of so many bytes is worth encoding.
     fn is_worthwhile(&self, len: usize) -> bool;
 
-    /// Encodes a piece of a message. `last`: the message ends behind this input; then it is repeated, with
+    /// Encodes a piece of a message, given [`MIN_ROOM`]. `last`: the message ends behind this input; then it is repeated, with
     /// the input that is left, until it is done.
     fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, NoMemory>;
 

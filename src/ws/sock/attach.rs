@@ -164,6 +164,8 @@ fn attach(
             transport,
             text: flags & TEXT != 0,
             gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
+            extension: RefCell::new(None),
+            slow_path_from: Ws::slow_path_from(None),
             connection: RefCell::new(Connection::new(role)),
             receiving: Cell::new(false),
             partial: RefCell::new(Vec::new()),

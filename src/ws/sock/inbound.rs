@@ -27,7 +27,7 @@ impl Stretch {
 }
 
 /// Where a message goes.
-struct Sink<'a> {
+pub(super) struct Sink<'a> {
     /// None: nowhere.
     cursor: Option<Cursor<'a>>,
     pieces: Option<Pieces<'a>>,
@@ -40,12 +40,12 @@ impl<'a> Sink<'a> {
         Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0 }
     }
 
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.pieces.map_or(usize::MAX, |pieces| pieces.total() - self.len)
     }
 
     /// The place for at most `most` bytes, which must not exceed `room`. None: nowhere.
-    fn place(&mut self, most: usize) -> (Option<&'a mut [u8]>, usize) {
+    pub(super) fn place(&mut self, most: usize) -> (Option<&'a mut [u8]>, usize) {
         let piece = self.cursor.as_mut().and_then(Cursor::piece);
         match piece {
             Some(piece) if piece.base.is_null() => (None, most.min(piece.len)),
@@ -59,7 +59,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn advance(&mut self, len: usize) {
+    pub(super) fn advance(&mut self, len: usize) {
         if let Some(cursor) = &mut self.cursor {
             cursor.advance(len);
         }
@@ -189,7 +189,7 @@ impl Ws {
         let mut sink = Sink::new(pieces);
         let partial = self.partial.take();
         // The call that took the header may have had more room than this one.
-        let left = self.payload_left();
+        let left = if self.is_in_extended() { 0 } else { self.payload_left() };
         let taken: usize = partial.iter().map(Stretch::len).sum();
         if left.saturating_add(taken as u64) > sink.room() as u64 {
             self.dropping.set(true);
@@ -229,9 +229,12 @@ impl Ws {
         loop {
             rounds.spend(context, sink.len - before, deadline)?;
             before = sink.len;
-            let left = self.payload_left();
-            if left > 0 {
-                self.take_payload(context, sink, left, deadline)?;
+            if self.is_in_extended() {
+                if !self.take_compressed(context, sink, deadline)? {
+                    continue;
+                }
+            } else if self.payload_left() > 0 {
+                self.take_payload(context, sink, deadline)?;
                 if self.payload_left() > 0 {
                     continue;
                 }
@@ -241,6 +244,9 @@ impl Ws {
                 let left = self.payload_left();
                 if let Some(stream) = self.transport.own() {
                     stream.read_ahead(left);
+                }
+                if self.is_in_extended() {
+                    continue;
                 }
                 if left > sink.room() as u64 {
                     self.dropping.set(true);
@@ -257,14 +263,20 @@ impl Ws {
         }
     }
 
-    fn payload_left(&self) -> u64 {
+    /// Whether a data frame has begun whose payload has to be decompressed.
+    fn is_in_extended(&self) -> bool {
+        let connection = self.connection.borrow();
+        connection.decoder().is_in_frame() && connection.decoder().message_is_extended()
+    }
+
+    pub(super) fn payload_left(&self) -> u64 {
         self.connection.borrow().decoder().payload_left()
     }
 
     /// Takes some payload of the current data frame.
     #[inline]
-    fn take_payload(&self, context: &Context, sink: &mut Sink<'_>, left: u64, deadline: i64) -> Result<()> {
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
+    fn take_payload(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<()> {
+        let most = usize::try_from(self.payload_left()).unwrap_or(usize::MAX);
         let (place, len) = sink.place(most);
         let mut connection = self.connection.borrow_mut();
         let (taken, judged) = match place {
@@ -324,7 +336,7 @@ impl Ws {
     }
 
     /// Notes an error of the transport. A wait that ended early changes nothing.
-    fn lose_inbound(&self, error: Errno) -> Errno {
+    pub(super) fn lose_inbound(&self, error: Errno) -> Errno {
         if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY) {
             self.connection.borrow_mut().note_inbound_lost();
         }
@@ -333,7 +345,7 @@ impl Ws {
 
     /// RFC 6455, 7.1.7: fails the connection, with a close frame if it can go out at once.
     #[cold]
-    fn fail_connection(&self, context: &Context, _: Violation) -> Errno {
+    pub(super) fn fail_connection(&self, context: &Context, _: Violation) -> Errno {
         let close = self.connection.borrow_mut().take_pending_close();
         if let Some(payload) = close {
             self.close_at_once(context, &payload);

@@ -5,6 +5,7 @@
 
 mod attach;
 mod closing;
+mod compressed;
 mod inbound;
 mod outbound;
 mod transport;
@@ -14,6 +15,7 @@ pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
 
 use super::connection::Connection;
+use super::deflate::Deflate;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::context::Context;
@@ -40,8 +42,12 @@ pub const NOGATHER: c_int = 4;
 /// Flag of the attaching calls: a message may wait while the next one to receive is there already. Flag of
 /// the sending calls: more follows, so this one may wait to leave together with it.
 pub const GATHER: c_int = 8;
+/// Flag of the attaching calls with options: messages are compressed, if the peer can do that.
+pub const DEFLATE: c_int = 16;
+/// Flag of the sending calls: this message is not compressed.
+pub const NODEFLATE: c_int = 64;
 /// What the sending calls take.
-const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER;
+const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER | NODEFLATE;
 
 /// The body of a WebSocket's handle.
 pub struct Ws {
@@ -53,6 +59,10 @@ pub struct Ws {
     /// Messages may wait while the next one to receive is there already.
     gathers: bool,
 
+    /// What payload goes through between frames and messages, if that was agreed on.
+    extension: RefCell<Option<Box<Deflate>>>,
+    /// From this length on, in bytes, messages do not take the fast path.
+    slow_path_from: usize,
     /// What may be received and sent.
     connection: RefCell<Connection>,
     receiving: Cell<bool>,

@@ -4,8 +4,9 @@
 //! system call, together with whatever was gathered there before. A large one leaves from the
 //! caller's memory, or in large masked pieces.
 
+use super::compressed::Message;
 use super::transport::{Foreign, Transport};
-use super::{GATHER, TEXT, Ws};
+use super::{GATHER, NODEFLATE, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
@@ -20,7 +21,7 @@ use core::ops::Range;
 
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
 /// it lies.
-const COPY_LIMIT: usize = 32 * 1024;
+pub(super) const COPY_LIMIT: usize = 32 * 1024;
 /// How much of a masked frame is prepared for a foreign bytestream at a time, in bytes.
 const FOREIGN_PIECE: usize = 64 * 1024;
 
@@ -35,9 +36,9 @@ pub(super) enum FastSend {
 }
 
 /// A frame that is being sent.
-struct Outgoing<'a> {
-    frame: Frame,
-    payload: Pieces<'a>,
+pub(super) struct Outgoing<'a> {
+    pub(super) frame: Frame,
+    pub(super) payload: Pieces<'a>,
 }
 
 impl Outgoing<'_> {
@@ -49,7 +50,7 @@ impl Outgoing<'_> {
     /// Writes the whole frame to a place that has room for it and a few bytes more; returns its
     /// length.
     #[inline(always)]
-    fn write_whole(&self, place: &mut [u8]) -> usize {
+    pub(super) fn write_whole(&self, place: &mut [u8]) -> usize {
         let Some(piece) = self.payload.single() else {
             return self.write(0, place);
         };
@@ -108,8 +109,12 @@ impl Ws {
         self.as_sender(context, deadline, || {
             let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
             let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && more()));
+            let text = flags & TEXT != 0;
+            if flags & NODEFLATE == 0 && self.compresses(payload.total()) {
+                return self.send_compressed(context, &Message { text, payload, gather }, deadline);
+            }
             let key = self.fresh_key(context)?;
-            let kind = MessageKind { text: flags & TEXT != 0, extension_bits: 0 };
+            let kind = MessageKind { text, extension_bits: 0 };
             let len = payload.total() as u64;
             let frame = self.connection.borrow_mut().encoder_mut().data(kind, true, len, key);
             self.send_frame(context, &Outgoing { frame, payload }, gather, deadline)
@@ -125,7 +130,7 @@ impl Ws {
         buffers.flush_overdue(stream);
         context.charge(payload.len());
         let connection = self.connection.borrow();
-        if payload.len() > COPY_LIMIT - MAX_HEADER
+        if payload.len() >= self.slow_path_from
             || self.sending.is_taken()
             || !connection.can_begin_message()
             || !stream.is_clear()
@@ -195,12 +200,12 @@ impl Ws {
         }
     }
 
-    fn fresh_key(&self, context: &Context) -> Result<Option<[u8; 4]>> {
+    pub(super) fn fresh_key(&self, context: &Context) -> Result<Option<[u8; 4]>> {
         fresh_key(context, self.connection.borrow().role())
     }
 
     /// Waits until nothing stands before this frame.
-    fn wait_clear(&self, context: &Context, stream: &Stream, deadline: i64) -> Result<()> {
+    pub(super) fn wait_clear(&self, context: &Context, stream: &Stream, deadline: i64) -> Result<()> {
         stream.wait_backlog(context, deadline).inspect_err(|_| {
             if stream.failure().is_some() {
                 self.note_broken();
@@ -236,7 +241,13 @@ impl Ws {
 
     /// Waits until the frame of `len` bytes that was pushed out last has left. What has not begun
     /// to leave is taken back on failure, and the call may be repeated.
-    fn wait_left(&self, context: &Context, stream: &Stream, len: usize, deadline: i64) -> Result<()> {
+    pub(super) fn wait_left(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        len: usize,
+        deadline: i64,
+    ) -> Result<()> {
         self.wait_clear(context, stream, deadline).inspect_err(|_| {
             if self.connection.borrow().can_send() && !stream.take_back(len) {
                 self.break_outbound(stream);
@@ -295,11 +306,11 @@ impl Ws {
         Ok(())
     }
 
-    fn note_broken(&self) {
+    pub(super) fn note_broken(&self) {
         self.connection.borrow_mut().note_outbound_broken();
     }
 
-    fn break_outbound(&self, stream: &Stream) {
+    pub(super) fn break_outbound(&self, stream: &Stream) {
         self.note_broken();
         if stream.failure().is_none() {
             stream.fail(Errno::ECONNRESET);
@@ -356,7 +367,7 @@ impl Ws {
     }
 
     /// Sends the pong that is due, if one is. Nobody else may be sending.
-    fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
+    pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
         let pong = self.connection.borrow_mut().take_pending_pong();
         let Some(payload) = pong else { return Ok(()) };
         match &self.transport {
