@@ -76,6 +76,9 @@ pub struct Buffers {
     start: Cell<usize>,
     end: Cell<usize>,
 
+    /// For whoever seals what it sends, between two uses.
+    scratch: Cell<Vec<u8>>,
+
     send: Cell<*mut u8>,
     sender: Lease,
     gathered: Cell<usize>,
@@ -97,6 +100,7 @@ impl Buffers {
             receiver: Lease::new(),
             start: Cell::new(0),
             end: Cell::new(0),
+            scratch: Cell::new(Vec::new()),
             send: Cell::new(ptr::null_mut()),
             sender: Lease::new(),
             gathered: Cell::new(0),
@@ -171,17 +175,33 @@ impl Buffers {
         self.end.set(self.end.get() + len);
     }
 
-    /// Takes a stream that is being closed out of the buffers.
-    pub fn forget(&self, stream: &Stream) {
+    /// Drops what was received for a stream; the buffer is nobody's then.
+    pub(crate) fn forget_received(&self, stream: &Stream) {
         if self.receiver.is_held_by(stream) {
             self.start.set(0);
             self.end.set(0);
             self.receiver.end();
         }
+    }
+
+    /// Takes a stream that is being closed out of the buffers.
+    pub fn forget(&self, stream: &Stream) {
+        self.forget_received(stream);
         if self.sender.is_held_by(stream) {
             self.gathered.set(0);
             self.sender.end();
         }
+    }
+
+    /// An empty buffer that has perhaps been used before.
+    pub(crate) fn take_scratch(&self) -> Vec<u8> {
+        self.scratch.take()
+    }
+
+    /// Gives it back.
+    pub(crate) fn give_scratch(&self, mut scratch: Vec<u8>) {
+        scratch.clear();
+        self.scratch.set(scratch);
     }
 
     /// Whether gathered bytes wait to be sent.

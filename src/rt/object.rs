@@ -27,6 +27,12 @@ pub trait Kind: Sized + 'static {
         None
     }
 
+    /// Another interface, which the handle's object answers for, or one of its parts. It lives as long as
+    /// the object.
+    fn other_interface(_this: &Ref<Self>, _id: *const c_void) -> Option<*mut c_void> {
+        None
+    }
+
     /// Called once, when the handle is closed. Others may still be inside.
     fn close(this: &Ref<Self>);
 }
@@ -75,6 +81,11 @@ impl<T: Kind> Ref<T> {
         unsafe { Ref::from_hvfs(object.cast()) }
     }
 
+    /// The object, as it stands for an interface of which it is the whole.
+    pub(crate) fn as_interface(&self) -> *mut c_void {
+        self.0.as_ptr().cast()
+    }
+
     fn retain(&self) {
         let references = &self.object().references;
         references.set(references.get() + 1);
@@ -114,6 +125,12 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
     if T::interface_id().is_some_and(|id| ptr::eq(kind, id)) {
         return hvfs.wrapping_byte_add(core::mem::offset_of!(Object<T>, vfs)).cast();
     }
+    // SAFETY: called by `hquery` with an object of this type.
+    let this: Ref<T> = unsafe { Ref::from_hvfs(hvfs) };
+    if let Some(interface) = T::other_interface(&this, kind) {
+        return interface;
+    }
+    drop(this);
     errno::set_errno(errno::Errno(libc::ENOTSUP));
     ptr::null_mut()
 }
@@ -150,6 +167,16 @@ pub fn make<T: Kind>(body: T) -> Result<c_int> {
 pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
     let object = handle::query(handle, T::type_id())?;
     // SAFETY: only objects of this type answer its identity, with their own address.
+    Ok(unsafe { Ref::from_hvfs(object.cast()) })
+}
+
+/// The object that answers for an interface of which it is the whole. EBADF, ENOTSUP.
+///
+/// # Safety
+/// Whatever answers for the interface gives `Ref::as_interface` of a living object of this type.
+pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -> Result<Ref<T>> {
+    let object = handle::query(handle, id)?;
+    // SAFETY: by contract.
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
 }
 

@@ -46,6 +46,11 @@ pub struct TypeId(*const c_void);
 unsafe impl Sync for TypeId {}
 
 impl TypeId {
+    /// The identity that a place in memory gives.
+    pub(crate) const fn of(place: &'static u8) -> TypeId {
+        TypeId(core::ptr::from_ref(place).cast())
+    }
+
     /// The identity itself.
     pub fn get(&self) -> *const c_void {
         self.0

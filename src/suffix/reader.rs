@@ -2,10 +2,10 @@
 
 use super::scan::{Delimiter, MAX_DELIMITER, Scan};
 use crate::error::{Errno, Result};
-use crate::net::stream::{Family, Stream};
+use crate::net::stream::{self, Stream};
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::object::{self, Ref};
+use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::sock::layer::Layer;
 use core::ffi::c_int;
@@ -22,7 +22,7 @@ pub struct Reader {
 impl Reader {
     /// For the bytestream behind a handle.
     pub fn new(lower: c_int) -> Reader {
-        Reader { own: object::find::<Stream>(lower).ok() }
+        Reader { own: stream::find_view(lower).ok() }
     }
 
     /// Reads one message and its delimiter; `emit` gets the message. EBUSY: nothing was read.
@@ -58,10 +58,10 @@ fn read_own(
             context.charge(fed.consumed);
             return Ok(());
         }
-        let want = match stream.family() {
-            Family::Tcp => 1,
-            Family::Unix if first => scan.missing(),
-            Family::Unix => look_ahead(stream, &scan),
+        let want = match stream.reads_ahead() {
+            true => 1,
+            false if first => scan.missing(),
+            false => look_ahead(stream, &scan),
         };
         first = false;
         rounds.spend(context, fed.consumed, deadline)?;

@@ -1,6 +1,6 @@
 //! The end of a connection: the close_notify of either side.
 
-use super::Tls;
+use super::{Below, Tls};
 use crate::error::{Errno, Result};
 use crate::rt::context::Context;
 use crate::rt::object;
@@ -28,9 +28,13 @@ impl Tls {
         if outbound.broken.get() {
             return Err(Errno::ECONNRESET);
         }
-        outbound.send(|| {
-            self.session.borrow_mut().end();
-            self.flush(context, deadline)
+        outbound.send(|| match &self.below {
+            Below::Stream(stream) => {
+                stream.wait_backlog(context, deadline)?;
+                stream.end_records(context)?;
+                stream.wait_backlog(context, deadline)
+            }
+            Below::Custom(custom) => custom.end(context, &self.layer, deadline),
         })?;
         outbound.done.set(true);
         Ok(())
@@ -49,12 +53,15 @@ impl Tls {
                 other => other?,
             }
         }
-        if inbound.done.get() {
-            return Ok(());
+        if !inbound.done.get() {
+            match inbound.receive(|| self.receive(context, None, deadline)) {
+                Ok(()) | Err(Errno::EPIPE) => {}
+                Err(error) => return Err(error),
+            }
         }
-        match inbound.receive(|| self.receive(context, None, deadline)) {
-            Err(Errno::EPIPE) => Ok(()),
-            other => other,
+        match &self.below {
+            Below::Stream(stream) => stream.take_records(context),
+            Below::Custom(_) => Ok(()),
         }
     }
 }

@@ -1,20 +1,17 @@
 //! TLS 1.2 and 1.3: a bytestream over any other bytestream.
 //!
-//! `session` is the protocol, which knows no socket; `transport` is the bytestream below; `attach`
-//! and `closing` begin and end a connection, `inbound` and `outbound` are its two directions.
-//! `trust` decides whom a client believes, `credentials` says who a server is.
-//!
-//! The session is one object for both directions: it is borrowed for as long as it takes to
-//! encrypt or decrypt, and never while a coroutine waits.
+//! `handshake` and `records` are the protocol, which knows no socket. Over one of the library's own streams
+//! the records lie below the stream's buffered view, so that whatever runs on the connection works in that
+//! view as it does without TLS; `custom` is for any other bytestream. `attach` and `closing` begin and end a
+//! connection. `trust` decides whom a client believes, `credentials` says who a server is.
 
 mod attach;
 pub mod certificate;
 mod closing;
 mod credentials;
-mod inbound;
-mod outbound;
-mod session;
-mod transport;
+mod custom;
+mod handshake;
+mod records;
 mod trust;
 
 pub use attach::{Options, attach_client, attach_client_verifying, attach_server};
@@ -22,26 +19,29 @@ pub use closing::{detach, done};
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::net::stream::{self, Stream};
 use crate::rt::context::Context;
-use crate::rt::mutex::Mutex;
 use crate::rt::object::{self, Kind, Ref};
 use crate::sock::layer::{Layer, Protocol};
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::RefCell;
 use core::ffi::{c_int, c_void};
-use session::Session;
-use transport::Transport;
+use custom::Custom;
 
 /// The body of a TLS handle.
 pub struct Tls {
     layer: Layer,
-    transport: Transport,
-    session: RefCell<Session>,
-    /// Whether the end of the stream below is an error without the peer's close_notify. It is not for
-    /// those who cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
-    needs_close_notify: bool,
-    /// Who may send on a bytestream that is not ours.
-    turn: Mutex,
+    below: Below,
+    /// The protocol that was agreed on (ALPN); empty: none.
+    alpn: RefCell<Vec<u8>>,
+}
+
+/// The bytestream below.
+enum Below {
+    /// The library's own, with the records below its view.
+    Stream(Ref<Stream>),
+    /// Anything else that has the C function table.
+    Custom(Box<Custom>),
 }
 
 static TYPE: u8 = 0;
@@ -58,12 +58,25 @@ impl Kind for Tls {
         Some(BSOCK_TYPE.get())
     }
 
+    /// The stream's view shows what was decrypted.
+    fn other_interface(this: &Ref<Tls>, id: *const c_void) -> Option<*mut c_void> {
+        match &this.below {
+            // A direction that was ended or broken here is so for whatever runs on it.
+            Below::Stream(stream)
+                if id == stream::VIEW.get() && this.layer.check_between_messages().is_ok() =>
+            {
+                Some(stream.as_interface())
+            }
+            _ => None,
+        }
+    }
+
     /// Drops the connection without a word. Whoever is inside fails with EBADF.
     fn close(this: &Ref<Tls>) {
         this.layer.inbound.broken.set(true);
         this.layer.outbound.broken.set(true);
-        if let Ok(context) = Context::get() {
-            this.turn.dismiss(context);
+        if let Below::Custom(custom) = &this.below {
+            custom.dismiss();
         }
         this.layer.close();
     }
@@ -76,8 +89,21 @@ impl Protocol for Tls {
 }
 
 impl Bytestream for Tls {
+    /// EFAULT, and nothing is sent, if there is NULL in the list.
     fn send(this: &Ref<Tls>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        this.send_list(pieces, deadline)
+        let context = Context::get()?;
+        let outbound = &this.layer.outbound;
+        outbound.check()?;
+        if pieces.has_null() {
+            return Err(Errno::EFAULT);
+        }
+        context.charge(pieces.total());
+        let sent = outbound.send(|| match &this.below {
+            Below::Stream(stream) => stream.send_pieces(context, pieces, deadline),
+            Below::Custom(custom) => custom.send(context, &this.layer, pieces, deadline),
+        });
+        context.pause();
+        sent
     }
 
     fn recv(this: &Ref<Tls>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<()> {
@@ -86,13 +112,24 @@ impl Bytestream for Tls {
     }
 }
 
+impl Tls {
+    /// Fills a list. None: drops everything, until an error or the end of the stream. EPIPE after
+    /// the peer's close_notify.
+    fn receive(&self, context: &Context, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<()> {
+        match (&self.below, pieces) {
+            (Below::Stream(stream), Some(pieces)) => stream.recv_pieces(context, pieces, deadline),
+            (Below::Stream(stream), None) => Err(stream.discard_all(context, deadline)),
+            (Below::Custom(custom), pieces) => custom.receive(context, &self.layer, pieces, deadline),
+        }
+    }
+}
+
 /// Copies the name of the protocol that was agreed on (ALPN, RFC 7301) and a NUL; the empty string
 /// if there is none. EBADF, ENOTSUP, EINVAL without a place, EMSGSIZE if it does not fit.
 pub fn alpn(s: c_int, place: Option<&mut [u8]>) -> Result<()> {
     let tls = object::find::<Tls>(s)?;
-    let session = tls.session.borrow();
-    let (name, place) = (session.alpn(), place.ok_or(Errno::EINVAL)?);
+    let (name, place) = (tls.alpn.borrow(), place.ok_or(Errno::EINVAL)?);
     *place.get_mut(name.len()).ok_or(Errno::EMSGSIZE)? = 0;
-    place[..name.len()].copy_from_slice(name);
+    place[..name.len()].copy_from_slice(&name);
     Ok(())
 }

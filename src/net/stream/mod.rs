@@ -6,6 +6,7 @@
 //! breaks their direction for good, as libdill has it.
 
 mod receiving;
+pub(crate) mod records;
 mod sending;
 
 use super::buffers::{RECEIVE_SIZE, UNOPENED};
@@ -15,13 +16,14 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::object::{Kind, Ref};
+use crate::rt::object::{self, Kind, Ref};
 use crate::rt::poller::{Direction, Watcher};
 use crate::sock::half::Half;
-use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
+use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, TypeId, bsock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use receiving::Saved;
+use records::Wire;
 
 /// How much unread input an orderly close takes away, in bytes. What is left after that resets the
 /// connection.
@@ -50,6 +52,9 @@ pub struct Stream {
     read_ahead: Cell<usize>,
     /// The stretch of execution in which the kernel's receive buffer was found empty.
     drained: Cell<u64>,
+    /// What lies between the view and the wire, if not nothing.
+    wire: RefCell<Option<Box<Wire>>>,
+    has_records: Cell<bool>,
     /// Accepted for sending and not yet taken by the kernel.
     backlog: RefCell<Vec<u8>>,
     /// To be sent after the backlog; replaced rather than added to.
@@ -63,6 +68,16 @@ pub struct Stream {
 }
 
 static TYPE: u8 = 0;
+static VIEW_TYPE: u8 = 0;
+
+/// The identity of a bytestream that is a buffered view: that of a stream, or of what lies on one.
+pub(crate) const VIEW: TypeId = TypeId::of(&VIEW_TYPE);
+
+/// The view of a bytestream. EBADF, ENOTSUP if it has none.
+pub(crate) fn find_view(handle: c_int) -> Result<Ref<Stream>> {
+    // SAFETY: only streams answer for this, and those that pass one on.
+    unsafe { object::find_interface(handle, VIEW.get()) }
+}
 
 impl Kind for Stream {
     type Vfs = BsockVfs;
@@ -74,6 +89,10 @@ impl Kind for Stream {
 
     fn interface_id() -> Option<*const c_void> {
         Some(BSOCK_TYPE.get())
+    }
+
+    fn other_interface(this: &Ref<Stream>, id: *const c_void) -> Option<*mut c_void> {
+        (id == VIEW.get()).then(|| this.as_interface())
     }
 
     fn close(this: &Ref<Stream>) {
@@ -104,6 +123,8 @@ impl Stream {
             saved: RefCell::default(),
             read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
             drained: Cell::new(0),
+            wire: RefCell::new(None),
+            has_records: Cell::new(false),
             backlog: RefCell::new(Vec::new()),
             tail: RefCell::new(Vec::new()),
             failure: Cell::new(None),
@@ -139,6 +160,11 @@ impl Stream {
         self.family
     }
 
+    /// Whether more may be received than is asked for.
+    pub(crate) fn reads_ahead(&self) -> bool {
+        self.family == Family::Tcp || self.has_records.get()
+    }
+
     /// The state for receiving calls.
     pub fn inbound(&self) -> &Half {
         &self.inbound
@@ -171,7 +197,7 @@ impl Stream {
     // ---- the bytestream calls ----
 
     /// Sends a list for a bytestream call; no state is noted.
-    fn send_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+    pub(crate) fn send_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         if context.buffers.gathered(self) > 0 {
             context.buffers.flush();
         }
@@ -183,7 +209,7 @@ impl Stream {
                 let bytes = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
                 self.send_some(context, bytes)
             } else {
-                self.send_some_pieces(context, [&[], &[]], &cursor)
+                self.send_some_pieces(context, &[], &cursor)
             };
             match sent {
                 Ok(sent) => cursor.jump(sent),
@@ -191,7 +217,8 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        // Records that were accepted have to leave, too.
+        if self.has_unsent() { self.wait_backlog(context, deadline) } else { Ok(()) }
     }
 
     /// Ends the outbound half. EPIPE if it was ended already.
@@ -219,6 +246,10 @@ impl Stream {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
         if context.buffers.gathered(self) > 0 {
             context.buffers.flush();
+        }
+        if self.orderly.get() && self.has_records.get() && !self.has_backlog() {
+            // Whoever has ended our direction before has said so.
+            let _ = self.end_records(context);
         }
         context.buffers.forget(self);
         let is_empty = self.ended.get() && self.is_drained(context);
@@ -299,7 +330,7 @@ impl Ref<Stream> {
         }
     }
 
-    fn recv_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+    pub(crate) fn recv_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
         while let Some(piece) = cursor.piece() {
             let len = if piece.base.is_null() {
@@ -326,7 +357,7 @@ impl Ref<Stream> {
     }
 
     /// Drops everything until the stream ends: EPIPE, or the error that ended it.
-    fn discard_all(&self, context: &Context, deadline: i64) -> Errno {
+    pub(crate) fn discard_all(&self, context: &Context, deadline: i64) -> Errno {
         let mut rounds = Rounds::default();
         loop {
             let discarded = self.discard(context, usize::MAX, deadline);

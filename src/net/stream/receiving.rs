@@ -135,6 +135,9 @@ impl Ref<Stream> {
         ahead: usize,
         deadline: i64,
     ) -> Result<usize> {
+        if self.has_records.get() {
+            return self.receive_records(context, place, deadline);
+        }
         let mut wait_first = self.is_drained(context);
         loop {
             if wait_first {

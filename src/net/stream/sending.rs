@@ -1,5 +1,6 @@
 //! Sending: what the kernel takes at once, and what is kept for when it takes more.
 
+use super::records::SEAL_LIMIT;
 use super::{Family, Stream};
 use crate::error::{Errno, Result};
 use crate::iol::Cursor;
@@ -8,27 +9,31 @@ use crate::net::socket;
 use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
 use crate::rt::poller::Direction;
+use std::io::IoSlice;
 
+/// The most that a record takes, in bytes.
+pub(super) const RECORD: usize = 16 * 1024;
 /// Elements sent in one system call: few, since the array lies on a coroutine's stack.
 const BATCH: usize = 16;
 
 impl Stream {
     /// Sends what the kernel takes at once. EAGAIN: nothing.
     pub fn send_some(&self, context: &Context, bytes: &[u8]) -> Result<usize> {
+        if self.has_records.get() {
+            return self.send_sealed(context, &[IoSlice::new(&bytes[..bytes.len().min(SEAL_LIMIT)])]);
+        }
         self.as_own_output(context, || socket::send(self.fd.get(), bytes))
     }
 
     /// The same for a prefix and the bytes from a position in a list on.
-    pub fn send_some_pieces(
-        &self,
-        context: &Context,
-        prefix: [&[u8]; 2],
-        pieces: &Cursor<'_>,
-    ) -> Result<usize> {
+    pub fn send_some_pieces(&self, context: &Context, prefix: &[u8], pieces: &Cursor<'_>) -> Result<usize> {
+        if self.has_records.get() {
+            return self.send_sealed_pieces(context, prefix, pieces);
+        }
         let mut iov = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; BATCH];
         let mut count = 0;
-        let parts = prefix.iter().filter(|part| !part.is_empty());
-        let parts = parts.map(|part| (part.as_ptr().cast_mut().cast(), part.len()));
+        let prefix = Some(prefix).filter(|prefix| !prefix.is_empty());
+        let parts = prefix.map(|prefix| (prefix.as_ptr().cast_mut().cast(), prefix.len())).into_iter();
         let pieces = pieces.clone().map(|piece| (piece.base.cast(), piece.len));
         for (iov_base, iov_len) in parts.chain(pieces).take(BATCH) {
             iov[count] = libc::iovec { iov_base, iov_len };
@@ -41,6 +46,9 @@ impl Stream {
 
     /// How many of `len` bytes fill whole segments; all of them if they fill none, or if there are none.
     pub fn whole_segments(&self, len: usize) -> usize {
+        if self.has_records.get() {
+            return if len > RECORD { len - len % RECORD } else { len };
+        }
         if self.family != Family::Tcp {
             return len;
         }
@@ -84,7 +92,7 @@ impl Stream {
 
     /// Whether something accepted has not been taken by the kernel.
     pub fn has_backlog(&self) -> bool {
-        !self.backlog.borrow().is_empty()
+        !self.backlog.borrow().is_empty() || self.has_unsent()
     }
 
     /// The error that struck bytes whose sender had returned already.
@@ -144,25 +152,33 @@ impl Stream {
         self.failure.set(Some(error));
         self.backlog.take();
         self.tail.take();
+        self.drop_unsent();
     }
 
     pub(super) fn push_backlog(&self) {
         let Ok(context) = Context::get() else { return };
+        match self.push_unsent(context) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => self.fail(error),
+        }
         loop {
+            if self.backlog.borrow().is_empty() {
+                self.backlog.swap(&self.tail);
+                if self.backlog.borrow().is_empty() {
+                    break;
+                }
+            }
             let sent = self.send_some(context, &self.backlog.borrow());
             match sent {
                 Ok(sent) => _ = self.backlog.borrow_mut().drain(..sent),
                 Err(Errno::EAGAIN) => return,
                 Err(error) => self.fail(error),
             }
-            if !self.has_backlog() {
-                self.backlog.swap(&self.tail);
-                if !self.has_backlog() {
-                    break;
-                }
-            }
         }
         *self.backlog.borrow_mut() = Vec::new();
-        context.poller.unwatch(self.fd.get());
+        if !self.has_unsent() {
+            context.poller.unwatch(self.fd.get());
+        }
     }
 }

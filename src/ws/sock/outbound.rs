@@ -282,7 +282,7 @@ impl Ws {
                 let filled = frame.write(done, place);
                 stream.send_some(context, context.buffers.filled_send(0..filled))
             } else {
-                stream.send_some_pieces(context, [&header[done.min(header.len())..], &[]], &cursor)
+                stream.send_some_pieces(context, &header[done.min(header.len())..], &cursor)
             };
             let waited = match sent {
                 Ok(sent) => {
@@ -303,7 +303,8 @@ impl Ws {
                 }
             })?;
         }
-        Ok(())
+        // Records that were made of it may not all have left.
+        self.wait_clear(context, stream, deadline).inspect_err(|_| self.break_outbound(stream))
     }
 
     pub(super) fn note_broken(&self) {
@@ -454,7 +455,8 @@ fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bo
     match stream.send_some(context, buffers.filled_send(0..leaving)) {
         Ok(sent) if sent == leaving => {
             buffers.keep_filled(leaving..frame.end);
-            FastSend::Done
+            // Records that were made of it may not all have left.
+            if stream.has_backlog() { FastSend::Partial(frame.len()) } else { FastSend::Done }
         }
         Ok(sent) => {
             buffers.set_gathered(0);

@@ -3,9 +3,9 @@
 
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
-use crate::net::stream::{Family, Stream};
+use crate::net::stream::{self, Family, Stream};
 use crate::rt::context::Context;
-use crate::rt::object::{self, Ref};
+use crate::rt::object::Ref;
 use crate::sock::call;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
@@ -32,7 +32,7 @@ pub struct Foreign {
 impl Transport {
     /// The transport behind a handle that is a bytestream.
     pub fn new(handle: c_int) -> Result<Transport> {
-        match object::find::<Stream>(handle) {
+        match stream::find_view(handle) {
             Ok(stream) => {
                 stream.check_inbound()?;
                 stream.check_outbound()?;

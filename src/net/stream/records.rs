@@ -1,0 +1,307 @@
+//! Records between a stream's buffered view and the wire, as TLS has them: what the view shows is what was
+//! opened, and what is sent through it is sealed.
+
+use super::{Family, Stream};
+use crate::error::{Errno, Result};
+use crate::iol::Cursor;
+use crate::memory::try_extend;
+use crate::net::socket;
+use crate::rt::budget::Rounds;
+use crate::rt::context::Context;
+use crate::rt::object::Ref;
+use crate::rt::poller::Direction;
+use core::cell::RefMut;
+use std::io::IoSlice;
+
+/// How much is sealed for one system call, in bytes: a multiple of what a record takes.
+pub(super) const SEAL_LIMIT: usize = 256 * 1024;
+/// Elements of a list that are sealed together: few, since the array lies on a coroutine's stack.
+const BATCH: usize = 16;
+/// How much is received at a time, in bytes.
+const RECEIVE_LIMIT: usize = 256 * 1024;
+
+/// A protocol of records, without I/O.
+pub(crate) trait Records {
+    /// Opens every whole record at the front of `wire`, as far as the peer's end; what was in them then
+    /// lies at the front. An error comes after everything that was received before it.
+    fn open(&mut self, wire: &mut [u8]) -> Result<Opened>;
+
+    /// Appends what has to be sent besides: answers, alerts. It leaves before anything else.
+    fn reply(&mut self, wire: &mut Vec<u8>) -> Result<()>;
+
+    /// How many bytes are missing of the record that begins with `front`; at least one.
+    fn missing(&self, front: &[u8]) -> usize;
+
+    /// Whether something can still be opened. EPIPE after the peer's end, or the error.
+    fn check(&self) -> Result<()>;
+
+    /// What it means that the stream ends without the peer's having said so.
+    fn truncated(&self) -> Errno;
+
+    /// Seals the front of what is to be sent behind what `wire` holds; returns how much. Nothing of it has
+    /// left before `commit`.
+    fn seal(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize>;
+
+    /// What was sealed since the last commit leaves, or with `false` never did.
+    fn commit(&mut self, has_left: bool);
+
+    /// Seals the end of our direction. Once; afterwards `seal` fails.
+    fn end(&mut self, wire: &mut Vec<u8>) -> Result<()>;
+}
+
+/// What `open` has done.
+pub(crate) struct Opened {
+    /// How many bytes of the wire were taken in.
+    pub used: usize,
+    /// How many bytes came out.
+    pub plain: usize,
+}
+
+/// The records of a stream.
+pub(super) struct Wire {
+    records: Box<dyn Records>,
+    /// Received, and not opened: the beginning of a record, or what is behind the peer's end.
+    unopened: Vec<u8>,
+    /// `unopened` may hold whole records.
+    fresh: bool,
+    /// Sealed, and not taken by the kernel.
+    unsent: Vec<u8>,
+}
+
+impl Stream {
+    /// Lets records lie between the view and the wire from now on. What the view shows now is theirs.
+    pub(crate) fn put_records(&self, context: &Context, records: Box<dyn Records>) -> Result<()> {
+        let mut unopened = Vec::new();
+        self.peek(context, |bytes| try_extend(&mut unopened, bytes))?;
+        let wire = Wire { records, fresh: !unopened.is_empty(), unopened, unsent: Vec::new() };
+        let wire = crate::memory::try_box(wire)?;
+        let len = wire.unopened.len();
+        self.consume(context, len);
+        self.wire.replace(Some(wire));
+        self.has_records.set(true);
+        Ok(())
+    }
+
+    /// Takes them away again: the view shows what was received behind them.
+    pub(crate) fn take_records(&self, context: &Context) -> Result<()> {
+        let Some(wire) = self.wire.take() else { return Ok(()) };
+        self.has_records.set(false);
+        context.buffers.forget_received(self);
+        self.saved.take();
+        self.save(&wire.unopened)
+    }
+
+    fn wire(&self) -> Option<RefMut<'_, Box<Wire>>> {
+        RefMut::filter_map(self.wire.borrow_mut(), Option::as_mut).ok()
+    }
+
+    /// Whether something sealed waits for the kernel.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.has_records.get() && self.wire().is_some_and(|wire| !wire.unsent.is_empty())
+    }
+
+    pub(super) fn drop_unsent(&self) {
+        if let Some(mut wire) = self.wire() {
+            wire.unsent = Vec::new();
+        }
+    }
+
+    /// Sends what was sealed before. False: the kernel does not take all of it now.
+    pub(super) fn push_unsent(&self, context: &Context) -> Result<bool> {
+        let Some(mut wire) = self.wire() else { return Ok(true) };
+        while !wire.unsent.is_empty() {
+            match self.as_own_output(context, || socket::send(self.fd.get(), &wire.unsent)) {
+                Ok(sent) if sent == wire.unsent.len() => wire.unsent = Vec::new(),
+                Ok(sent) => _ = wire.unsent.drain(..sent),
+                Err(Errno::EAGAIN) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Seals and sends what the kernel takes at once. EAGAIN: nothing was accepted.
+    pub(super) fn send_sealed(&self, context: &Context, parts: &[IoSlice<'_>]) -> Result<usize> {
+        if !self.push_unsent(context)? || !self.push_replies(context)? {
+            return Err(Errno::EAGAIN);
+        }
+        let mut scratch = context.buffers.take_scratch();
+        let accepted = self.seal_and_send(context, parts, &mut scratch);
+        context.buffers.give_scratch(scratch);
+        accepted
+    }
+
+    fn seal_and_send(&self, context: &Context, parts: &[IoSlice<'_>], sealed: &mut Vec<u8>) -> Result<usize> {
+        let Some(mut wire) = self.wire() else { return Err(Errno::EBADF) };
+        let sealed_now = wire.records.seal(parts, sealed);
+        let len = sealed_now.inspect_err(|_| wire.records.commit(false))?;
+        match self.as_own_output(context, || socket::send(self.fd.get(), sealed)) {
+            Ok(sent) => {
+                wire.records.commit(true);
+                self.keep_unsent(context, &mut wire, &sealed[sent..])?;
+                Ok(len)
+            }
+            Err(error) => {
+                wire.records.commit(false);
+                Err(error)
+            }
+        }
+    }
+
+    fn keep_unsent(&self, context: &Context, wire: &mut Wire, rest: &[u8]) -> Result<()> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        // A record that is cut for lack of memory ends the stream.
+        try_extend(&mut wire.unsent, rest)?;
+        // SAFETY: the stream stops watching before it goes away.
+        unsafe { context.poller.watch(self.fd.get(), self) }
+    }
+
+    /// The same for a prefix and the bytes from a position in a list on.
+    pub(super) fn send_sealed_pieces(
+        &self,
+        context: &Context,
+        prefix: &[u8],
+        pieces: &Cursor<'_>,
+    ) -> Result<usize> {
+        let mut parts = [IoSlice::new(&[]); BATCH];
+        let (mut count, mut left) = (0, SEAL_LIMIT);
+        if !prefix.is_empty() {
+            parts[0] = IoSlice::new(prefix);
+            (count, left) = (1, left - prefix.len());
+        }
+        for piece in pieces.clone() {
+            if count == BATCH || left == 0 {
+                break;
+            }
+            // SAFETY: the pieces of a list to send are readable.
+            let bytes = unsafe { core::slice::from_raw_parts(piece.base, piece.len.min(left)) };
+            parts[count] = IoSlice::new(bytes);
+            (count, left) = (count + 1, left - bytes.len());
+        }
+        self.send_sealed(context, &parts[..count])
+    }
+
+    /// Ends our direction behind everything that was accepted. The kernel takes it now or later.
+    pub(crate) fn end_records(&self, context: &Context) -> Result<()> {
+        if let Some(mut wire) = self.wire() {
+            let Wire { records, unsent, .. } = &mut **wire;
+            records.end(unsent)?;
+        }
+        self.push_later(context)
+    }
+
+    /// Sends what receiving has made necessary. False: the kernel does not take all of it now.
+    fn push_replies(&self, context: &Context) -> Result<bool> {
+        if let Some(mut wire) = self.wire() {
+            let Wire { records, unsent, .. } = &mut **wire;
+            records.reply(unsent)?;
+        }
+        self.push_unsent(context)
+    }
+
+    /// Sends what was sealed now or when the kernel takes it.
+    fn push_later(&self, context: &Context) -> Result<()> {
+        if self.push_unsent(context)? {
+            return Ok(());
+        }
+        // SAFETY: the stream stops watching before it goes away.
+        unsafe { context.poller.watch(self.fd.get(), self) }
+    }
+}
+
+impl Ref<Stream> {
+    /// `receive` for a stream with records.
+    pub(super) fn receive_records(
+        &self,
+        context: &Context,
+        place: &mut [u8],
+        deadline: i64,
+    ) -> Result<usize> {
+        let mut rounds = Rounds::default();
+        let mut wait_first = self.is_drained(context) && !self.wire().is_some_and(|wire| wire.fresh);
+        loop {
+            self.wire().ok_or(Errno::EBADF)?.records.check()?;
+            if wait_first {
+                self.wait(context, Direction::In, deadline)?;
+            }
+            context.buffers.lend_receive(self)?;
+            let opened = self.open_more(context);
+            self.answer(context, opened.is_ok());
+            match opened {
+                Ok(0) => {
+                    rounds.spend(context, crate::rt::budget::SYSTEM_CALL, deadline)?;
+                    wait_first = self.is_drained(context);
+                }
+                Ok(_) if place.is_empty() => return Ok(0),
+                Ok(_) => return self.read(context, place, deadline),
+                Err(Errno::EAGAIN) => wait_first = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends what received has made necessary. If that is not possible, the next send tells.
+    fn answer(&self, context: &Context, lives_on: bool) {
+        if !lives_on {
+            if self.family == Family::Tcp {
+                // The reset that otherwise ends a TCP connection could overtake the alert.
+                self.close_in_order(true);
+            }
+        } else if self.has_unsent() {
+            // A peer that asks and does not read is answered when it does.
+            return;
+        }
+        let replied = self.push_replies(context).and_then(|_| self.push_later(context));
+        if let Err(error) = replied {
+            self.fail(error);
+        }
+    }
+
+    /// Receives something and opens it; returns how much the view shows more. EAGAIN.
+    fn open_more(&self, context: &Context) -> Result<usize> {
+        let mut wire = self.wire().ok_or(Errno::EBADF)?;
+        let wire = &mut **wire;
+        let (buffer, room) = context.buffers.room();
+        // SAFETY: the free end of the buffer, which is lent to this stream.
+        let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(RECEIVE_LIMIT)) };
+        let carried = wire.unopened.len();
+        region[..carried].copy_from_slice(&wire.unopened);
+        let received =
+            if core::mem::take(&mut wire.fresh) { 0 } else { self.receive_wire(context, wire, region)? };
+        let filled = carried + received;
+        // The part of a record at the end, which is the most that is left, has room in any case.
+        wire.unopened.clear();
+        let opened = wire.records.open(&mut region[..filled]);
+        let used = opened.as_ref().map_or(filled, |opened| opened.used);
+        try_extend(&mut wire.unopened, &region[used..filled])?;
+        if wire.unopened.is_empty() {
+            wire.unopened = Vec::new();
+        }
+        let Opened { plain, .. } = opened?;
+        context.buffers.received_more(plain);
+        Ok(plain)
+    }
+
+    /// Receives behind what is carried over.
+    fn receive_wire(&self, context: &Context, wire: &Wire, region: &mut [u8]) -> Result<usize> {
+        let carried = wire.unopened.len();
+        let room = match self.family {
+            Family::Tcp => region.len() - carried,
+            Family::Unix => wire.records.missing(&wire.unopened),
+        };
+        let place = &mut region[carried..carried + room];
+        context.charge(crate::rt::budget::SYSTEM_CALL);
+        // SAFETY: the place is writable.
+        match unsafe { socket::recv(self.fd.get(), place.as_mut_ptr(), place.len()) }? {
+            0 => Err(wire.records.truncated()),
+            len => {
+                if len < room && !context.poller.hung_up(self.fd.get()) {
+                    self.drained.set(context.run_id());
+                }
+                Ok(len)
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The handshake, without I/O: records in, records out.
+//!
+//! The library that does it takes tens of kilobytes of stack, and a coroutine may have four: it runs on the
+//! thread's big stack.
+
+#![forbid(unsafe_code)]
+
+use super::records::{HEADER, Kernel, Session};
+use crate::error::{Errno, Result};
+use crate::memory::{try_box, try_extend};
+use crate::rt::big_stack::BigStack;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::{AlertDescription, ClientConfig, Error, ServerConfig};
+use std::sync::Arc;
+
+enum Connection {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// A handshake under way.
+pub(super) struct Handshake {
+    /// Large, and not to be moved about on a coroutine's stack.
+    connection: Box<Connection>,
+    stack: &'static BigStack,
+    /// Records that were received and not taken in.
+    incoming: Vec<u8>,
+    strict: bool,
+}
+
+/// What a step of the handshake has come to.
+enum Step {
+    /// There may be more to do at once.
+    Again,
+    /// More of the peer's records are needed.
+    Blocked,
+    Done,
+}
+
+impl Handshake {
+    /// A client's. `strict`: the end of the stream without close_notify will be an error.
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        strict: bool,
+    ) -> Result<Handshake> {
+        Handshake::make(strict, || UnbufferedClientConnection::new(config, name).map(Connection::Client))
+    }
+
+    /// A server's.
+    pub(super) fn server(config: Arc<ServerConfig>, strict: bool) -> Result<Handshake> {
+        Handshake::make(strict, || UnbufferedServerConnection::new(config).map(Connection::Server))
+    }
+
+    fn make(
+        strict: bool,
+        connection: impl FnOnce() -> core::result::Result<Connection, Error>,
+    ) -> Result<Handshake> {
+        let stack = BigStack::get()?;
+        let connection = stack.run(|| connection().map_err(|error| errno_of(&error)).and_then(try_box))?;
+        Ok(Handshake { connection, stack, incoming: Vec::new(), strict })
+    }
+
+    /// How long the rest of a record is, by its header.
+    pub(super) fn length_of_rest(header: &[u8; HEADER]) -> usize {
+        usize::from(header[3]) << 8 | usize::from(header[4])
+    }
+
+    /// Takes in a piece of a record, or a whole one, but nothing of the next, and appends what has to be
+    /// sent; whether the handshake is over. EACCES if the peer's certificate is not accepted, EPROTO if
+    /// anything else is wrong; the alert that says so has to be sent then.
+    pub(super) fn advance(&mut self, record: &[u8], outgoing: &mut Vec<u8>) -> Result<bool> {
+        try_extend(&mut self.incoming, record)?;
+        self.stack.run(|| {
+            loop {
+                match self.connection.step(&mut self.incoming, outgoing) {
+                    Ok(Step::Again) => {}
+                    Ok(Step::Blocked) => return Ok(false),
+                    Ok(Step::Done) => return Ok(true),
+                    Err(error) => {
+                        self.send_alerts(outgoing);
+                        return Err(error);
+                    }
+                }
+            }
+        })
+    }
+
+    /// A connection that has failed takes nothing in any more, but may have an alert to send.
+    fn send_alerts(&mut self, outgoing: &mut Vec<u8>) {
+        while self.connection.has_output() {
+            if self.connection.step(&mut self.incoming, outgoing).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The protocol that was agreed on; empty if none was.
+    pub(super) fn alpn(&self) -> &[u8] {
+        let alpn = match &*self.connection {
+            Connection::Client(client) => client.alpn_protocol(),
+            Connection::Server(server) => server.alpn_protocol(),
+        };
+        alpn.unwrap_or_default()
+    }
+
+    /// The records of the connection, whose handshake is over.
+    pub(super) fn into_session(self) -> Result<Box<Session>> {
+        let Handshake { connection, stack, strict, .. } = self;
+        stack.run(|| {
+            let (secrets, kernel) = match *connection {
+                Connection::Client(client) => client
+                    .dangerous_into_kernel_connection()
+                    .map(|(secrets, kernel)| (secrets, Kernel::Client(kernel))),
+                Connection::Server(server) => server
+                    .dangerous_into_kernel_connection()
+                    .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel))),
+            }
+            .map_err(|error| errno_of(&error))?;
+            Session::new(kernel, secrets, strict).and_then(try_box)
+        })
+    }
+}
+
+impl Connection {
+    fn has_output(&self) -> bool {
+        match self {
+            Connection::Client(client) => client.wants_write(),
+            Connection::Server(server) => server.wants_write(),
+        }
+    }
+
+    fn step(&mut self, incoming: &mut Vec<u8>, outgoing: &mut Vec<u8>) -> Result<Step> {
+        let (discard, step) = match self {
+            Connection::Client(client) => handle(client.process_tls_records(incoming), outgoing),
+            Connection::Server(server) => handle(server.process_tls_records(incoming), outgoing),
+        };
+        incoming.drain(..discard);
+        step
+    }
+}
+
+/// Does what the connection asks for; returns how many bytes of the input it has taken in.
+fn handle<D>(status: UnbufferedStatus<'_, '_, D>, outgoing: &mut Vec<u8>) -> (usize, Result<Step>) {
+    let step = match status.state {
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            append(outgoing, |place| data.encode(place)).map(|()| Step::Again)
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(Step::Again)
+        }
+        Ok(ConnectionState::BlockedHandshake) => Ok(Step::Blocked),
+        Ok(ConnectionState::WriteTraffic(_)) => Ok(Step::Done),
+        // Nothing of what comes behind the handshake was taken in, so that the peer has ended it.
+        Ok(_) => Err(Errno::EPROTO),
+        Err(error) => Err(errno_of(&error)),
+    };
+    (status.discard, step)
+}
+
+/// Appends what an encoder writes as soon as there is room for it.
+fn append(
+    outgoing: &mut Vec<u8>,
+    mut encode: impl FnMut(&mut [u8]) -> core::result::Result<usize, EncodeError>,
+) -> Result<()> {
+    let Err(EncodeError::InsufficientSize(needed)) = encode(&mut []) else { return Err(Errno::EPROTO) };
+    let begin = outgoing.len();
+    outgoing.try_reserve(needed.required_size).map_err(|_| Errno::ENOMEM)?;
+    outgoing.resize(begin + needed.required_size, 0);
+    encode(&mut outgoing[begin..]).map(drop).map_err(|_| Errno::EPROTO)
+}
+
+fn errno_of(error: &Error) -> Errno {
+    use AlertDescription as Alert;
+    match error {
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Errno::EACCES,
+        // The peer has refused ours.
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired,
+        ) => Errno::EACCES,
+        _ => Errno::EPROTO,
+    }
+}

@@ -1,0 +1,441 @@
+//! The records of an established connection (RFC 8446, 5; RFC 5246, 6), in place and without I/O. The keys
+//! are those that the handshake agreed on; the ciphers are the TLS library's.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Errno, Result};
+use crate::memory::try_extend;
+use crate::net::stream::records::{Opened, Records};
+use crate::rt::big_stack::BigStack;
+use core::ops::Range;
+use rustls::client::ClientConnectionData;
+use rustls::crypto::cipher::{
+    InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
+};
+use rustls::kernel::KernelConnection;
+use rustls::server::ServerConnectionData;
+use rustls::{
+    ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion, SupportedCipherSuite,
+};
+use std::io::IoSlice;
+
+/// The header of a record: its type, a version, and the length of what follows (RFC 8446, 5.1).
+pub(super) const HEADER: usize = 5;
+/// The most plaintext of a record (RFC 8446, 5.1).
+const MAX_PLAINTEXT: usize = 1 << 14;
+/// The longest record behind its header (RFC 5246, 6.2.3).
+const MAX_PAYLOAD: usize = MAX_PLAINTEXT + 2048;
+/// The longest handshake message after the handshake: a ticket.
+const MAX_HANDSHAKE_MESSAGE: usize = 1 << 17;
+/// Slices of plaintext that are sealed together.
+const BATCH: usize = 16;
+/// How many records before the limit of a key it is replaced.
+const SPARE_RECORDS: u64 = 1 << 16;
+
+/// Alert descriptions (RFC 8446, 6).
+const CLOSE_NOTIFY: u8 = 0;
+const UNEXPECTED_MESSAGE: u8 = 10;
+const BAD_RECORD_MAC: u8 = 20;
+const RECORD_OVERFLOW: u8 = 22;
+const DECODE_ERROR: u8 = 50;
+const USER_CANCELED: u8 = 90;
+const NO_RENEGOTIATION: u8 = 100;
+const WARNING: u8 = 1;
+const FATAL: u8 = 2;
+
+/// Handshake messages that come after the handshake (RFC 8446, 4.6).
+const NEW_SESSION_TICKET: u8 = 4;
+const KEY_UPDATE: u8 = 24;
+
+/// What is left of the handshake: it makes new keys and takes tickets in.
+pub(super) enum Kernel {
+    Client(KernelConnection<ClientConnectionData>),
+    Server(KernelConnection<ServerConnectionData>),
+}
+
+/// The records of both directions.
+pub(super) struct Session {
+    kernel: Kernel,
+    stack: &'static BigStack,
+    version: ProtocolVersion,
+    /// How many records a key may seal.
+    limit: u64,
+
+    decrypter: Box<dyn MessageDecrypter>,
+    opened: u64,
+    /// The beginning of a handshake message.
+    handshake: Vec<u8>,
+    /// The peer's close_notify has come.
+    ended: bool,
+    failed: Option<Errno>,
+    /// The end of the stream without close_notify is an error (RFC 8446, 6.1), not just an end: it is not for
+    /// those who cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
+    strict: bool,
+
+    encrypter: Box<dyn MessageEncrypter>,
+    sealed: u64,
+    uncommitted: u64,
+    /// Our close_notify, or a fatal alert, was sealed: nothing may follow.
+    finished: bool,
+    /// A new key is due.
+    update_due: bool,
+    /// An alert is due: its level and description.
+    alert_due: Option<[u8; 2]>,
+}
+
+/// A failure and the alert that tells the peer.
+struct Failure(Errno, u8);
+
+impl Session {
+    /// Of a connection whose handshake is over.
+    pub(super) fn new(kernel: Kernel, secrets: ExtractedSecrets, strict: bool) -> Result<Session> {
+        let suite = kernel.suite();
+        let (limit, version) = match suite {
+            SupportedCipherSuite::Tls13(suite) => {
+                (suite.common.confidentiality_limit, ProtocolVersion::TLSv1_3)
+            }
+            SupportedCipherSuite::Tls12(suite) => {
+                (suite.common.confidentiality_limit, ProtocolVersion::TLSv1_2)
+            }
+        };
+        let ((opened, rx), (sealed, tx)) = (secrets.rx, secrets.tx);
+        Ok(Session {
+            kernel,
+            stack: BigStack::get()?,
+            version,
+            limit,
+            decrypter: decrypter(suite, rx)?,
+            opened,
+            handshake: Vec::new(),
+            ended: false,
+            failed: None,
+            strict,
+            encrypter: encrypter(suite, tx)?,
+            sealed,
+            uncommitted: 0,
+            finished: false,
+            update_due: false,
+            alert_due: None,
+        })
+    }
+
+    /// How long the rest of a record is, by its header. EPROTO if there is no such record.
+    fn length_of_rest(header: &[u8]) -> core::result::Result<usize, Failure> {
+        let len = usize::from(header[3]) << 8 | usize::from(header[4]);
+        // RFC 8446, 5.1: the types; the version is 3 and something, whatever that says.
+        if !(20..=23).contains(&header[0]) || header[1] != 3 {
+            return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
+        }
+        if len > MAX_PAYLOAD {
+            return Err(Failure(Errno::EPROTO, RECORD_OVERFLOW));
+        }
+        Ok(len)
+    }
+
+    fn open_all(&mut self, wire: &mut [u8]) -> Opened {
+        let (mut used, mut plain) = (0, 0);
+        while !self.ended && self.failed.is_none() && wire.len() - used >= HEADER {
+            let range = match Session::length_of_rest(&wire[used..used + HEADER]) {
+                Ok(len) if wire.len() - used < HEADER + len => break,
+                Ok(len) => {
+                    let record = used..used + HEADER + len;
+                    used = record.end;
+                    self.open_record(wire, record)
+                }
+                Err(failure) => Err(failure),
+            };
+            match range {
+                Ok(range) => {
+                    let len = range.len();
+                    wire.copy_within(range, plain);
+                    plain += len;
+                }
+                Err(Failure(error, alert)) => {
+                    self.failed = Some(error);
+                    self.alert_due = Some([FATAL, alert]);
+                }
+            }
+        }
+        Opened { used, plain }
+    }
+
+    /// Opens one record in place; returns where its application data lies.
+    fn open_record(
+        &mut self,
+        wire: &mut [u8],
+        record: Range<usize>,
+    ) -> core::result::Result<Range<usize>, Failure> {
+        let base = wire.as_ptr().addr();
+        let (header, payload) = wire[record].split_at_mut(HEADER);
+        let outer = ContentType::from(header[0]);
+        let version = ProtocolVersion::from(u16::from_be_bytes([header[1], header[2]]));
+        let opaque = InboundOpaqueMessage::new(outer, version, payload);
+        let opened = self.decrypter.decrypt(opaque, self.opened).map_err(|error| match error {
+            Error::PeerSentOversizedRecord => Failure(Errno::EPROTO, RECORD_OVERFLOW),
+            Error::DecryptError => Failure(Errno::EPROTO, BAD_RECORD_MAC),
+            _ => Failure(Errno::EPROTO, UNEXPECTED_MESSAGE),
+        })?;
+        self.opened += 1;
+        let start = opened.payload.as_ptr().addr() - base;
+        let (typ, payload) = (opened.typ, opened.payload);
+        // RFC 8446, 5.1: nothing comes between the parts of a handshake message.
+        if typ != ContentType::Handshake && !self.handshake.is_empty() {
+            return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
+        }
+        match typ {
+            ContentType::ApplicationData => return Ok(start..start + payload.len()),
+            ContentType::Alert => take_alert(payload, self.version, &mut self.ended)?,
+            ContentType::Handshake => {
+                try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, DECODE_ERROR))?;
+                self.take_handshake()?;
+            }
+            _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
+        }
+        Ok(0..0)
+    }
+
+    /// Takes the whole handshake messages in that have come.
+    fn take_handshake(&mut self) -> core::result::Result<(), Failure> {
+        if self.version != ProtocolVersion::TLSv1_3 {
+            // RFC 5246, 7.2.2: the peer wants to begin again, and is told that we do not.
+            self.handshake = Vec::new();
+            self.alert_due.get_or_insert([WARNING, NO_RENEGOTIATION]);
+            return Ok(());
+        }
+        let messages = core::mem::take(&mut self.handshake);
+        let mut rest = &messages[..];
+        while let &[typ, a, b, c, ref behind @ ..] = rest {
+            let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+            if len > MAX_HANDSHAKE_MESSAGE {
+                return Err(Failure(Errno::EPROTO, DECODE_ERROR));
+            }
+            let Some((body, next)) = behind.split_at_checked(len) else { break };
+            rest = next;
+            match (typ, &mut self.kernel) {
+                (NEW_SESSION_TICKET, Kernel::Client(kernel)) => kernel
+                    .handle_new_session_ticket(body)
+                    .map_err(|_| Failure(Errno::EPROTO, DECODE_ERROR))?,
+                // RFC 8446, 5.1: a message that changes the key is the last of its record.
+                (KEY_UPDATE, _) if rest.is_empty() => self.take_key_update(body)?,
+                _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
+            }
+        }
+        try_extend(&mut self.handshake, rest).map_err(|error| Failure(error, DECODE_ERROR))
+    }
+
+    /// RFC 8446, 4.6.3.
+    fn take_key_update(&mut self, body: &[u8]) -> core::result::Result<(), Failure> {
+        let &[request @ (0 | 1)] = body else {
+            return Err(Failure(Errno::EPROTO, DECODE_ERROR));
+        };
+        let fresh = match &mut self.kernel {
+            Kernel::Client(kernel) => kernel.update_rx_secret(),
+            Kernel::Server(kernel) => kernel.update_rx_secret(),
+        };
+        let (opened, secrets) = fresh.map_err(|_| Failure(Errno::EPROTO, UNEXPECTED_MESSAGE))?;
+        let decrypter = decrypter(self.kernel.suite(), secrets);
+        self.decrypter = decrypter.map_err(|error| Failure(error, UNEXPECTED_MESSAGE))?;
+        self.opened = opened;
+        // However many were asked for, one answers them.
+        self.update_due |= request == 1;
+        Ok(())
+    }
+
+    fn seal_all(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize> {
+        let mut chunks: [&[u8]; BATCH] = [&[]; BATCH];
+        for (chunk, part) in chunks.iter_mut().zip(parts) {
+            *chunk = part;
+        }
+        let chunks = &chunks[..parts.len().min(BATCH)];
+        let len: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+        let mut start = 0;
+        while start < len {
+            let end = len.min(start + MAX_PLAINTEXT);
+            let payload = match chunks {
+                [only] => OutboundChunks::Single(&only[start..end]),
+                chunks => OutboundChunks::Multiple { chunks, start, end },
+            };
+            self.seal_record(ContentType::ApplicationData, payload, wire)?;
+            start = end;
+        }
+        Ok(len)
+    }
+
+    fn seal_record(
+        &mut self,
+        typ: ContentType,
+        payload: OutboundChunks<'_>,
+        wire: &mut Vec<u8>,
+    ) -> Result<()> {
+        // RFC 8446, 5.5: keys wear out, and TLS 1.2 cannot replace them.
+        if self.sealed >= self.limit {
+            return Err(Errno::ECONNRESET);
+        }
+        let plain = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
+        let sealed = self.encrypter.encrypt(plain, self.sealed).map_err(|_| Errno::ECONNRESET)?;
+        self.sealed += 1;
+        self.uncommitted += 1;
+        try_extend(wire, &sealed.encode())
+    }
+
+    fn seal_alert(&mut self, alert: [u8; 2], wire: &mut Vec<u8>) -> Result<()> {
+        self.seal_record(ContentType::Alert, OutboundChunks::Single(&alert), wire)?;
+        self.uncommitted = 0;
+        Ok(())
+    }
+
+    fn reply_deep(&mut self, wire: &mut Vec<u8>) -> Result<()> {
+        if self.finished {
+            return Ok(());
+        }
+        if let Some(alert) = self.alert_due.take() {
+            self.finished = alert[0] == FATAL;
+            self.seal_alert(alert, wire)?;
+        } else if core::mem::take(&mut self.update_due) {
+            let message = [KEY_UPDATE, 0, 0, 1, 0];
+            self.seal_record(ContentType::Handshake, OutboundChunks::Single(&message), wire)?;
+            self.uncommitted = 0;
+            let fresh = match &mut self.kernel {
+                Kernel::Client(kernel) => kernel.update_tx_secret(),
+                Kernel::Server(kernel) => kernel.update_tx_secret(),
+            };
+            let (sealed, secrets) = fresh.map_err(|_| Errno::ECONNRESET)?;
+            self.encrypter = encrypter(self.kernel.suite(), secrets)?;
+            self.sealed = sealed;
+        }
+        Ok(())
+    }
+}
+
+impl Records for Session {
+    fn open(&mut self, wire: &mut [u8]) -> Result<Opened> {
+        let opened = self.stack.run(|| self.open_all(wire));
+        match self.failed {
+            Some(error) if opened.plain == 0 => Err(error),
+            _ => Ok(opened),
+        }
+    }
+
+    fn reply(&mut self, wire: &mut Vec<u8>) -> Result<()> {
+        if self.alert_due.is_none() && !self.update_due {
+            return Ok(());
+        }
+        self.stack.run(|| self.reply_deep(wire))
+    }
+
+    fn missing(&self, front: &[u8]) -> usize {
+        match front.first_chunk::<HEADER>() {
+            None => HEADER - front.len(),
+            // Whatever is no record is found out when it is opened.
+            Some(header) => {
+                let len = Session::length_of_rest(header).unwrap_or(1);
+                (HEADER + len).saturating_sub(front.len()).max(1)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.ended => Err(Errno::EPIPE),
+            None => Ok(()),
+        }
+    }
+
+    fn truncated(&self) -> Errno {
+        if self.strict { Errno::ECONNRESET } else { Errno::EPIPE }
+    }
+
+    fn seal(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize> {
+        if self.finished || self.failed.is_some() {
+            return Err(Errno::ECONNRESET);
+        }
+        self.stack.run(|| self.seal_all(parts, wire))
+    }
+
+    fn commit(&mut self, has_left: bool) {
+        // What was sealed and never left may be sealed again under the same number: nobody has seen it.
+        if !has_left {
+            self.sealed -= self.uncommitted;
+        }
+        self.uncommitted = 0;
+        let is_worn = self.sealed.saturating_add(SPARE_RECORDS) >= self.limit;
+        self.update_due |= is_worn && self.version == ProtocolVersion::TLSv1_3;
+    }
+
+    fn end(&mut self, wire: &mut Vec<u8>) -> Result<()> {
+        if core::mem::replace(&mut self.finished, true) {
+            return Err(Errno::EPIPE);
+        }
+        self.stack.run(|| self.seal_alert([WARNING, CLOSE_NOTIFY], wire))
+    }
+}
+
+impl Kernel {
+    fn suite(&self) -> SupportedCipherSuite {
+        match self {
+            Kernel::Client(kernel) => kernel.negotiated_cipher_suite(),
+            Kernel::Server(kernel) => kernel.negotiated_cipher_suite(),
+        }
+    }
+}
+
+/// RFC 8446, 6. The peer's close_notify sets `ended`.
+fn take_alert(
+    payload: &[u8],
+    version: ProtocolVersion,
+    ended: &mut bool,
+) -> core::result::Result<(), Failure> {
+    let &[level, description] = payload else { return Err(Failure(Errno::EPROTO, DECODE_ERROR)) };
+    match description {
+        CLOSE_NOTIFY => *ended = true,
+        USER_CANCELED => {}
+        _ if level == WARNING && version == ProtocolVersion::TLSv1_2 => {}
+        // The peer has refused our certificate: bad, unsupported, revoked, expired, unknown, unknown_ca,
+        // access_denied, certificate_required.
+        42..=46 | 48 | 49 | 116 => return Err(Failure(Errno::EACCES, CLOSE_NOTIFY)),
+        _ => return Err(Failure(Errno::EPROTO, CLOSE_NOTIFY)),
+    }
+    Ok(())
+}
+
+fn parts_of(
+    secrets: ConnectionTrafficSecrets,
+) -> Result<(rustls::crypto::cipher::AeadKey, rustls::crypto::cipher::Iv)> {
+    match secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok((key, iv)),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+/// How many bytes of the nonce are fixed: the others of TLS 1.2's AES-GCM are sent (RFC 5288, 3).
+fn fixed_len(suite: &rustls::Tls12CipherSuite) -> usize {
+    suite.aead_alg.key_block_shape().fixed_iv_len
+}
+
+fn decrypter(
+    suite: SupportedCipherSuite,
+    secrets: ConnectionTrafficSecrets,
+) -> Result<Box<dyn MessageDecrypter>> {
+    let (key, iv) = parts_of(secrets)?;
+    Ok(match suite {
+        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
+        SupportedCipherSuite::Tls12(suite) => suite.aead_alg.decrypter(key, &iv.as_ref()[..fixed_len(suite)]),
+    })
+}
+
+fn encrypter(
+    suite: SupportedCipherSuite,
+    secrets: ConnectionTrafficSecrets,
+) -> Result<Box<dyn MessageEncrypter>> {
+    let (key, iv) = parts_of(secrets)?;
+    Ok(match suite {
+        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
+        SupportedCipherSuite::Tls12(suite) => {
+            let (fixed, explicit) = iv.as_ref().split_at(fixed_len(suite));
+            suite.aead_alg.encrypter(key, fixed, explicit)
+        }
+    })
+}
