@@ -60,9 +60,9 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
-	check-docs check-gdb check-packages check-install check-dropin check-tls check-faults check-valgrind \
-	check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
-	bench bench-runtime install install-strip uninstall dist deb clean FORCE
+	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
+	check-valgrind check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
+	bench bench-runtime install install-strip uninstall html dist deb clean FORCE
 
 all:
 	@$(ANYWHERE) $(CARGO) $(BUILD) --target-dir $(TARGET)
@@ -117,6 +117,10 @@ check-install: all
 # What README.md and docs/ say is done, and seen.
 check-docs: all
 	tests/docs/run
+
+# The site: links, and that everything is in it.
+check-site:
+	tests/site/run
 
 # Coroutines in a debugger.
 check-gdb: all
@@ -214,6 +218,11 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) THIRD-PARTY-LICENSES libdill.cdx.json)
 	@! test -d $(DESTDIR)$(DOCDIR) || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR)
 	@test -n '$(DESTDIR)' || LDCONFIG='$(LDCONFIG)' packaging/tell-loader --removed $(LIBDIR)
+
+# --- The manual, the tutorial and all other pages as a site: build/html/index.html. ---
+
+html:
+	@packaging/html build/html
 
 # --- Releases: of what is committed. ---
 
