@@ -773,8 +773,8 @@ DILL_EXPORT int dill_ipaddr_local(struct dill_ipaddr *addr, const char *name, in
 /* Finds an address of another machine, given its name or its address as text. Only the calling
    coroutine waits while a name server is asked.
 
-   Errors: EADDRNOTAVAIL (there is none), ECANCELED, EINVAL (NULL, port not in 0 to 65535, no such
-   mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EADDRNOTAVAIL (there is none), EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, port not in
+   0 to 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: There is room for an address, and the name is a string or NULL. */
 DILL_EXPORT int dill_ipaddr_remote(struct dill_ipaddr *addr, const char *name, int port, int mode,
@@ -783,8 +783,8 @@ DILL_EXPORT int dill_ipaddr_remote(struct dill_ipaddr *addr, const char *name, i
 /* Finds the addresses of another machine, at most `naddrs`, those of the preferred family first.
    Returns how many there are; having none is not an error.
 
-   Errors: ECANCELED, EINVAL (NULL, no room, port not in 0 to 65535, no such mode), EMFILE, ENFILE,
-   ENOMEM, ETIMEDOUT.
+   Errors: EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, no room, port not in 0 to 65535, no such
+   mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: There is room for `naddrs` addresses, and the name is a string or NULL. */
 DILL_EXPORT int dill_ipaddr_remotes(struct dill_ipaddr *addrs, int naddrs, const char *name,
@@ -1250,8 +1250,8 @@ DILL_ALIAS_(udp_recvl);
    connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
    8305). Returns the connection, as `tcp_connect` does.
 
-   Errors: EADDRNOTAVAIL (the name has no address), ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL,
-   port not in 1 to 65535), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), ECANCELED, ECONNREFUSED,
+   EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: The name is a string, or NULL. */
 DILL_EXPORT int dill_happyeyeballs_connect(const char *name, int port, int64_t deadline);
@@ -1619,8 +1619,8 @@ DILL_EXPORT int dill_socks5_proxy_auth(int s, int (*auth_fn)(const char *usernam
 /* As a proxy, receives the client's command and the address it is about. A name is looked up. Returns
    SOCKS5_CONNECT, SOCKS5_BIND or SOCKS5_UDP_ASSOCIATE.
 
-   Errors: EADDRNOTAVAIL (the name has no address), EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL),
-   ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
+   Errors: EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), EBADF, EBUSY, ECANCELED,
+   ECONNRESET, EINVAL (NULL), EMFILE, ENFILE, ENOMEM, ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
 
    Required: There is room for an address, or it is NULL. */
 DILL_EXPORT int dill_socks5_proxy_recvcommand(int s, struct dill_ipaddr *ipaddr, int64_t deadline);

@@ -125,8 +125,8 @@ pub unsafe extern "C" fn dill_socks5_proxy_auth(
 /// As a proxy, receives the client's command and the address it is about. A name is looked up. Returns
 /// SOCKS5_CONNECT, SOCKS5_BIND or SOCKS5_UDP_ASSOCIATE.
 ///
-/// Errors: EADDRNOTAVAIL (the name has no address), EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (NULL),
-/// ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
+/// Errors: EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), EBADF, EBUSY, ECANCELED,
+/// ECONNRESET, EINVAL (NULL), EMFILE, ENFILE, ENOMEM, ENOTSUP, EPIPE, EPROTO, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for an address, or it is NULL.
