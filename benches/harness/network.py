@@ -15,9 +15,10 @@ SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
-# The kernel's default. BBR paces each connection with timers, on the loopback interface too, and their
-# interrupts are charged to whichever server happens to run.
-WANTED = "cubic"
+# The first that the network lets us set: the kernel's default, and the one that every kernel has. BBR paces each
+# connection with timers, on the loopback interface too, and their interrupts are charged to whichever server happens to
+# run.
+WANTED = ("cubic", "reno")
 
 
 def _bring_loopback_up():
@@ -37,8 +38,10 @@ def separate():
             _bring_loopback_up()
         except OSError as error:
             raise Failed(f"{where} there is no loopback interface: {error.strerror}") from None
-        with contextlib.suppress(OSError):
-            CONGESTION_CONTROL.write_text(WANTED, encoding="ascii")
+        for wanted in WANTED:
+            with contextlib.suppress(OSError):
+                CONGESTION_CONTROL.write_text(wanted, encoding="ascii")
+                break
     else:
         where = f"in the machine's network (no namespace: {os.strerror(ctypes.get_errno())})"
     try:

@@ -28,7 +28,7 @@ class Results:
         return sorted(names, key=lambda p: self.cpu(workload, p))
 
     def figure(self, workload, program, field):
-        values = [m[field] for m in self.rounds.get((workload, program), [])]
+        values = [m.get(field) for m in self.rounds.get((workload, program), [])]
         values = [v for v in values if v is not None]
         return median(values) if values else None
 
