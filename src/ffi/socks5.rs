@@ -57,7 +57,7 @@ pub unsafe extern "C" fn dill_socks5_client_connect(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        socks5::check_bytestream(s)?;
+        let s = socks5::find_bytestream(s)?;
         not_null(addr)?;
         // SAFETY: by contract.
         let username = unsafe { text(username) };
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn dill_socks5_client_connectbyname(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        socks5::check_bytestream(s)?;
+        let s = socks5::find_bytestream(s)?;
         // SAFETY: by contract.
         let name = unsafe { string(hostname) }?;
         // SAFETY: by contract.
@@ -110,15 +110,13 @@ pub unsafe extern "C" fn dill_socks5_proxy_auth(
     auth_fn: Option<unsafe extern "C" fn(username: *const c_char, password: *const c_char) -> c_int>,
     deadline: i64,
 ) -> c_int {
-    socket_call(|| match auth_fn {
-        None => proxy::auth(s, None, deadline),
-        Some(function) => {
-            // SAFETY: by contract.
-            let mut accept = |username: &CStr, password: &CStr| unsafe {
-                function(username.as_ptr(), password.as_ptr()) != 0
-            };
-            proxy::auth(s, Some(&mut accept), deadline)
-        }
+    socket_call(|| {
+        let s = socks5::find_bytestream(s)?;
+        let Some(function) = auth_fn else { return proxy::auth(s, None, deadline) };
+        // SAFETY: by contract.
+        let mut accept =
+            |username: &CStr, password: &CStr| unsafe { function(username.as_ptr(), password.as_ptr()) != 0 };
+        proxy::auth(s, Some(&mut accept), deadline)
     })
 }
 
@@ -137,7 +135,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_recvcommand(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        socks5::check_bytestream(s)?;
+        let s = socks5::find_bytestream(s)?;
         not_null(ipaddr)?;
         let (command, address) = proxy::recv_command(s, deadline)?;
         // SAFETY: by contract.
@@ -161,7 +159,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_recvcommandbyname(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        socks5::check_bytestream(s)?;
+        let s = socks5::find_bytestream(s)?;
         not_null(host)?;
         not_null(port)?;
         let (command, number) = proxy::recv_command_by_name(s, deadline, |text| {
@@ -190,7 +188,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_sendreply(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        socks5::check_bytestream(s)?;
+        let s = socks5::find_bytestream(s)?;
         not_null(ipaddr)?;
         // SAFETY: by contract, and not null.
         let address = unsafe { *ipaddr };

@@ -28,8 +28,8 @@ struct Slot {
     /// The last successful query; null if there was none, and for a free number.
     kind: *const c_void,
     interface: *mut c_void,
-    /// The next free number.
-    next_free: u32,
+    /// Free: the next free number. Open: tells the object from others that had the number before.
+    tag: u32,
     closing: bool,
 }
 
@@ -41,6 +41,8 @@ pub struct Table {
     first_free: Cell<u32>,
     last_free: Cell<u32>,
     free: Cell<usize>,
+    /// How many objects there were.
+    serial: Cell<u32>,
 }
 
 /// Where a debugger finds things in a table.
@@ -76,6 +78,7 @@ impl Table {
             first_free: Cell::new(NONE),
             last_free: Cell::new(NONE),
             free: Cell::new(0),
+            serial: Cell::new(0),
         }
     }
 
@@ -111,7 +114,7 @@ impl Table {
                 vfs: ptr::null_mut(),
                 kind: ptr::null(),
                 interface: ptr::null_mut(),
-                next_free: NONE,
+                tag: NONE,
                 closing: false,
             };
             slots.resize(new, empty);
@@ -125,10 +128,10 @@ impl Table {
 
     fn push_free(&self, index: u32) {
         self.with(|slots| {
-            slots[index as usize].next_free = NONE;
+            slots[index as usize].tag = NONE;
             match self.last_free.get() {
                 NONE => self.first_free.set(index),
-                last => slots[last as usize].next_free = index,
+                last => slots[last as usize].tag = index,
             }
         });
         self.last_free.set(index);
@@ -140,9 +143,11 @@ impl Table {
             self.grow()?;
         }
         let index = self.first_free.get();
+        self.serial.set(self.serial.get().wrapping_add(1));
         self.with(|slots| {
             let slot = &mut slots[index as usize];
-            self.first_free.set(slot.next_free);
+            self.first_free.set(slot.tag);
+            slot.tag = self.serial.get();
             slot.vfs = vfs;
             slot.kind = ptr::null();
             slot.interface = ptr::null_mut();
@@ -172,6 +177,41 @@ impl Table {
         // A negative handle is larger than any table.
         let slot = slots.get(handle as u32 as usize)?;
         ptr::eq(slot.kind, kind).then_some(slot.interface)
+    }
+}
+
+/// An object by its handle, to be used across waits: somebody may close it meanwhile, and the number may be
+/// another object's then.
+#[derive(Clone, Copy)]
+pub struct Id {
+    number: c_int,
+    tag: u32,
+}
+
+impl Id {
+    /// Nobody's.
+    pub const NONE: Id = Id { number: -1, tag: 0 };
+
+    /// Of whoever has the handle now.
+    pub fn of(handle: c_int) -> Id {
+        let slot = Context::get().and_then(|context| context.handles.read(handle));
+        slot.map_or(Id::NONE, |slot| Id { number: handle, tag: slot.tag })
+    }
+
+    /// The handle; -1, which is nobody's, once it was closed.
+    pub fn handle(self) -> c_int {
+        if Id::of(self.number).tag == self.tag { self.number } else { -1 }
+    }
+
+    /// EBADF once it was closed.
+    pub fn check(self) -> Result<()> {
+        if self.handle() < 0 { Err(Errno::EBADF) } else { Ok(()) }
+    }
+
+    /// Closes the object, unless somebody has done so.
+    pub fn close(self) {
+        // It is open, or there is nothing to be done.
+        let _ = close(self.handle());
     }
 }
 

@@ -7,14 +7,14 @@
 use super::TypeId;
 use super::half::Half;
 use crate::error::{Errno, Result};
-use crate::rt::handle;
+use crate::rt::handle::{self, Id};
 use crate::rt::object::{self, Kind, Ref};
 use core::cell::Cell;
 use core::ffi::c_int;
 
 /// The socket below, and the state of a protocol's directions.
 pub struct Layer {
-    lower: Cell<c_int>,
+    lower: Cell<Id>,
     /// Receiving.
     pub inbound: Half,
     /// Sending.
@@ -30,7 +30,7 @@ pub trait Protocol: Kind {
 impl Layer {
     /// The handle of the socket below; -1 when it was closed.
     pub fn lower(&self) -> c_int {
-        self.lower.get()
+        self.lower.get().handle()
     }
 
     /// Whether the socket can be handed back where it is. ECONNRESET, EBUSY.
@@ -45,11 +45,7 @@ impl Layer {
     pub fn close(&self) {
         self.inbound.close();
         self.outbound.close();
-        let lower = self.lower.replace(-1);
-        if lower >= 0 {
-            // It is ours and open; there is nothing to be done about it otherwise.
-            let _ = handle::close(lower);
-        }
+        self.lower.replace(Id::NONE).close();
     }
 }
 
@@ -65,12 +61,9 @@ pub fn attach<T: Protocol>(
         return Err(refuse(s, wrong_kind));
     }
     // From here on the socket is ours: the number that the caller knows is dead.
-    let lower = handle::own(s)?;
+    let lower = Id::of(handle::own(s)?);
     let layer = Layer { lower: Cell::new(lower), inbound: Half::default(), outbound: Half::default() };
-    object::make(make(layer)).inspect_err(|_| {
-        // As in `close`.
-        let _ = handle::close(lower);
-    })
+    object::make(make(layer)).inspect_err(|_| lower.close())
 }
 
 /// What an attaching call fails with whose arguments are no good: the socket is closed, as on every
@@ -86,10 +79,11 @@ pub fn refuse(s: c_int, error: Errno) -> Errno {
 /// handle of another kind is left alone; on every other failure everything is closed.
 pub fn detach<T: Protocol>(handle: c_int, finish: impl FnOnce(&Ref<T>) -> Result<()>) -> Result<c_int> {
     let this = object::find::<T>(handle)?;
-    if let Err(error) = finish(&this) {
+    let finished = finish(&this).and_then(|()| this.layer().lower.get().check());
+    if let Err(error) = finished {
         object::close(handle, this);
         return Err(error);
     }
     object::release(handle, this.clone())?;
-    Ok(this.layer().lower.replace(-1))
+    Ok(this.layer().lower.replace(Id::NONE).handle())
 }

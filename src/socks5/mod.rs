@@ -7,20 +7,21 @@ pub mod wire;
 
 use crate::error::Result;
 use crate::net::addr::IpAddr;
-use crate::rt::handle;
+use crate::rt::handle::{self, Id};
 use crate::sock::{BSOCK_TYPE, call};
 use core::ffi::c_int;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use wire::{HEAD, IPV4, IPV6, MAX_TEXT};
 
-/// Whether a handle is a bytestream. EBADF, ENOTSUP.
-pub fn check_bytestream(s: c_int) -> Result<()> {
-    handle::query(s, BSOCK_TYPE.get()).map(drop)
+/// The bytestream of a handle. EBADF, ENOTSUP.
+pub fn find_bytestream(s: c_int) -> Result<Id> {
+    handle::query(s, BSOCK_TYPE.get())?;
+    Ok(Id::of(s))
 }
 
-fn recv<const N: usize>(s: c_int, deadline: i64) -> Result<[u8; N]> {
+fn recv<const N: usize>(s: Id, deadline: i64) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    call::recv_all(s, &mut bytes, deadline)?;
+    call::recv_all(s.handle(), &mut bytes, deadline)?;
     Ok(bytes)
 }
 
@@ -31,10 +32,10 @@ struct Text {
 }
 
 impl Text {
-    fn recv(s: c_int, deadline: i64) -> Result<Text> {
+    fn recv(s: Id, deadline: i64) -> Result<Text> {
         let [len] = recv(s, deadline)?;
         let mut text = Text { bytes: [0; MAX_TEXT + 1], len: usize::from(len) };
-        call::recv_all(s, &mut text.bytes[..text.len], deadline)?;
+        call::recv_all(s.handle(), &mut text.bytes[..text.len], deadline)?;
         Ok(text)
     }
 
@@ -51,7 +52,7 @@ enum Target {
 }
 
 /// Receives a request or a reply: its code, and the address in it. EPROTO.
-fn recv_message(s: c_int, deadline: i64) -> Result<(u8, Target)> {
+fn recv_message(s: Id, deadline: i64) -> Result<(u8, Target)> {
     let head: [u8; HEAD] = recv(s, deadline)?;
     let (code, kind) = wire::decode_head(head)?;
     let target = match kind {
@@ -71,6 +72,6 @@ fn recv_message(s: c_int, deadline: i64) -> Result<(u8, Target)> {
     Ok((code, target))
 }
 
-fn recv_port(s: c_int, deadline: i64) -> Result<u16> {
+fn recv_port(s: Id, deadline: i64) -> Result<u16> {
     recv(s, deadline).map(u16::from_be_bytes)
 }

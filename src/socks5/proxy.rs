@@ -7,6 +7,7 @@ use super::{Target, Text, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::{self, IpAddr};
 use crate::net::resolve;
+use crate::rt::handle::Id;
 use crate::sock::call;
 use core::ffi::{CStr, c_int};
 
@@ -15,7 +16,7 @@ pub type Judge<'a> = dyn FnMut(&CStr, &CStr) -> bool + 'a;
 
 /// Agrees upon a method with the client and, if `accept` is given, has it judge user name and
 /// password. EPROTO; EACCES if the client was turned away.
-pub fn auth(s: c_int, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> {
+pub fn auth(s: Id, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> {
     // RFC 1928, 3.
     let [version] = recv(s, deadline)?;
     if version != VERSION {
@@ -24,10 +25,10 @@ pub fn auth(s: c_int, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<(
     let offer = Text::recv(s, deadline)?;
     let wanted = if accept.is_some() { METHOD_PASSWORD } else { METHOD_NONE };
     if !offer.bytes[..offer.len].contains(&wanted) {
-        call::send_all(s, &[VERSION, METHOD_REFUSED], deadline)?;
+        call::send_all(s.handle(), &[VERSION, METHOD_REFUSED], deadline)?;
         return Err(Errno::EACCES);
     }
-    call::send_all(s, &[VERSION, wanted], deadline)?;
+    call::send_all(s.handle(), &[VERSION, wanted], deadline)?;
     match accept {
         Some(accept) => check_login(s, accept, deadline),
         None => Ok(()),
@@ -35,7 +36,7 @@ pub fn auth(s: c_int, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<(
 }
 
 /// RFC 1929, 2.
-fn check_login(s: c_int, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
+fn check_login(s: Id, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
     let [version] = recv(s, deadline)?;
     if version != AUTH_VERSION {
         return Err(Errno::EPROTO);
@@ -43,7 +44,7 @@ fn check_login(s: c_int, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
     let username = Text::recv(s, deadline)?;
     let password = Text::recv(s, deadline)?;
     let accepted = accept(as_c_string(&username)?, as_c_string(&password)?);
-    call::send_all(s, &[AUTH_VERSION, if accepted { 0 } else { 0xff }], deadline)?;
+    call::send_all(s.handle(), &[AUTH_VERSION, if accepted { 0 } else { 0xff }], deadline)?;
     if accepted { Ok(()) } else { Err(Errno::EACCES) }
 }
 
@@ -52,7 +53,7 @@ fn as_c_string(text: &Text) -> Result<&CStr> {
     CStr::from_bytes_until_nul(text.with_nul()).map_err(|_| Errno::EPROTO)
 }
 
-fn recv_request(s: c_int, deadline: i64) -> Result<(c_int, Target)> {
+fn recv_request(s: Id, deadline: i64) -> Result<(c_int, Target)> {
     let (code, target) = recv_message(s, deadline)?;
     match c_int::from(code) {
         command @ (CONNECT | BIND | UDP_ASSOCIATE) => Ok((command, target)),
@@ -62,7 +63,7 @@ fn recv_request(s: c_int, deadline: i64) -> Result<(c_int, Target)> {
 
 /// Receives a command and the address it is about; a name is looked up. EPROTO, and
 /// the errors of the look-up.
-pub fn recv_command(s: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
+pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
     let (command, target) = recv_request(s, deadline)?;
     let address = match target {
         Target::Address(address) => address,
@@ -75,7 +76,7 @@ pub fn recv_command(s: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
 
 /// Receives a command and the name it is about, or the text of the address. `store` gets the text
 /// with a NUL behind it, at most 256 bytes. As above.
-pub fn recv_command_by_name(s: c_int, deadline: i64, store: impl FnOnce(&[u8])) -> Result<(c_int, c_int)> {
+pub fn recv_command_by_name(s: Id, deadline: i64, store: impl FnOnce(&[u8])) -> Result<(c_int, c_int)> {
     let (command, target) = recv_request(s, deadline)?;
     let port = match target {
         Target::Address(address) => {
@@ -92,8 +93,8 @@ pub fn recv_command_by_name(s: c_int, deadline: i64, store: impl FnOnce(&[u8])) 
 
 /// Answers a command. EINVAL if there is no such reply, or the address is of no IP
 /// family.
-pub fn send_reply(s: c_int, reply: c_int, address: &IpAddr, deadline: i64) -> Result<()> {
+pub fn send_reply(s: Id, reply: c_int, address: &IpAddr, deadline: i64) -> Result<()> {
     let reply = u8::try_from(reply).ok().filter(|&reply| reply <= wire::LAST_REPLY);
     let message = wire::with_address(reply.ok_or(Errno::EINVAL)?, address)?;
-    call::send_all(s, message.as_bytes(), deadline)
+    call::send_all(s.handle(), message.as_bytes(), deadline)
 }

@@ -5,7 +5,7 @@ use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::net::socket;
 use crate::rt::context::Context;
-use crate::rt::handle;
+use crate::rt::handle::{self, Id};
 use crate::rt::mutex::Mutex;
 use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
@@ -151,7 +151,7 @@ fn attach(
         return Err(refuse(s, error));
     }
     // From here on the bytestream is ours: the number that the caller knows is dead.
-    let lower = handle::own(s)?;
+    let lower = Id::of(handle::own(s)?);
     let made = Transport::new(lower).and_then(|transport| {
         if flags & NOHTTP == 0 {
             shake_hands(context, &transport)?;
@@ -173,9 +173,7 @@ fn attach(
             sending: Mutex::new(),
         })
     });
-    made.inspect_err(|_| {
-        let _ = handle::close(lower);
-    })
+    made.inspect_err(|_| lower.close())
 }
 
 /// Whether the environment asks for it, for programs that cannot be changed.

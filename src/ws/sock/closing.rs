@@ -4,6 +4,7 @@ use super::Ws;
 use crate::error::{Errno, Result};
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
+use crate::rt::handle::Id;
 use crate::rt::object;
 use crate::ws::close;
 use crate::ws::frame::{ControlPayload, Opcode};
@@ -19,11 +20,12 @@ pub fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Re
 /// alone; on every other failure everything is closed.
 pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
     let ws = object::find::<Ws>(s)?;
-    if let Err(error) = ws.finish(status, reason, deadline) {
+    let finished = ws.finish(status, reason, deadline).and_then(|()| ws.lower.get().check());
+    if let Err(error) = finished {
         object::close(s, ws);
         return Err(error);
     }
-    let lower = ws.lower.get();
+    let lower = ws.lower.replace(Id::NONE).handle();
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
     }

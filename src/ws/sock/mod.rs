@@ -19,7 +19,7 @@ use super::deflate::Deflate;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::context::Context;
-use crate::rt::handle;
+use crate::rt::handle::Id;
 use crate::rt::mutex::Mutex;
 use crate::rt::object::{self, Kind, Ref};
 use crate::sock::call;
@@ -52,7 +52,7 @@ const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER | NODEFLATE;
 /// The body of a WebSocket's handle.
 pub struct Ws {
     /// The bytestream's handle, which is ours alone.
-    lower: Cell<c_int>,
+    lower: Cell<Id>,
     transport: Transport,
     /// The type of messages for the generic calls.
     text: bool,
@@ -98,9 +98,7 @@ impl Kind for Ws {
         }
         this.connection.borrow_mut().note_gone();
         this.sending.dismiss(context);
-        // The handle is ours and open; there is nothing to be done about it otherwise.
-        let _ = handle::close(this.lower.replace(-1));
-        this.transport.close();
+        this.lower.replace(Id::NONE).close();
     }
 }
 

@@ -5,9 +5,10 @@ use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::stream::{self, Family, Stream};
 use crate::rt::context::Context;
+use crate::rt::handle::Id;
 use crate::rt::object::Ref;
 use crate::sock::call;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::ffi::c_int;
 
 /// How much text is taken from a foreign bytestream at a time: it gives all or nothing, and bytes
@@ -24,31 +25,22 @@ pub enum Transport {
 
 /// A bytestream behind a function table.
 pub struct Foreign {
-    handle: Cell<c_int>,
+    id: Id,
     /// The beginning of something that has to be seen whole: a head, a header, a control frame.
     front: RefCell<Vec<u8>>,
 }
 
 impl Transport {
     /// The transport behind a handle that is a bytestream.
-    pub fn new(handle: c_int) -> Result<Transport> {
-        match stream::find_view(handle) {
+    pub fn new(id: Id) -> Result<Transport> {
+        match stream::find_view(id.handle()) {
             Ok(stream) => {
                 stream.check_inbound()?;
                 stream.check_outbound()?;
                 Ok(Transport::Own(stream))
             }
             Err(Errno::EBADF) => Err(Errno::EBADF),
-            Err(_) => {
-                Ok(Transport::Foreign(Foreign { handle: Cell::new(handle), front: RefCell::new(Vec::new()) }))
-            }
-        }
-    }
-
-    /// The bytestream was closed: its number may be somebody else's soon.
-    pub fn close(&self) {
-        if let Transport::Foreign(foreign) = self {
-            foreign.handle.set(-1);
+            Err(_) => Ok(Transport::Foreign(Foreign { id, front: RefCell::new(Vec::new()) })),
         }
     }
 
@@ -129,7 +121,7 @@ impl Transport {
 impl Foreign {
     /// The handle; -1 when it was closed.
     pub fn handle(&self) -> c_int {
-        self.handle.get()
+        self.id.handle()
     }
 
     fn fill(&self, want: usize, deadline: i64) -> Result<()> {
