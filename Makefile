@@ -61,7 +61,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
-	check-valgrind check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
+	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
 	bench bench-runtime install install-strip uninstall html dist deb clean FORCE
 
 all:
@@ -141,6 +141,10 @@ check-faults: all
 # The C tests under valgrind.
 check-valgrind: all
 	.ci/valgrind
+
+# How much stack each function takes.
+check-stack: all
+	tests/stack/run
 
 # The C tests with the sanitizers for addresses and undefined behaviour, in them and in the library.
 check-asan:

@@ -20,7 +20,7 @@ use syntax::MAX_LINE;
 
 const END_OF_LINE: &[u8] = b"\r\n";
 /// Longer lines are received into memory of the heap.
-const SHORT_LINE: usize = 512;
+const SHORT_LINE: usize = 256;
 
 /// The body of a HTTP handle.
 pub struct Http {

@@ -1,6 +1,7 @@
 //! IP addresses: a native socket address in 32 opaque bytes.
 
 use crate::error::{self, Errno, Result};
+use crate::rt::big_stack::BigStack;
 use core::ffi::{CStr, c_int};
 use core::{mem, ptr};
 use std::net::{IpAddr as StdAddr, Ipv4Addr, Ipv6Addr};
@@ -224,8 +225,12 @@ struct Interfaces(*mut libc::ifaddrs);
 impl Interfaces {
     fn new() -> Result<Interfaces> {
         let mut list = ptr::null_mut();
-        // SAFETY: `list` is writable.
-        error::check(unsafe { libc::getifaddrs(&raw mut list) }).map_err(|error| match error {
+        // It takes 5 KB of stack.
+        let listed = BigStack::get()?.run(|| {
+            // SAFETY: `list` is writable.
+            error::check(unsafe { libc::getifaddrs(&raw mut list) })
+        });
+        listed.map_err(|error| match error {
             Errno::EMFILE | Errno::ENFILE => error,
             _ => Errno::ENOMEM,
         })?;

@@ -1,6 +1,6 @@
 //! The runtime of a thread: everything that its coroutines share.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "sockets")]
 use super::big_stack::BigStack;
 use super::budget::Budget;
 use super::coroutine::Coroutine;
@@ -35,7 +35,7 @@ pub struct Context {
     pub(super) stacks: Pool,
     pub(super) runtimes: Runtimes,
     pub(super) switch: Switch,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "sockets")]
     pub(super) big_stack: BigStack,
     /// Buffers lent to whichever socket is moving bytes.
     #[cfg(feature = "sockets")]
@@ -144,7 +144,7 @@ impl Context {
             stacks: Pool::new(),
             switch: runtimes.switch_function(),
             runtimes,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "sockets")]
             big_stack: BigStack::new(),
             #[cfg(feature = "sockets")]
             buffers: Buffers::new(),

@@ -1,6 +1,6 @@
 //! The runtime: coroutines, and what they wait for.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "sockets")]
 pub(crate) mod big_stack;
 pub mod budget;
 pub mod bundle;

@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 use core::ptr;
 
 /// How many elements find room without an allocation.
-const INLINE: usize = 8;
+const INLINE: usize = 4;
 
 struct List {
     inline: [IoList; INLINE],

@@ -3,7 +3,7 @@
 use super::wire::{
     self, AUTH_VERSION, CONNECT, MAX_MESSAGE, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, Message, VERSION,
 };
-use super::{recv, recv_message};
+use super::{Text, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::IpAddr;
 use crate::rt::handle::Id;
@@ -24,42 +24,64 @@ pub fn connect_by_name(s: Id, login: Login<'_>, name: &CStr, port: c_int, deadli
     ask(s, login, || wire::with_name(CONNECT as u8, name, port), deadline)
 }
 
+/// No message is kept while another one is made: all of them together take 2 KB of stack.
 fn ask(
     s: Id,
-    (username, password): Login<'_>,
-    request: impl FnOnce() -> Result<Message<MAX_MESSAGE>>,
+    login: Login<'_>,
+    request: impl Fn() -> Result<Message<MAX_MESSAGE>>,
     deadline: i64,
 ) -> Result<()> {
     // Whatever is wrong with the arguments shows before anything is sent.
-    let (name, word) = (username.unwrap_or_default(), password.unwrap_or_default());
-    let login = wire::login(name.to_bytes(), word.to_bytes())?;
-    let login = (username.is_some() && password.is_some()).then_some(login);
-    let request = request()?;
-
-    // RFC 1928, 3.
-    let methods: &[u8] = if login.is_some() { &[METHOD_NONE, METHOD_PASSWORD] } else { &[METHOD_NONE] };
-    let mut offer = [VERSION, methods.len() as u8, 0, 0];
-    offer[2..2 + methods.len()].copy_from_slice(methods);
-    call::send_all(s.handle(), &offer[..2 + methods.len()], deadline)?;
-    let [version, method] = recv(s, deadline)?;
-    match (version, method, login) {
-        (VERSION, METHOD_NONE, _) => {}
-        (VERSION, METHOD_PASSWORD, Some(login)) => {
-            // RFC 1929, 2.
-            call::send_all(s.handle(), login.as_bytes(), deadline)?;
-            match recv(s, deadline)? {
-                [AUTH_VERSION, 0] => {}
-                [AUTH_VERSION, _] => return Err(Errno::EACCES),
-                _ => return Err(Errno::EPROTO),
-            }
-        }
-        (VERSION, METHOD_REFUSED, _) => return Err(Errno::EACCES),
+    check(login, &request)?;
+    match (agree(s, login, deadline)?, login) {
+        (METHOD_NONE, _) => {}
+        (METHOD_PASSWORD, (Some(username), Some(password))) => log_in(s, username, password, deadline)?,
+        (METHOD_REFUSED, _) => return Err(Errno::EACCES),
         // A method that was not offered, too.
         _ => return Err(Errno::EPROTO),
     }
+    send(s, &request, deadline)?;
+    wire::outcome(recv_reply(s, deadline)?)
+}
 
-    // RFC 1928, 4 and 6. The address that the proxy connects from is of no use here.
-    call::send_all(s.handle(), request.as_bytes(), deadline)?;
-    let (reply, _) = recv_message(s, deadline)?;
-    wire::outcome(reply)
+#[inline(never)]
+fn check((username, password): Login<'_>, request: &impl Fn() -> Result<Message<MAX_MESSAGE>>) -> Result<()> {
+    wire::login(username.unwrap_or_default().to_bytes(), password.unwrap_or_default().to_bytes())?;
+    request().map(drop)
+}
+
+/// RFC 1928, 3: offers methods; returns the one that the proxy has chosen.
+fn agree(s: Id, login: Login<'_>, deadline: i64) -> Result<u8> {
+    let offer: &[u8] = match login {
+        (Some(_), Some(_)) => &[VERSION, 2, METHOD_NONE, METHOD_PASSWORD],
+        _ => &[VERSION, 1, METHOD_NONE],
+    };
+    call::send_all(s.handle(), offer, deadline)?;
+    match recv(s, deadline)? {
+        [VERSION, method] => Ok(method),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+/// RFC 1929, 2.
+#[inline(never)]
+fn log_in(s: Id, username: &CStr, password: &CStr, deadline: i64) -> Result<()> {
+    call::send_all(s.handle(), wire::login(username.to_bytes(), password.to_bytes())?.as_bytes(), deadline)?;
+    match recv(s, deadline)? {
+        [AUTH_VERSION, 0] => Ok(()),
+        [AUTH_VERSION, _] => Err(Errno::EACCES),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+/// RFC 1928, 4.
+#[inline(never)]
+fn send(s: Id, request: &impl Fn() -> Result<Message<MAX_MESSAGE>>, deadline: i64) -> Result<()> {
+    call::send_all(s.handle(), request()?.as_bytes(), deadline)
+}
+
+/// RFC 1928, 6. The address that the proxy connects from is of no use here.
+#[inline(never)]
+fn recv_reply(s: Id, deadline: i64) -> Result<u8> {
+    recv_message(s, &mut Text::new(), deadline).map(|(reply, _)| reply)
 }

@@ -32,11 +32,15 @@ struct Text {
 }
 
 impl Text {
-    fn recv(s: Id, deadline: i64) -> Result<Text> {
+    const fn new() -> Text {
+        Text { bytes: [0; MAX_TEXT + 1], len: 0 }
+    }
+
+    fn recv(&mut self, s: Id, deadline: i64) -> Result<()> {
         let [len] = recv(s, deadline)?;
-        let mut text = Text { bytes: [0; MAX_TEXT + 1], len: usize::from(len) };
-        call::recv_all(s.handle(), &mut text.bytes[..text.len], deadline)?;
-        Ok(text)
+        self.len = usize::from(len);
+        self.bytes[self.len] = 0;
+        call::recv_all(s.handle(), &mut self.bytes[..self.len], deadline)
     }
 
     fn with_nul(&self) -> &[u8] {
@@ -45,14 +49,14 @@ impl Text {
 }
 
 /// Where a request or a reply points to.
-#[expect(clippy::large_enum_variant, reason = "it stays on the stack, and only for a moment")]
 enum Target {
     Address(IpAddr),
-    Name(Text, u16),
+    /// The text that was received, and a port.
+    Name(u16),
 }
 
-/// Receives a request or a reply: its code, and the address in it. EPROTO.
-fn recv_message(s: Id, deadline: i64) -> Result<(u8, Target)> {
+/// Receives a request or a reply: its code, and the address in it, or the name as a text. EPROTO.
+fn recv_message(s: Id, name: &mut Text, deadline: i64) -> Result<(u8, Target)> {
     let head: [u8; HEAD] = recv(s, deadline)?;
     let (code, kind) = wire::decode_head(head)?;
     let target = match kind {
@@ -65,8 +69,8 @@ fn recv_message(s: Id, deadline: i64) -> Result<(u8, Target)> {
             Target::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
         }
         _ => {
-            let name = Text::recv(s, deadline)?;
-            Target::Name(name, recv_port(s, deadline)?)
+            name.recv(s, deadline)?;
+            Target::Name(recv_port(s, deadline)?)
         }
     };
     Ok((code, target))

@@ -22,7 +22,8 @@ pub fn auth(s: Id, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> 
     if version != VERSION {
         return Err(Errno::EPROTO);
     }
-    let offer = Text::recv(s, deadline)?;
+    let mut offer = Text::new();
+    offer.recv(s, deadline)?;
     let wanted = if accept.is_some() { METHOD_PASSWORD } else { METHOD_NONE };
     if !offer.bytes[..offer.len].contains(&wanted) {
         call::send_all(s.handle(), &[VERSION, METHOD_REFUSED], deadline)?;
@@ -41,8 +42,9 @@ fn check_login(s: Id, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
     if version != AUTH_VERSION {
         return Err(Errno::EPROTO);
     }
-    let username = Text::recv(s, deadline)?;
-    let password = Text::recv(s, deadline)?;
+    let (mut username, mut password) = (Text::new(), Text::new());
+    username.recv(s, deadline)?;
+    password.recv(s, deadline)?;
     let accepted = accept(as_c_string(&username)?, as_c_string(&password)?);
     call::send_all(s.handle(), &[AUTH_VERSION, if accepted { 0 } else { 0xff }], deadline)?;
     if accepted { Ok(()) } else { Err(Errno::EACCES) }
@@ -53,8 +55,8 @@ fn as_c_string(text: &Text) -> Result<&CStr> {
     CStr::from_bytes_until_nul(text.with_nul()).map_err(|_| Errno::EPROTO)
 }
 
-fn recv_request(s: Id, deadline: i64) -> Result<(c_int, Target)> {
-    let (code, target) = recv_message(s, deadline)?;
+fn recv_request(s: Id, name: &mut Text, deadline: i64) -> Result<(c_int, Target)> {
+    let (code, target) = recv_message(s, name, deadline)?;
     match c_int::from(code) {
         command @ (CONNECT | BIND | UDP_ASSOCIATE) => Ok((command, target)),
         _ => Err(Errno::EPROTO),
@@ -64,10 +66,11 @@ fn recv_request(s: Id, deadline: i64) -> Result<(c_int, Target)> {
 /// Receives a command and the address it is about; a name is looked up. EPROTO, and
 /// the errors of the look-up.
 pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
-    let (command, target) = recv_request(s, deadline)?;
+    let mut name = Text::new();
+    let (command, target) = recv_request(s, &mut name, deadline)?;
     let address = match target {
         Target::Address(address) => address,
-        Target::Name(name, port) => {
+        Target::Name(port) => {
             resolve::remote(as_c_string(&name)?, c_int::from(port), addr::PREFER_IPV4, deadline)?
         }
     };
@@ -77,13 +80,14 @@ pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
 /// Receives a command and the name it is about, or the text of the address. `store` gets the text
 /// with a NUL behind it, at most 256 bytes. As above.
 pub fn recv_command_by_name(s: Id, deadline: i64, store: impl FnOnce(&[u8])) -> Result<(c_int, c_int)> {
-    let (command, target) = recv_request(s, deadline)?;
+    let mut name = Text::new();
+    let (command, target) = recv_request(s, &mut name, deadline)?;
     let port = match target {
         Target::Address(address) => {
             store(address.text().as_bytes_with_nul());
             address.port()
         }
-        Target::Name(name, port) => {
+        Target::Name(port) => {
             store(name.with_nul());
             c_int::from(port)
         }

@@ -109,7 +109,7 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
 /// # Safety
 /// `top` is the high end of a stack that nobody is on, a multiple of 16; the function does with its
 /// argument what is allowed, and returns.
-#[cfg(feature = "tls")]
+#[cfg(feature = "sockets")]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn call_on_stack(
     argument: *mut c_void,
