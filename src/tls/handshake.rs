@@ -76,7 +76,7 @@ impl Handshake {
         try_extend(&mut self.incoming, record)?;
         self.stack.run(|| {
             loop {
-                match self.connection.step(&mut self.incoming, outgoing) {
+                match self.connection.step(&mut self.incoming, outgoing, self.strict) {
                     Ok(Step::Again) => {}
                     Ok(Step::Blocked) => return Ok(false),
                     Ok(Step::Done) => return Ok(true),
@@ -92,7 +92,7 @@ impl Handshake {
     /// A connection that has failed takes nothing in any more, but may have an alert to send.
     fn send_alerts(&mut self, outgoing: &mut Vec<u8>) {
         while self.connection.has_output() {
-            if self.connection.step(&mut self.incoming, outgoing).is_err() {
+            if self.connection.step(&mut self.incoming, outgoing, self.strict).is_err() {
                 return;
             }
         }
@@ -133,10 +133,10 @@ impl Connection {
         }
     }
 
-    fn step(&mut self, incoming: &mut Vec<u8>, outgoing: &mut Vec<u8>) -> Result<Step> {
+    fn step(&mut self, incoming: &mut Vec<u8>, outgoing: &mut Vec<u8>, strict: bool) -> Result<Step> {
         let (discard, step) = match self {
-            Connection::Client(client) => handle(client.process_tls_records(incoming), outgoing),
-            Connection::Server(server) => handle(server.process_tls_records(incoming), outgoing),
+            Connection::Client(client) => handle(client.process_tls_records(incoming), outgoing, strict),
+            Connection::Server(server) => handle(server.process_tls_records(incoming), outgoing, strict),
         };
         incoming.drain(..discard);
         step
@@ -144,7 +144,11 @@ impl Connection {
 }
 
 /// Does what the connection asks for; returns how many bytes of the input it has taken in.
-fn handle<D>(status: UnbufferedStatus<'_, '_, D>, outgoing: &mut Vec<u8>) -> (usize, Result<Step>) {
+fn handle<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    outgoing: &mut Vec<u8>,
+    strict: bool,
+) -> (usize, Result<Step>) {
     let step = match status.state {
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             append(outgoing, |place| data.encode(place)).map(|()| Step::Again)
@@ -157,7 +161,7 @@ fn handle<D>(status: UnbufferedStatus<'_, '_, D>, outgoing: &mut Vec<u8>) -> (us
         Ok(ConnectionState::WriteTraffic(_)) => Ok(Step::Done),
         // Nothing of what comes behind the handshake was taken in, so that the peer has ended it.
         Ok(_) => Err(Errno::EPROTO),
-        Err(error) => Err(errno_of(&error)),
+        Err(error) => Err(errno_for(&error, strict)),
     };
     (status.discard, step)
 }
@@ -175,10 +179,16 @@ fn append(
 }
 
 fn errno_of(error: &Error) -> Errno {
-    use AlertDescription as Alert;
     match error {
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Errno::EACCES,
-        // The peer has refused ours.
+        _ => Errno::EPROTO,
+    }
+}
+
+/// What an error of the connection is for whom it was made: `strict` tells a refusal of our certificate.
+fn errno_for(error: &Error, strict: bool) -> Errno {
+    use AlertDescription as Alert;
+    match error {
         Error::AlertReceived(
             Alert::BadCertificate
             | Alert::UnsupportedCertificate
@@ -188,7 +198,7 @@ fn errno_of(error: &Error) -> Errno {
             | Alert::UnknownCA
             | Alert::AccessDenied
             | Alert::CertificateRequired,
-        ) => Errno::EACCES,
-        _ => Errno::EPROTO,
+        ) if strict => Errno::EACCES,
+        other => errno_of(other),
     }
 }

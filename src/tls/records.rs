@@ -184,7 +184,10 @@ impl Session {
         }
         match typ {
             ContentType::ApplicationData => return Ok(start..start + payload.len()),
-            ContentType::Alert => take_alert(payload, self.version, &mut self.ended)?,
+            ContentType::Alert => {
+                let refusal = if self.strict { Errno::EACCES } else { Errno::EPROTO };
+                take_alert(payload, self.version, refusal, &mut self.ended)?;
+            }
             ContentType::Handshake => {
                 try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, DECODE_ERROR))?;
                 self.take_handshake()?;
@@ -380,10 +383,11 @@ impl Kernel {
     }
 }
 
-/// RFC 8446, 6. The peer's close_notify sets `ended`.
+/// RFC 8446, 6. The peer's close_notify sets `ended`; `refusal` is for our certificate.
 fn take_alert(
     payload: &[u8],
     version: ProtocolVersion,
+    refusal: Errno,
     ended: &mut bool,
 ) -> core::result::Result<(), Failure> {
     let &[level, description] = payload else { return Err(Failure(Errno::EPROTO, DECODE_ERROR)) };
@@ -393,7 +397,7 @@ fn take_alert(
         _ if level == WARNING && version == ProtocolVersion::TLSv1_2 => {}
         // The peer has refused our certificate: bad, unsupported, revoked, expired, unknown, unknown_ca,
         // access_denied, certificate_required.
-        42..=46 | 48 | 49 | 116 => return Err(Failure(Errno::EACCES, CLOSE_NOTIFY)),
+        42..=46 | 48 | 49 | 116 => return Err(Failure(refusal, CLOSE_NOTIFY)),
         _ => return Err(Failure(Errno::EPROTO, CLOSE_NOTIFY)),
     }
     Ok(())
