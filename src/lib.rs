@@ -11,6 +11,7 @@
 //! | [`http`] | headers of HTTP/1, line by line |
 //! | [`socks5`] | both sides of SOCKS5 |
 //! | [`prefix`], [`suffix`], [`term`] | messages behind their length, before a delimiter, up to an agreed last one |
+//! | `transport` | what a protocol runs on: a buffered view of a stream, TLS on it or not, or any bytestream |
 //! | [`net`] | TCP, AF_UNIX, UDP, addresses and names; the buffers of the streams |
 //! | [`sock`] | bytestreams and message sockets as C sees them, ours and those written by users |
 //! | [`chan`] | channels |
@@ -53,6 +54,8 @@ pub mod suffix;
 pub mod term;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "sockets")]
+mod transport;
 #[cfg(feature = "sockets")]
 pub mod ws;
 #[cfg(feature = "sockets")]

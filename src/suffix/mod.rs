@@ -1,6 +1,5 @@
 //! SUFFIX: messages that end with a delimiter, over a bytestream.
 
-pub mod reader;
 pub mod scan;
 
 use crate::error::{Errno, Result};
@@ -10,8 +9,8 @@ use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
 use crate::sock::sink::Sink;
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
+use crate::transport::until::Reader;
 use core::ffi::{c_int, c_void};
-use reader::Reader;
 use scan::Delimiter;
 
 /// The body of a SUFFIX handle.

@@ -1,6 +1,5 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
-use super::transport::Transport;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::net::socket;
@@ -10,6 +9,7 @@ use crate::rt::mutex::Mutex;
 use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::refuse;
+use crate::transport::Transport;
 use crate::ws::connection::Connection;
 use crate::ws::frame::Role;
 use crate::ws::handshake::{self, AnswerHead, HeadScan, MAX_INTERIM, Offered, Refusal, Scan};

@@ -6,7 +6,6 @@
 use super::Ws;
 use super::inbound::Sink;
 use super::outbound::{COPY_LIMIT, Outgoing};
-use super::transport::{Foreign, Transport};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::buffers::GATHER_LIMIT;
@@ -15,6 +14,7 @@ use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
+use crate::transport::{Foreign, Transport};
 use crate::ws::connection::{Decoded, NotDecoded, Output, Stop};
 use crate::ws::encoder::{Encoder, MessageKind};
 use crate::ws::extension::{Extension, MIN_ROOM, NoMemory};

@@ -8,7 +8,6 @@ mod closing;
 mod compressed;
 mod inbound;
 mod outbound;
-mod transport;
 
 pub use crate::sock::layer::refuse;
 pub use attach::{attach_client, attach_server, request_key, response_key};
@@ -24,12 +23,12 @@ use crate::rt::mutex::Mutex;
 use crate::rt::object::{self, Kind, Ref};
 use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
+use crate::transport::Transport;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use inbound::Stretch;
 use outbound::FastSend;
-use transport::Transport;
 
 /// Flag: binary messages.
 pub const BINARY: c_int = 0;

@@ -5,7 +5,6 @@
 //! caller's memory, or in large masked pieces.
 
 use super::compressed::Message;
-use super::transport::{Foreign, Transport};
 use super::{GATHER, NODEFLATE, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
@@ -14,6 +13,7 @@ use crate::net::stream::Stream;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
+use crate::transport::{Foreign, Transport};
 use crate::ws::encoder::{Frame, MessageKind};
 use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
 use core::ffi::c_int;

@@ -1,6 +1,5 @@
 //! Reading from a bytestream up to a delimiter, and not a byte further.
 
-use super::scan::{Delimiter, MAX_DELIMITER, Scan};
 use crate::error::{Errno, Result};
 use crate::net::stream::{self, Stream};
 use crate::rt::budget::Rounds;
@@ -8,6 +7,7 @@ use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::sock::layer::Layer;
+use crate::suffix::scan::{Delimiter, MAX_DELIMITER, Scan};
 use core::ffi::c_int;
 
 /// How far the kernel's receive buffer is searched at a time, in bytes.
