@@ -1447,14 +1447,15 @@ DILL_EXPORT int dill_http_attach_mem(int s, struct dill_http_storage *mem);
 
 /* Sends the blank line that ends the header. Receiving goes on as before.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
 DILL_EXPORT int dill_http_done(int s, int64_t deadline);
 
 /* Sends the blank line unless that was done, drops lines until the peer's blank line unless that has been
    received, and returns the bytestream, just behind that line. If the call fails, everything is closed,
    except after EBADF and ENOTSUP.
 
-   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+   ETIMEDOUT. */
 DILL_EXPORT int dill_http_detach(int s, int64_t deadline);
 
 /* Sends a request line, such as `GET / HTTP/1.1`.

@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
             asked = true;
             name.to_bytes().len() + password.to_bytes().len() < 100
         };
-        let judge: &mut proxy::Judge<'_> = &mut judge;
+        let judge: &mut proxy::Authenticator<'_> = &mut judge;
         let let_in = proxy::auth(s, if wants_login { Some(judge) } else { None }, 0);
         assert!(let_in.is_err() || asked == wants_login);
         let_in.and_then(|()| {

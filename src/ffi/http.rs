@@ -4,7 +4,7 @@ use super::types::HttpStorage;
 use super::{not_null, socket_call, socket_call_clearing_errno, string};
 use crate::error::{Errno, Result};
 use crate::http::{self, syntax};
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use core::ffi::{c_char, c_int};
 use core::slice;
 
@@ -26,7 +26,7 @@ pub extern "C" fn dill_http_attach(s: c_int) -> c_int {
 pub extern "C" fn dill_http_attach_mem(s: c_int, mem: *mut HttpStorage) -> c_int {
     socket_call(|| {
         if mem.is_null() {
-            return Err(refuse(s, Errno::EINVAL));
+            return Err(close_and_fail(s, Errno::EINVAL));
         }
         http::attach(s)
     })
@@ -34,7 +34,7 @@ pub extern "C" fn dill_http_attach_mem(s: c_int, mem: *mut HttpStorage) -> c_int
 
 /// Sends the blank line that ends the header. Receiving goes on as before.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_http_done(s: c_int, deadline: i64) -> c_int {
     socket_call(|| http::done(s, deadline))
@@ -44,7 +44,8 @@ pub extern "C" fn dill_http_done(s: c_int, deadline: i64) -> c_int {
 /// received, and returns the bytestream, just behind that line. If the call fails, everything is closed,
 /// except after EBADF and ENOTSUP.
 ///
-/// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+/// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_http_detach(s: c_int, deadline: i64) -> c_int {
     socket_call_clearing_errno(|| http::detach(s, deadline))

@@ -4,7 +4,7 @@ use super::socket_call;
 use super::types::PrefixStorage;
 use crate::error::Errno;
 use crate::prefix;
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use core::ffi::c_int;
 
 /// The length is sent with its highest byte first.
@@ -38,7 +38,7 @@ pub extern "C" fn dill_prefix_attach_mem(
 ) -> c_int {
     socket_call(|| {
         if mem.is_null() {
-            return Err(refuse(s, Errno::EINVAL));
+            return Err(close_and_fail(s, Errno::EINVAL));
         }
         prefix::attach(s, hdrlen, flags)
     })

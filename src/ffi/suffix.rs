@@ -3,7 +3,7 @@
 use super::types::SuffixStorage;
 use super::{bytes, socket_call};
 use crate::error::{Errno, Result};
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use crate::suffix;
 use crate::suffix::scan::MAX_DELIMITER;
 use core::ffi::{c_int, c_void};
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn dill_suffix_attach_mem(
 ) -> c_int {
     socket_call(|| {
         if mem.is_null() {
-            return Err(refuse(s, Errno::EINVAL));
+            return Err(close_and_fail(s, Errno::EINVAL));
         }
         // SAFETY: by contract.
         unsafe { attach(s, suffix, suffixlen) }
@@ -47,12 +47,12 @@ pub unsafe extern "C" fn dill_suffix_attach_mem(
 
 unsafe fn attach(s: c_int, delimiter: *const c_void, len: usize) -> Result<c_int> {
     if len > MAX_DELIMITER {
-        return Err(refuse(s, Errno::EINVAL));
+        return Err(close_and_fail(s, Errno::EINVAL));
     }
     // SAFETY: by contract.
     match unsafe { bytes(delimiter, len) } {
         Some(delimiter) => suffix::attach(s, delimiter),
-        None => Err(refuse(s, Errno::EINVAL)),
+        None => Err(close_and_fail(s, Errno::EINVAL)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::types::TermStorage;
 use super::{bytes, socket_call};
 use crate::error::{Errno, Result};
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use crate::term::{self, MAX_TERMINATOR};
 use core::ffi::{c_int, c_void};
 
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn dill_term_attach_mem(
 ) -> c_int {
     socket_call(|| {
         if mem.is_null() {
-            return Err(refuse(s, Errno::EINVAL));
+            return Err(close_and_fail(s, Errno::EINVAL));
         }
         // SAFETY: by contract.
         unsafe { attach(s, buf, len) }
@@ -46,12 +46,12 @@ pub unsafe extern "C" fn dill_term_attach_mem(
 
 unsafe fn attach(s: c_int, terminator: *const c_void, len: usize) -> Result<c_int> {
     if len > MAX_TERMINATOR {
-        return Err(refuse(s, Errno::EINVAL));
+        return Err(close_and_fail(s, Errno::EINVAL));
     }
     // SAFETY: by contract.
     match unsafe { bytes(terminator, len) } {
         Some(terminator) => term::attach(s, terminator),
-        None => Err(refuse(s, Errno::EINVAL)),
+        None => Err(close_and_fail(s, Errno::EINVAL)),
     }
 }
 

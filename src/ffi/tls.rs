@@ -3,7 +3,7 @@
 use super::types::TlsStorage;
 use super::{not_null, socket_call, string};
 use crate::error::Result;
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use crate::tls;
 use core::ffi::{CStr, c_char, c_int};
 
@@ -28,7 +28,7 @@ pub extern "C" fn dill_tls_attach_client(s: c_int, deadline: i64) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tls_attach_client_mem(s: c_int, mem: *mut TlsStorage, deadline: i64) -> c_int {
     socket_call(|| {
-        not_null(mem).map_err(|error| refuse(s, error))?;
+        not_null(mem).map_err(|error| close_and_fail(s, error))?;
         tls::attach_client(s, deadline)
     })
 }
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dill_tls_attach_server_mem(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        not_null(mem).map_err(|error| refuse(s, error))?;
+        not_null(mem).map_err(|error| close_and_fail(s, error))?;
         // SAFETY: by contract.
         unsafe { attach_server(s, cert, pkey, deadline) }
     })

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn dill_ws_attach_client_mem(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        not_null(mem).map_err(|error| sock::close_and_fail(s, error))?;
         // SAFETY: by contract.
         unsafe { attach_client(s, flags, resource, host, deadline) }
     })
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        not_null(mem).map_err(|error| sock::refuse(s, error))?;
+        not_null(mem).map_err(|error| sock::close_and_fail(s, error))?;
         // SAFETY: by contract.
         unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) }
     })
@@ -356,9 +356,9 @@ unsafe fn attach_server(
         return sock::attach_server(s, flags, None, None, deadline);
     }
     // SAFETY: by contract.
-    let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::refuse(s, error))?;
+    let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::close_and_fail(s, error))?;
     // SAFETY: by contract.
-    let host = unsafe { place_for_text(host) }.map_err(|error| sock::refuse(s, error))?;
+    let host = unsafe { place_for_text(host) }.map_err(|error| sock::close_and_fail(s, error))?;
     sock::attach_server(s, flags, resource, host, deadline)
 }
 

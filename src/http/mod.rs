@@ -174,7 +174,7 @@ impl Line {
 /// Makes ready to exchange headers on a bytestream, which is closed on failure. EBADF, ENOTSUP,
 /// ECANCELED, ENOMEM.
 pub fn attach(s: c_int) -> Result<c_int> {
-    let end_of_line = Delimiter::new(END_OF_LINE).map_err(|error| layer::refuse(s, error))?;
+    let end_of_line = Delimiter::new(END_OF_LINE).map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::ENOTSUP, |layer| {
         let reader = Reader::new(layer.lower());
         Http { layer, end_of_line, reader, begun: Cell::new(false), ended: Cell::new(false) }

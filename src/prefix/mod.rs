@@ -96,7 +96,7 @@ impl Prefix {
 /// 255 bytes, EPROTO if it is no bytestream, ECANCELED, ENOMEM.
 pub fn attach(s: c_int, header_size: usize, flags: c_int) -> Result<c_int> {
     let format = Format::new(header_size, flags & LITTLE_ENDIAN != 0);
-    let format = format.map_err(|error| layer::refuse(s, error))?;
+    let format = format.map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| Prefix { layer, format })
 }
 

@@ -58,7 +58,7 @@ pub fn attach<T: Protocol>(
     make: impl FnOnce(Layer) -> T,
 ) -> Result<c_int> {
     if handle::query(s, interface.get()).is_err() {
-        return Err(refuse(s, wrong_kind));
+        return Err(close_and_fail(s, wrong_kind));
     }
     // From here on the socket is ours: the number that the caller knows is dead.
     let lower = Id::of(handle::own(s)?);
@@ -68,7 +68,7 @@ pub fn attach<T: Protocol>(
 
 /// What an attaching call fails with whose arguments are no good: the socket is closed, as on every
 /// other failure. EBADF if there is none.
-pub fn refuse(s: c_int, error: Errno) -> Errno {
+pub fn close_and_fail(s: c_int, error: Errno) -> Errno {
     match handle::close(s) {
         Ok(()) => error,
         Err(bad_handle) => bad_handle,

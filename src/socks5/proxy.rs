@@ -12,11 +12,11 @@ use crate::sock::call;
 use core::ffi::{CStr, c_int};
 
 /// Judges a user name and a password.
-pub type Judge<'a> = dyn FnMut(&CStr, &CStr) -> bool + 'a;
+pub type Authenticator<'a> = dyn FnMut(&CStr, &CStr) -> bool + 'a;
 
 /// Agrees upon a method with the client and, if `accept` is given, has it judge user name and
 /// password. EPROTO; EACCES if the client was turned away.
-pub fn auth(s: Id, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> {
+pub fn auth(s: Id, accept: Option<&mut Authenticator<'_>>, deadline: i64) -> Result<()> {
     // RFC 1928, 3.
     let [version] = recv(s, deadline)?;
     if version != VERSION {
@@ -37,7 +37,7 @@ pub fn auth(s: Id, accept: Option<&mut Judge<'_>>, deadline: i64) -> Result<()> 
 }
 
 /// RFC 1929, 2.
-fn check_login(s: Id, accept: &mut Judge<'_>, deadline: i64) -> Result<()> {
+fn check_login(s: Id, accept: &mut Authenticator<'_>, deadline: i64) -> Result<()> {
     let [version] = recv(s, deadline)?;
     if version != AUTH_VERSION {
         return Err(Errno::EPROTO);

@@ -67,7 +67,7 @@ impl MessageSocket for Suffix {
 /// Cuts a bytestream into messages. It is closed on failure. EBADF, EINVAL unless the delimiter has
 /// 1 to 32 bytes, EPROTO if it is no bytestream, ECANCELED, ENOMEM.
 pub fn attach(s: c_int, delimiter: &[u8]) -> Result<c_int> {
-    let delimiter = Delimiter::new(delimiter).map_err(|error| layer::refuse(s, error))?;
+    let delimiter = Delimiter::new(delimiter).map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| {
         let reader = Reader::new(layer.lower());
         Suffix { layer, delimiter, reader }

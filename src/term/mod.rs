@@ -148,7 +148,7 @@ pub fn attach(s: c_int, terminator: &[u8]) -> Result<c_int> {
     let len = terminator.len();
     let mut copy = [0; MAX_TERMINATOR];
     let place = copy.get_mut(..len).ok_or(Errno::EINVAL);
-    place.map_err(|error| layer::refuse(s, error))?.copy_from_slice(terminator);
+    place.map_err(|error| layer::close_and_fail(s, error))?.copy_from_slice(terminator);
     layer::attach(s, MSOCK_TYPE, Errno::EPROTO, |layer| Term { layer, terminator: copy, len })
 }
 

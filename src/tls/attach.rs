@@ -4,7 +4,7 @@ use super::credentials;
 use super::custom::{self, Custom};
 use super::handshake::Handshake;
 use super::records::HEADER;
-use super::trust::{self, Anyone};
+use super::trust::{self, NoVerification};
 use super::{Below, Tls};
 use crate::error::{Errno, Result};
 use crate::memory::{try_box, try_extend};
@@ -15,7 +15,7 @@ use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::object::{self, Ref};
 use crate::sock::BSOCK_TYPE;
-use crate::sock::layer::{self, refuse};
+use crate::sock::layer::{self, close_and_fail};
 use core::cell::RefCell;
 use core::ffi::{CStr, c_int};
 use core::net::Ipv4Addr;
@@ -45,7 +45,7 @@ pub struct Options<'a> {
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
-        let mut config = client_config(Arc::new(default_provider()), Arc::new(Anyone))?;
+        let mut config = client_config(Arc::new(default_provider()), Arc::new(NoVerification))?;
         // The library insists on a name, which in this case nobody gets to see.
         config.enable_sni = false;
         Handshake::client(
@@ -63,7 +63,7 @@ pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline:
     attach(s, deadline, || {
         let (options, provider) = (options?, Arc::new(default_provider()));
         let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
-            (false, _) => Arc::new(Anyone),
+            (false, _) => Arc::new(NoVerification),
             (true, Some(file)) => Arc::new(trust::in_file(file, &provider)?),
             (true, None) => Arc::new(trust::in_system(&provider)?),
         };
@@ -122,12 +122,12 @@ fn server_name(host: &CStr) -> Result<ServerName<'static>> {
 fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Handshake>) -> Result<c_int> {
     // What is no bytestream is told before anything else.
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
-        return Err(refuse(s, Errno::EPROTO));
+        return Err(close_and_fail(s, Errno::EPROTO));
     }
     let made = BigStack::get().and_then(|stack| stack.run(make));
-    let handshake = made.map_err(|error| refuse(s, error))?;
+    let handshake = made.map_err(|error| close_and_fail(s, error))?;
     // A bytestream of any other kind than the library's own needs more.
-    let custom = try_box(Custom::new()).map_err(|error| refuse(s, error))?;
+    let custom = try_box(Custom::new()).map_err(|error| close_and_fail(s, error))?;
     let handle = layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| Tls {
         below: object::find::<Stream>(layer.lower()).map_or(Below::Custom(custom), Below::Stream),
         layer,

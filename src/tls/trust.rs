@@ -18,9 +18,9 @@ use std::sync::{Arc, OnceLock};
 /// Accepts every certificate, as libdill does: there is no name to compare it with. Nor does it
 /// matter who signed the handshake, since anybody could have made this certificate and its key.
 #[derive(Debug)]
-pub struct Anyone;
+pub struct NoVerification;
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -5,7 +5,7 @@
 use super::Refusal;
 use crate::error::{Errno, Result};
 use crate::http::grammar::{Field, Malformed, field_line};
-use memchr::{memchr3, memmem};
+use memchr::{memchr, memchr3};
 
 /// The longest head, from its first byte to the end of the empty line.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -95,11 +95,10 @@ pub(super) struct Lines<'a>(pub(super) &'a [u8]);
 
 impl<'a> Lines<'a> {
     pub(super) fn line(&mut self) -> core::result::Result<&'a [u8], Malformed> {
-        let end = memmem::find(self.0, b"\r\n");
-        let end = end.ok_or(Malformed("RFC 9112, 2.1: no empty line at the end"))?;
-        let line = &self.0[..end];
-        self.0 = &self.0[end + 2..];
-        Ok(line)
+        let end = memchr(b'\n', self.0).ok_or(Malformed("RFC 9112, 2.1: no empty line at the end"))?;
+        let (line, rest) = self.0.split_at(end + 1);
+        self.0 = rest;
+        line.strip_suffix(b"\r\n").ok_or(Malformed("RFC 9112, 2.2: LF without CR"))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::rt::handle::{self, Id};
 use crate::rt::mutex::Mutex;
 use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
-use crate::sock::layer::refuse;
+use crate::sock::layer::close_and_fail;
 use crate::transport::Transport;
 use crate::ws::connection::Connection;
 use crate::ws::frame::Role;
@@ -66,13 +66,13 @@ pub fn attach_server(
         })?;
         match answer {
             Ok(response) => transport.send_all(context, &response?, deadline),
-            Err(refusal) => Err(turn_away(context, transport, &refusal, deadline)),
+            Err(refusal) => Err(reject_request(context, transport, &refusal, deadline)),
         }
     })
 }
 
 /// Answers a request that cannot be accepted.
-fn turn_away(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
+fn reject_request(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
     let status = refusal.status.unwrap_or(400);
     if let Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) =
         transport.send_all(context, handshake::refusal_response(status), deadline)
@@ -148,7 +148,7 @@ fn attach(
 ) -> Result<c_int> {
     let context = Context::get()?;
     if let Err(error) = check(s, flags) {
-        return Err(refuse(s, error));
+        return Err(close_and_fail(s, error));
     }
     // From here on the bytestream is ours: the number that the caller knows is dead.
     let lower = Id::of(handle::own(s)?);

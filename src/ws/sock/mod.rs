@@ -9,7 +9,7 @@ mod compressed;
 mod inbound;
 mod outbound;
 
-pub use crate::sock::layer::refuse;
+pub use crate::sock::layer::close_and_fail;
 pub use attach::{attach_client, attach_server, request_key, response_key};
 pub use closing::{detach, done, status};
 
