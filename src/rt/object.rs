@@ -82,6 +82,7 @@ impl<T: Kind> Ref<T> {
     }
 
     /// The object, as it stands for an interface of which it is the whole.
+    #[cfg(feature = "sockets")]
     pub(crate) fn as_interface(&self) -> *mut c_void {
         self.0.as_ptr().cast()
     }
@@ -174,6 +175,7 @@ pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
 ///
 /// # Safety
 /// Whatever answers for the interface gives `Ref::as_interface` of a living object of this type.
+#[cfg(feature = "sockets")]
 pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -> Result<Ref<T>> {
     let object = handle::query(handle, id)?;
     // SAFETY: by contract.

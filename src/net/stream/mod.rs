@@ -6,6 +6,7 @@
 //! breaks their direction for good, as libdill has it.
 
 mod receiving;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS has records"))]
 pub(crate) mod records;
 mod sending;
 
