@@ -114,3 +114,11 @@ pub fn check(result: libc::c_int) -> Result<libc::c_int> {
 pub fn check_size(result: libc::ssize_t) -> Result<usize> {
     usize::try_from(result).map_err(|_| last())
 }
+
+/// Runs what must leave errno as it is, though system calls fail in it.
+pub(crate) fn keep_errno<T>(run: impl FnOnce() -> T) -> T {
+    let before = errno::errno();
+    let result = run();
+    errno::set_errno(before);
+    result
+}

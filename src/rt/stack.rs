@@ -38,6 +38,8 @@ const WARM: usize = 64;
 
 /// From `linux/mman.h`; the libc crate does not have it yet.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+/// What no system knows.
+const NO_ADVICE: libc::c_int = -1;
 
 /// The high end of a pooled stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,8 @@ struct State {
     fresh_left: usize,
     /// The size of its guards.
     guard: usize,
+    /// Whether they can be made by advice. An emulator may take any advice, and do nothing.
+    takes_advice: bool,
     total: usize,
     warm: Vec<Stack>,
     cold: Vec<Stack>,
@@ -85,6 +89,7 @@ impl Pool {
             fresh: ptr::null_mut(),
             fresh_left: 0,
             guard: 0,
+            takes_advice: false,
             total: 0,
             warm: Vec::new(),
             cold: Vec::new(),
@@ -100,7 +105,8 @@ impl Pool {
         if let Some(stack) = idle.or_else(|| state.warm.pop()).or_else(|| state.cold.pop()) {
             return Ok(stack);
         }
-        state.take_fresh()
+        // A launch that succeeds leaves errno alone; the system may have refused the cheap guard.
+        error::keep_errno(|| state.take_fresh())
     }
 
     /// Takes a stack back. The caller may still be running on it until it switches away.
@@ -138,7 +144,7 @@ impl State {
         if self.fresh_left == 0 {
             self.reserve_arena()?;
         }
-        guard(self.fresh, self.guard)?;
+        self.make_guard()?;
         let top = self.fresh.wrapping_add(self.guard + STACK_SIZE);
         let stack = Stack(NonNull::new(top).ok_or(Errno::ENOMEM)?);
         if valgrind::wants_stacks() && self.valgrind_ids.try_reserve(1).is_ok() {
@@ -148,6 +154,20 @@ impl State {
         self.fresh = top;
         self.fresh_left -= 1;
         Ok(stack)
+    }
+
+    /// Makes the low end of a fresh slot inaccessible.
+    fn make_guard(&self) -> Result<()> {
+        let (low, size) = (self.fresh.cast(), self.guard);
+        // SAFETY: the range is the unused low end of a slot.
+        if self.takes_advice && unsafe { libc::madvise(low, size, MADV_GUARD_INSTALL) } == 0 {
+            return Ok(());
+        }
+        // SAFETY: as above.
+        match error::check(unsafe { libc::mprotect(low, size, libc::PROT_NONE) }) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Errno::ENOMEM),
+        }
     }
 
     fn reserve_arena(&mut self) -> Result<()> {
@@ -165,6 +185,8 @@ impl State {
                 self.fresh = base;
                 self.fresh_left = slots;
                 self.guard = guard;
+                // SAFETY: the range is the mapping just made, and no system knows the advice.
+                self.takes_advice = unsafe { libc::madvise(base.cast(), size, NO_ADVICE) } != 0;
                 self.total = room;
                 return Ok(());
             }
@@ -188,16 +210,4 @@ fn map(size: usize) -> Option<*mut u8> {
     // SAFETY: the range is the mapping just made.
     unsafe { libc::madvise(base, size, libc::MADV_NOHUGEPAGE) };
     Some(base.cast())
-}
-
-fn guard(low: *mut u8, size: usize) -> Result<()> {
-    // SAFETY: the range is the unused low end of a slot.
-    if unsafe { libc::madvise(low.cast(), size, MADV_GUARD_INSTALL) } == 0 {
-        return Ok(());
-    }
-    // SAFETY: as above.
-    match error::check(unsafe { libc::mprotect(low.cast(), size, libc::PROT_NONE) }) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Errno::ENOMEM),
-    }
 }
