@@ -11,7 +11,7 @@ use super::process;
 use super::stack::Pool;
 use super::timer;
 use crate::arch::thread_slot;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Result, keep_errno};
 #[cfg(feature = "sockets")]
 use crate::net::buffers::Buffers;
 use crate::random::Random;
@@ -119,7 +119,8 @@ impl Context {
         // SAFETY: a context lives until its thread ends, or until the process does.
         match unsafe { thread_slot::get::<Context>().as_ref() } {
             Some(context) => Ok(context),
-            None => Context::make(),
+            // The system may lack what a context can do without; a first call leaves errno alone all the same.
+            None => keep_errno(Context::make),
         }
     }
 
