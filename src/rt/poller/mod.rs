@@ -1,4 +1,5 @@
-//! Waiting for descriptors: one epoll set a thread, made when something first waits.
+//! Waiting for descriptors: one set a thread, made when something first waits. What the system offers for that
+//! is in `epoll.rs`.
 //!
 //! Two kinds of descriptor share it:
 //!
@@ -7,15 +8,15 @@
 //! - *Own* ones, the library's sockets: registered once, edge-triggered, for both directions. A
 //!   socket tries first and waits only after the kernel refused, so no edge can be missed.
 
+mod epoll;
+
+use self::epoll::{Change, Event, Interest, Set};
 use super::context::Context;
 use super::process::WipedOnFork;
 use super::wait::{Clause, Source};
 use crate::error::{self, Errno, Result};
 use core::cell::{Cell, OnceCell, RefCell};
 use core::ptr;
-
-/// Events consumed by one poll.
-const BATCH: usize = 128;
 
 /// Which readiness is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +32,7 @@ pub trait Watcher {
     /// The socket may be writable again.
     fn writable(&self);
     /// It is told nothing any more: this process is the child of a fork, whose parent is told as before,
-    /// or there is no epoll set to be had.
+    /// or there is no set to be had.
     fn abandoned(&self);
 }
 
@@ -46,8 +47,8 @@ enum Kind {
 #[derive(Default)]
 struct Entry {
     kind: Cell<Kind>,
-    /// What epoll was last told; 0: not in the set.
-    registered: Cell<u32>,
+    /// What the set was last told.
+    registered: Cell<Interest>,
     /// On the list of entries whose interest may have changed.
     changed: Cell<bool>,
     /// The peer has closed its half, or the socket is dead.
@@ -67,10 +68,12 @@ impl Entry {
         }
     }
 
-    fn wanted(&self) -> u32 {
-        let read = if self.reader.get().is_some() { libc::EPOLLIN } else { 0 };
-        let write = if self.writer.get().is_some() { libc::EPOLLOUT } else { 0 };
-        (read | write) as u32
+    fn wanted(&self) -> Interest {
+        Interest::levels(self.reader.get().is_some(), self.writer.get().is_some())
+    }
+
+    fn is_registered(&self) -> bool {
+        self.registered.get() != Interest::NONE
     }
 
     fn is_waited_for(&self) -> bool {
@@ -79,7 +82,7 @@ impl Entry {
 
     fn clear(&self) {
         self.kind.set(Kind::Unknown);
-        self.registered.set(0);
+        self.registered.set(Interest::NONE);
         self.hung_up.set(false);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
@@ -88,32 +91,25 @@ impl Entry {
 
 /// The poll set of a thread.
 pub struct Poller {
-    epoll: Cell<libc::c_int>,
+    set: Set,
     /// By descriptor; boxed so that growing the table moves no entry.
     entries: RefCell<Vec<Option<Box<Entry>>>>,
     changes: RefCell<Vec<libc::c_int>>,
-    events: RefCell<Vec<libc::epoll_event>>,
-    /// Set together with `epoll`; in a child process it is not.
+    /// Set when the set is made; in a child process it is not.
     is_ours: OnceCell<WipedOnFork<Cell<bool>>>,
     /// The set is being made anew.
     rebuilding: Cell<bool>,
-    /// The last `epoll_wait` failed.
+    /// The last wait failed.
     failed: Cell<bool>,
 }
-
-const OWN_INTEREST: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
-const IN_EVENTS: u32 = (libc::EPOLLIN | libc::EPOLLERR | libc::EPOLLHUP) as u32;
-const OUT_EVENTS: u32 = (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) as u32;
-const HANG_UP: u32 = (libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
 impl Poller {
     /// A poll set that holds no descriptor yet.
     pub const fn new() -> Poller {
         Poller {
-            epoll: Cell::new(-1),
+            set: Set::new(),
             entries: RefCell::new(Vec::new()),
             changes: RefCell::new(Vec::new()),
-            events: RefCell::new(Vec::new()),
             is_ours: OnceCell::new(),
             rebuilding: Cell::new(false),
             failed: Cell::new(false),
@@ -162,13 +158,9 @@ impl Poller {
         self.entry(fd).ok_or(Errno::EBADF)
     }
 
-    /// The epoll descriptor, made if need be. EMFILE, ENFILE, ENOMEM.
-    fn epoll(&self) -> Result<libc::c_int> {
-        if self.epoll.get() < 0 {
-            let mut events = self.events.borrow_mut();
-            let more = BATCH - events.len();
-            events.try_reserve_exact(more).map_err(|_| Errno::ENOMEM)?;
-            events.resize(BATCH, libc::epoll_event { events: 0, u64: 0 });
+    /// Makes the set if need be. EMFILE, ENFILE, ENOMEM.
+    fn make_set(&self) -> Result<()> {
+        if !self.set.is_made() {
             let mark = match self.is_ours.get() {
                 Some(mark) => mark,
                 None => {
@@ -176,23 +168,21 @@ impl Poller {
                     self.is_ours.get_or_init(|| mark)
                 }
             };
-            // SAFETY: the call takes no pointer.
-            let fd = error::check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-            self.epoll.set(fd);
+            self.set.make()?;
             mark.set(true);
         }
-        Ok(self.epoll.get())
+        Ok(())
     }
 
     /// Changes the set. If it is gone, because the program has closed all descriptors, a new one is made.
-    fn control(&self, operation: libc::c_int, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
-        let mut result = self.try_control(operation, fd, entry, interest);
+    fn control(&self, change: Change, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+        let mut result = self.try_control(change, fd, entry, interest);
         if let Err(error) = result
-            && self.is_lost(error)
+            && self.set.is_lost(error)
             && !self.rebuilding.get()
         {
             self.rebuild(Context::get()?);
-            result = self.try_control(operation, fd, entry, interest);
+            result = self.try_control(change, fd, entry, interest);
         }
         result.map_err(|error| match error {
             // There is no set to be had, or the limit of what all sets of a user hold together is reached.
@@ -201,46 +191,26 @@ impl Poller {
         })
     }
 
-    fn try_control(
-        &self,
-        operation: libc::c_int,
-        fd: libc::c_int,
-        entry: &Entry,
-        interest: u32,
-    ) -> Result<()> {
-        let epoll = self.epoll()?;
-        if fd == epoll {
-            // Either the set or the other descriptor is closed, and its number was given to the other one.
-            return Err(if may_be_epoll(epoll) { Errno::EBADF } else { Errno::EINVAL });
-        }
-        let tag = (u64::from(entry.generation.get()) << 32) | u64::from(fd as u32);
-        let mut event = libc::epoll_event { events: interest, u64: tag };
-        // SAFETY: the event is read during the call only.
-        error::check(unsafe { libc::epoll_ctl(epoll, operation, fd, &raw mut event) })?;
+    fn try_control(&self, change: Change, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+        self.make_set()?;
+        self.set.change(change, fd, entry.generation.get(), interest)?;
         entry.registered.set(interest);
         Ok(())
     }
 
-    /// Whether a call failed because the number of the set is not open any more, or is another file's.
-    fn is_lost(&self, error: Errno) -> bool {
-        // SAFETY: the call only looks at the descriptor.
-        let is_open = || unsafe { libc::fcntl(self.epoll.get(), libc::F_GETFD) } >= 0;
-        error == Errno::EINVAL || (error == Errno::EBADF && !is_open())
-    }
-
-    /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, epoll
-    /// goes on telling about that one, and cannot be told to stop. Such events are those of an older life.
+    /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, the set
+    /// may go on telling about that one, and cannot be told to stop. Such events are those of an older life.
     fn remove(&self, fd: libc::c_int, entry: &Entry) {
-        if entry.registered.get() != 0 && self.control(libc::EPOLL_CTL_DEL, fd, entry, 0).is_err() {
+        if entry.is_registered() && self.control(Change::Remove, fd, entry, Interest::NONE).is_err() {
             entry.generation.set(entry.generation.get().wrapping_add(1));
         }
-        entry.registered.set(0);
+        entry.registered.set(Interest::NONE);
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.
-    fn add(&self, fd: libc::c_int, entry: &Entry, interest: u32) -> Result<()> {
-        match self.control(libc::EPOLL_CTL_ADD, fd, entry, interest) {
-            Err(Errno::EEXIST) => self.control(libc::EPOLL_CTL_MOD, fd, entry, interest),
+    fn add(&self, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+        match self.control(Change::Add, fd, entry, interest) {
+            Err(Errno::EEXIST) => self.control(Change::Modify, fd, entry, interest),
             Err(Errno::EPERM | Errno::ELOOP) => Err(Errno::ENOTSUP),
             other => other,
         }
@@ -275,7 +245,7 @@ impl Poller {
     /// The program waits for a descriptor that has the number of an own socket. EBUSY: it is the own socket.
     #[cold]
     fn take_over(&self, fd: libc::c_int, entry: &Entry) -> Result<()> {
-        if self.control(libc::EPOLL_CTL_MOD, fd, entry, OWN_INTEREST).is_ok() {
+        if self.control(Change::Modify, fd, entry, Interest::EDGES).is_ok() {
             return Err(Errno::EBUSY);
         }
         // The program has closed the own socket behind the library's back.
@@ -301,9 +271,9 @@ impl Poller {
     fn own(&self, fd: libc::c_int) -> Result<&Entry> {
         self.notice_fork();
         let entry = self.make_entry(fd)?;
-        if entry.registered.get() == 0 {
+        if !entry.is_registered() {
             // Of the socket's descriptor that is not true.
-            self.add(fd, entry, OWN_INTEREST).map_err(|error| match error {
+            self.add(fd, entry, Interest::EDGES).map_err(|error| match error {
                 Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
                 other => other,
             })?;
@@ -381,7 +351,7 @@ impl Poller {
     /// library's back, is told so.
     pub fn begin_life(&self, context: &Context, fd: libc::c_int) {
         if let Some(entry) = self.entry(fd)
-            && (entry.registered.get() != 0 || entry.is_waited_for())
+            && (entry.is_registered() || entry.is_waited_for())
         {
             self.give_up(context, entry, Errno::EBADF);
             entry.clear();
@@ -399,25 +369,25 @@ impl Poller {
         }
     }
 
-    /// Tells epoll what has changed since the last poll.
+    /// Tells the set what has changed since the last poll.
     fn apply_changes(&self, context: &Context) {
         loop {
             let Some(fd) = self.changes.borrow_mut().pop() else { return };
             let Some(entry) = self.entry(fd) else { continue };
             entry.changed.set(false);
-            let (wanted, registered) = (entry.wanted(), entry.registered.get());
-            if entry.kind.get() != Kind::Foreign || (wanted == 0 && registered == 0) {
+            let wanted = entry.wanted();
+            if entry.kind.get() != Kind::Foreign || (wanted == Interest::NONE && !entry.is_registered()) {
                 continue;
             }
-            let result = if wanted == 0 {
+            let result = if wanted == Interest::NONE {
                 self.remove(fd, entry);
                 Ok(())
-            } else if registered == 0 {
+            } else if !entry.is_registered() {
                 self.add(fd, entry, wanted)
             } else {
                 // Said again even if nothing changed: the number may have been closed and opened anew
                 // without `fdclean`, and then the new descriptor would be waited for in vain.
-                match self.control(libc::EPOLL_CTL_MOD, fd, entry, wanted) {
+                match self.control(Change::Modify, fd, entry, wanted) {
                     Err(Errno::ENOENT) => {
                         entry.generation.set(entry.generation.get().wrapping_add(1));
                         self.add(fd, entry, wanted)
@@ -426,7 +396,7 @@ impl Poller {
                 }
             };
             if let Err(error) = result {
-                entry.registered.set(0);
+                entry.registered.set(Interest::NONE);
                 entry.kind.set(Kind::Unknown);
                 self.give_up(context, entry, error);
             }
@@ -451,20 +421,19 @@ impl Poller {
         self.notice_fork();
         self.apply_changes(context);
         let timeout = if context.has_ready() { 0 } else { timeout };
-        if self.epoll.get() < 0 {
+        if !self.set.is_made() {
             if timeout != 0 {
                 // SAFETY: no descriptors, so no pointer is followed.
                 unsafe { libc::poll(ptr::null_mut(), 0, timeout) };
             }
             return;
         }
-        match self.wait_for_events(timeout) {
+        match self.set.wait(timeout) {
             Ok(count) => {
                 self.failed.set(false);
                 let mut is_clean = true;
                 for index in 0..count {
-                    let event = self.events.borrow()[index];
-                    is_clean &= self.dispatch(context, event);
+                    is_clean &= self.dispatch(context, &self.set.event(index));
                 }
                 if !is_clean {
                     self.rebuild(context);
@@ -476,16 +445,7 @@ impl Poller {
         }
     }
 
-    fn wait_for_events(&self, timeout: libc::c_int) -> Result<usize> {
-        let mut events = self.events.borrow_mut();
-        // SAFETY: the buffer holds BATCH events.
-        let count = error::check(unsafe {
-            libc::epoll_wait(self.epoll.get(), events.as_mut_ptr(), BATCH as libc::c_int, timeout)
-        })?;
-        Ok(count as usize)
-    }
-
-    /// After a failed `epoll_wait`: makes a new set. If that fails too, nobody can be told anything, and all
+    /// After a failed wait: makes a new set. If that fails too, nobody can be told anything, and all
     /// who wait for a descriptor are told that. ENOMEM: the system lacks something.
     #[cold]
     fn recover(&self, context: &Context) {
@@ -493,10 +453,10 @@ impl Poller {
             return self.rebuild(context);
         }
         self.failed.set(false);
-        self.close_set();
+        self.set.close();
         for fd in 0..self.entries.borrow().len() {
             let Some(entry) = self.entry(fd as libc::c_int) else { continue };
-            entry.registered.set(0);
+            entry.registered.set(Interest::NONE);
             self.give_up(context, entry, Errno::ENOMEM);
         }
     }
@@ -505,17 +465,17 @@ impl Poller {
     /// something in it that cannot be taken out.
     #[cold]
     fn rebuild(&self, context: &Context) {
-        self.close_set();
+        self.set.close();
         self.rebuilding.set(true);
         for fd in 0..self.entries.borrow().len() {
             let fd = fd as libc::c_int;
             let Some(entry) = self.entry(fd) else { continue };
-            entry.registered.set(0);
+            entry.registered.set(Interest::NONE);
             match entry.kind.get() {
                 Kind::Foreign => self.note_change(fd, entry),
                 // Others are added when they are waited for.
                 Kind::Own if entry.is_waited_for() => {
-                    if let Err(error) = self.add(fd, entry, OWN_INTEREST) {
+                    if let Err(error) = self.add(fd, entry, Interest::EDGES) {
                         self.give_up(context, entry, error);
                     }
                 }
@@ -526,22 +486,21 @@ impl Poller {
     }
 
     /// False: it is about a descriptor that is not in the set as far as is known. It would be told for ever.
-    fn dispatch(&self, context: &Context, event: libc::epoll_event) -> bool {
-        let (fd, happened) = (event.u64 as u32 as libc::c_int, event.events);
-        let Some(entry) = self.entry(fd) else { return false };
-        if entry.generation.get() != (event.u64 >> 32) as u32 {
+    fn dispatch(&self, context: &Context, event: &Event) -> bool {
+        let Some(entry) = self.entry(event.fd) else { return false };
+        if entry.generation.get() != event.generation {
             return false;
         }
-        if happened & HANG_UP != 0 {
+        if event.hung_up {
             entry.hung_up.set(true);
         }
-        if happened & (IN_EVENTS | HANG_UP) != 0
+        if event.readable
             && let Some(reader) = entry.reader.get()
         {
             // SAFETY: a registered clause is alive; firing it unregisters it.
             context.fire(unsafe { reader.as_ref() }, None);
         }
-        if happened & OUT_EVENTS != 0 {
+        if event.writable {
             if let Some(watcher) = entry.watcher.get() {
                 // SAFETY: by the contract of `watch`.
                 unsafe { watcher.as_ref() }.writable();
@@ -571,7 +530,7 @@ impl Poller {
         if let Some(mark) = self.is_ours.get() {
             mark.set(true);
         }
-        if self.epoll.get() < 0 {
+        if !self.set.is_made() {
             return;
         }
         for fd in 0..self.entries.borrow().len() {
@@ -584,31 +543,10 @@ impl Poller {
         self.rebuild(context);
     }
 
-    /// Closes the epoll descriptor, unless its number is another file's by now.
-    fn close_set(&self) {
-        let epoll = self.epoll.replace(-1);
-        if epoll >= 0 && may_be_epoll(epoll) {
-            // SAFETY: the descriptor is ours; in a child, it is this process's copy.
-            unsafe { libc::close(epoll) };
-        }
-    }
-
-    /// Frees the epoll descriptor.
+    /// Frees the set.
     pub fn release(&self) {
-        self.close_set();
+        self.set.close();
     }
-}
-
-/// Whether a number can still be that of an epoll set, as far as the system tells.
-fn may_be_epoll(fd: libc::c_int) -> bool {
-    use std::io::Write;
-    const EPOLL: &[u8] = b"anon_inode:[eventpoll]";
-    let (mut path, mut target) = ([0_u8; 32], [0_u8; EPOLL.len() + 1]);
-    // It fits, with a NUL behind it.
-    let _ = write!(&mut path[..31], "/proc/self/fd/{fd}");
-    // SAFETY: the path is a string, and the target is writable for its size.
-    let len = unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
-    usize::try_from(len).is_err() || &target[..len as usize] == EPOLL
 }
 
 /// Waits until a foreign descriptor is ready.
