@@ -61,7 +61,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
-	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 fuzz \
+	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 fuzz fuzz-closes \
 	bench bench-runtime install install-strip uninstall html dist deb clean FORCE
 
 all:
@@ -170,6 +170,9 @@ check-tls: all
 
 fuzz:
 	fuzz/run
+
+fuzz-closes:
+	fuzz/closes
 
 bench: all
 	benches/run

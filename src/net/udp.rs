@@ -147,6 +147,7 @@ impl Udp {
     }
 
     fn send_to(&self, to: Option<&IpAddr>, pieces: Pieces<'_>) -> Result<()> {
+        let context = Context::get()?;
         let mut address = *to.or(self.remote.as_ref()).ok_or(Errno::EINVAL)?;
         let len = address.native_len() as usize;
         let copy;
@@ -163,7 +164,10 @@ impl Udp {
         };
         let message = vector.message(&mut address, len);
         // SAFETY: the address and the pieces are readable.
-        match unsafe { socket::send_message(self.fd.get(), &message) } {
+        let sent = unsafe { socket::send_message(self.fd.get(), &message) };
+        context.charge(SYSTEM_CALL);
+        context.pause();
+        match sent {
             // What the network does to a datagram is not told.
             Ok(_) | Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(()),
             Err(Errno::EPERM) => Err(Errno::EACCES),
