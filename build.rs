@@ -80,8 +80,12 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// The sections of `libdillext.h`.
-const EXT_SECTIONS: &[Section] =
-    &[section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls)];
+const EXT_SECTIONS: &[Section] = &[
+    section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls),
+    section("ws_opts", "WebSocket: options, and requests", &[], Sockets),
+    section("ws_connect", "WebSocket: from a URL to a handle", &[], Sockets),
+    section("ws_errmsg", "What has gone wrong", &[], Sockets),
+];
 
 /// The sections of `libdillimpl.h`.
 const IMPL_SECTIONS: &[Section] =
@@ -117,6 +121,8 @@ const NAMES: &[(&str, &str)] = &[
     ("TlsStorage", "struct dill_tls_storage"),
     ("TlsOpts", "struct dill_tls_opts"),
     ("WsStorage", "struct dill_ws_storage"),
+    ("WsOpts", "struct dill_ws_opts"),
+    ("WsDeflate", "struct dill_ws_deflate"),
 ];
 
 /// How long a line of the headers may be.

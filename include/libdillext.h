@@ -82,6 +82,255 @@ DILL_ALIAS_(tls_alpn);
 
 #endif
 
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- WebSocket: options, and requests ----------------------------------------------------------- */
+
+/* The head of the peer is kept as long as the WebSocket lives, for `ws_field`. */
+#define DILL_WS_KEEP_HEAD 32
+
+/* How messages are compressed: {.size = sizeof(struct ws_deflate), .level = 1}. */
+struct dill_ws_deflate {
+    /* The size of this structure. */
+    size_t size;
+    /* 1 (fast) to 9 (small). */
+    int level;
+    /* The window of our compressor: 9 to 15. */
+    int window_bits;
+    /* The window that the peer's compressor may have: 8 to 15. */
+    int peer_window_bits;
+    /* Whether a window is kept between messages. */
+    int flags;
+    /* Shorter messages are sent as they are. */
+    size_t threshold;
+};
+
+/* What is wanted of a WebSocket: {.size = sizeof(struct ws_opts), .flags = WS_TEXT}. */
+struct dill_ws_opts {
+    /* The size of this structure. */
+    size_t size;
+    /* WS_TEXT or WS_BINARY, WS_NOHTTP, WS_NOGATHER, WS_KEEP_HEAD. */
+    int flags;
+    /* A client: offered to the server, the preferred one first. A server: spoken, likewise. */
+    const char *const *subprotocols;
+    /* "Name: value": sent with our request or answer. */
+    const char *const *headers;
+    /* A client: the Origin to send. */
+    const char *origin;
+    /* A server: the origins that are accepted, such as "https://example.org" and "null"; an asterisk and a
+       dot before the name of the host mean all below it. Who sends none is no browser, and accepted. NULL:
+       everybody. */
+    const char *const *origins;
+    /* The longest message to receive. A longer one fails the connection with close code 1009. 0: the
+       buffer of the caller is the only limit. */
+    uint64_t max_message;
+    /* A ping when nothing came for so long. 0: none. */
+    int64_t ping_interval;
+    /* The peer is dead when nothing came for so long after that. 0: ping_interval. */
+    int64_t ping_timeout;
+    /* With WS_DEFLATE. */
+    const struct dill_ws_deflate *deflate;
+    /* ws_connect only: for wss. */
+    const struct dill_tls_opts *tls;
+    /* ws_connect only: "http://user:password@host:port", "socks5://host:port". NULL: what the environment
+       says. "": none. */
+    const char *proxy;
+    /* ws_connect only: "host:port" or "unix:/path" to connect to in place of the URL's. */
+    const char *connect_to;
+    /* ws_connect only: how many redirects are followed. */
+    int redirects;
+};
+
+/* As `ws_attach_client`, with options, which may be NULL. The answers to messages that came together leave
+   together, unless the flags have WS_NOGATHER. If the call fails, the bytestream is closed, except after
+   EBADF and ENOTSUP.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL, control characters, options that are wrong or do not
+   go together), ENOMEM, ENOTSUP (no bytestream), EPIPE, EPROTO (the server refused, or does not speak
+   WebSocket), ETIMEDOUT.
+
+   Required: Both are strings, or NULL; so are those in the options. */
+DILL_EXPORT int dill_ws_attach_client_opts(int s, const char *resource, const char *host,
+    const struct dill_ws_opts *opts, int64_t deadline);
+
+/* Waits for a client's request and accepts it, with options, which may be NULL: `ws_recvrequest` and
+   `ws_accept` in one. If the call fails, the bytestream is closed, except after EBADF and ENOTSUP.
+
+   Errors: EACCES (the origin is not in the list), EBADF, ECANCELED, ECONNRESET, EINVAL (options that are
+   wrong or do not go together), ENOMEM, ENOTSUP (no bytestream), EPIPE (the stream ends before a request),
+   EPROTO (no proper request for a WebSocket), ETIMEDOUT.
+
+   Required: What is in the options are strings, or NULL. */
+DILL_EXPORT int dill_ws_attach_server_opts(int s, const struct dill_ws_opts *opts,
+    int64_t deadline);
+
+/* Receives a request of HTTP, whatever it asks for, and returns a handle that stands for it; the
+   bytestream belongs to it from then on. `ws_accept` or `ws_reply` is the answer; `hclose` drops the
+   connection. A malformed request is answered with an HTTP error. If the call fails, the bytestream is
+   closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, ECANCELED, ECONNRESET (the stream ends inside a request), ENOMEM, ENOTSUP (no bytestream),
+   EPIPE (the stream ends before a request, or the last answer ended it), EPROTO (malformed), ETIMEDOUT. */
+DILL_EXPORT int dill_ws_recvrequest(int s, int64_t deadline);
+
+/* 1 if a request asks for a WebSocket, be it in the right way or not, else 0, as for what is no request. */
+DILL_EXPORT int dill_ws_isupgrade(int r);
+
+/* Stores a field of a request as a string, and returns its length: of one that has arrived, or, if
+   WS_KEEP_HEAD was among the flags, of the peer of a WebSocket. Names are in any case; ":method", ":path"
+   and ":authority" mean the request line and the host, ":status" that of a server's answer. Several fields
+   of one name are joined by commas (Cookie: semicolons; Set-Cookie: the first). NULL with length 0: only
+   the length is wanted.
+
+   Errors: EBADF, EINVAL (NULL), EMSGSIZE (it does not fit, with its NUL), ENOENT (no such field), ENOTSUP
+   (no request, and no WebSocket with a head).
+
+   Required: The name is a string or NULL; there is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_ws_field(int h, const char *name, char *buf, size_t len);
+
+/* Stores the name and the value of one of the fields as strings, and returns the value's length: `i` is
+   its place in the order in which they came, from 0. Otherwise as `ws_field`.
+
+   Errors: EBADF, EINVAL (NULL with a length), EMSGSIZE (one does not fit, with its NUL), ENOENT (there are
+   no more), ENOTSUP (no request, and no WebSocket with a head).
+
+   Required: There is room for so many bytes, or the pointers are NULL. */
+DILL_EXPORT ssize_t dill_ws_fieldat(int h, size_t i, char *name, size_t namelen, char *value,
+    size_t valuelen);
+
+/* Makes a WebSocket of a request, with options, which may be NULL. A request that cannot be accepted is
+   answered with an HTTP error. If the call fails, the connection is closed, except after EBADF and ENOTSUP.
+
+   Errors: EACCES (the origin is not in the list), EBADF, ECANCELED, ECONNRESET, EINVAL (options that are
+   wrong or do not go together), ENOMEM, ENOTSUP (no request), EPROTO (no proper request for a WebSocket),
+   ETIMEDOUT.
+
+   Required: What is in the options are strings, or NULL. */
+DILL_EXPORT int dill_ws_accept(int r, const struct dill_ws_opts *opts, int64_t deadline);
+
+/* Answers a request with something else than a WebSocket: a status from 200 to 599, headers of the form
+   "Name: value" in a list that ends with NULL, and a body; NULL if there are none. Returns the bytestream,
+   on which the next request may come. If the connection cannot go on, its sending half has ended. If the
+   call fails, the connection is closed, except after EBADF and ENOTSUP.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a status, header or body that is not allowed, NULL with a
+   length), ENOMEM, ENOTSUP (no request), ETIMEDOUT.
+
+   Required: The headers are strings; the body has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_reply(int r, int status, const char *const *headers, const void *body,
+    size_t len, int64_t deadline);
+
+/* Ends a WebSocket in an orderly way and closes everything: sends a close frame as `ws_done` does, unless
+   that was done, waits for the peer's, and then ends what is below, the server first. A coroutine that is
+   receiving goes on until it gets EPIPE; otherwise messages that still come are dropped. If the call fails,
+   everything is closed all the same, except after EBADF and ENOTSUP; the close frame leaves if it can.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (a code or reason that is not allowed, NULL with a length),
+   ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_close(int s, int status, const void *reason, size_t len, int64_t deadline);
+
+/* Stores the subprotocol that was agreed on as a string, an empty one if there is none, and returns its
+   length. NULL with length 0: only the length is wanted.
+
+   Errors: EBADF, EINVAL (NULL with a length), EMSGSIZE (it does not fit, with its NUL), ENOTSUP.
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_ws_subprotocol(int s, char *buf, size_t len);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define WS_KEEP_HEAD DILL_WS_KEEP_HEAD
+#define ws_deflate dill_ws_deflate
+#define ws_opts dill_ws_opts
+#ifdef __cplusplus
+DILL_ALIAS_(ws_attach_client_opts);
+DILL_ALIAS_(ws_attach_server_opts);
+DILL_ALIAS_(ws_recvrequest);
+DILL_ALIAS_(ws_isupgrade);
+DILL_ALIAS_(ws_field);
+DILL_ALIAS_(ws_fieldat);
+DILL_ALIAS_(ws_accept);
+DILL_ALIAS_(ws_reply);
+DILL_ALIAS_(ws_close);
+DILL_ALIAS_(ws_subprotocol);
+#else
+#define ws_attach_client_opts dill_ws_attach_client_opts
+#define ws_attach_server_opts dill_ws_attach_server_opts
+#define ws_recvrequest dill_ws_recvrequest
+#define ws_isupgrade dill_ws_isupgrade
+#define ws_field dill_ws_field
+#define ws_fieldat dill_ws_fieldat
+#define ws_accept dill_ws_accept
+#define ws_reply dill_ws_reply
+#define ws_close dill_ws_close
+#define ws_subprotocol dill_ws_subprotocol
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- WebSocket: from a URL to a handle ---------------------------------------------------------- */
+
+/* Connects to a WebSocket: "ws://host/path", "wss://host:port/path?query", with options, which may be NULL.
+   Names are looked up without blocking the thread, all addresses are tried, TLS verifies the server, and
+   proxies that the environment names are used, all within one deadline. Returns the handle of the WebSocket.
+
+   Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the name
+   has no address), ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust can be read),
+   EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go together), ELOOP (too many
+   redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM, ENOTSUP (wss, and the library has
+   no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak WebSocket),
+   ETIMEDOUT.
+
+   Required: The URL is a string, or NULL; so is what is in the options. */
+DILL_EXPORT int dill_ws_connect(const char *url, const struct dill_ws_opts *opts, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(ws_connect);
+#else
+#define ws_connect dill_ws_connect
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- What has gone wrong ------------------------------------------------------------------------ */
+
+/* Says in one line why the last call of this thread on sockets has failed: what rule was broken and by
+   whom, what the server answered. To be read before the next call that waits, and valid until the next
+   call of `ws_errmsg`. Never NULL. */
+DILL_EXPORT const char *dill_ws_errmsg(void);
+
+/* The HTTP status of the answer because of which the last call of this thread on sockets has failed, else 0. */
+DILL_EXPORT int dill_ws_errstatus(void);
+
+/* Stores a field of that answer as a string, as `ws_field` does, and returns its length.
+
+   Errors: EINVAL (NULL), EMSGSIZE (it does not fit, with its NUL), ENOENT (no such field, or no answer).
+
+   Required: The name is a string or NULL; there is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_ws_errfield(const char *name, char *buf, size_t len);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(ws_errmsg);
+DILL_ALIAS_(ws_errstatus);
+DILL_ALIAS_(ws_errfield);
+#else
+#define ws_errmsg dill_ws_errmsg
+#define ws_errstatus dill_ws_errstatus
+#define ws_errfield dill_ws_errfield
+#endif
+#endif
+
+#endif
+
 #ifdef __cplusplus
 }
 #endif

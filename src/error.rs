@@ -23,6 +23,14 @@ macro_rules! errnos {
                 }
             }
 
+            /// What it means; None if it is the system's alone.
+            pub fn sentence(self) -> Option<&'static str> {
+                match self {
+                    $(Errno::$name => Some(concat!($($doc),+)),)*
+                    Errno::System(_) => None,
+                }
+            }
+
             /// The variant for a value of `errno`.
             pub fn from_code(code: i32) -> Errno {
                 match code {

@@ -19,7 +19,7 @@
 //! | [`arch`] | everything that names a processor |
 //! | [`iol`] | I/O lists |
 //! | `zlib` | the codec of permessage-deflate |
-//! | [`random`], [`memory`], [`error`] | random bytes, allocation that may fail, and what can go wrong |
+//! | [`random`], [`memory`], [`error`], `why` | random bytes, allocation that may fail, what can go wrong, and why it did |
 //!
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
 //! borrow is held across it.
@@ -56,6 +56,8 @@ pub mod term;
 pub mod tls;
 #[cfg(feature = "sockets")]
 mod transport;
+#[cfg(feature = "sockets")]
+mod why;
 #[cfg(feature = "sockets")]
 pub mod ws;
 #[cfg(feature = "sockets")]

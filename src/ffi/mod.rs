@@ -49,6 +49,12 @@ pub mod types;
 pub mod udp;
 #[cfg(feature = "sockets")]
 pub mod ws;
+#[cfg(feature = "sockets")]
+pub mod ws_connect;
+#[cfg(feature = "sockets")]
+pub mod ws_errmsg;
+#[cfg(feature = "sockets")]
+pub mod ws_opts;
 
 use crate::error::{Errno, Result};
 use core::ffi::{c_int, c_void};

@@ -3,6 +3,7 @@
 use super::{Answer, call, not_null, set_errno};
 use crate::error::Result;
 use crate::rt::context::Context;
+use crate::why;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
 
@@ -17,7 +18,7 @@ pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     let before = unsafe { context.errno().read() };
     let waits = context.waits();
     call(|| {
-        let value = run()?;
+        let value = run().inspect_err(|error| why::settle(*error))?;
         let errno = if context.waits() == waits { before } else { 0 };
         // SAFETY: this thread's errno.
         unsafe { context.errno().write(errno) };
@@ -39,7 +40,7 @@ pub(super) fn socket_call_clearing_errno(run: impl FnOnce() -> Result<c_int>) ->
 fn first_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     let before = errno::errno().0;
     call(|| {
-        let value = run()?;
+        let value = run().inspect_err(|error| why::settle(*error))?;
         let has_waited = Context::existing().is_some_and(|context| context.waits() > 0);
         set_errno(if has_waited { 0 } else { before });
         Ok(value)

@@ -6,6 +6,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::rt::object;
 use crate::sock::receive_list;
+use crate::ws::options::Options;
 use crate::ws::sock::{self, Place, Ws};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
@@ -341,7 +342,7 @@ unsafe fn attach_client(
     let resource = unsafe { text(resource) };
     // SAFETY: by contract.
     let host = unsafe { text(host) };
-    sock::attach_client(s, flags, resource, host, deadline)
+    sock::attach_client(s, resource, host, &options(s, flags)?, deadline)
 }
 
 unsafe fn attach_server(
@@ -351,22 +352,29 @@ unsafe fn attach_server(
     host: (*mut c_char, usize),
     deadline: i64,
 ) -> Result<c_int> {
-    if flags & DILL_WS_NOHTTP != 0 {
+    let options = options(s, flags)?;
+    if options.no_http {
         // Without a handshake there is nothing to store.
-        return sock::attach_server(s, flags, None, None, deadline);
+        return sock::attach_server(s, None, None, &options, deadline);
     }
     // SAFETY: by contract.
     let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::close_and_fail(s, error))?;
     // SAFETY: by contract.
     let host = unsafe { place_for_text(host) }.map_err(|error| sock::close_and_fail(s, error))?;
-    sock::attach_server(s, flags, resource, host, deadline)
+    sock::attach_server(s, resource, host, &options, deadline)
+}
+
+/// What the flags mean. Whatever is wrong closes the bytestream, and what is none, too.
+fn options(s: c_int, flags: c_int) -> Result<Options<'static>> {
+    let options = sock::check_bytestream(s).and_then(|()| sock::options_of_flags(flags));
+    options.map_err(|error| sock::close_and_fail(s, error))
 }
 
 /// The bytes of a string. None if NULL.
 ///
 /// # Safety
 /// Null, or a string that stays as it is for `'a`.
-unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: by contract.
     unsafe { string(pointer) }.ok().map(CStr::to_bytes)
 }
@@ -390,7 +398,9 @@ unsafe fn place<'a>(pointer: *mut c_void, len: usize) -> Place<'a> {
 ///
 /// # Safety
 /// Null, or writable for its length for `'a`, by nobody else.
-unsafe fn place_for_text<'a>((pointer, len): (*mut c_char, usize)) -> Result<Option<&'a mut [u8]>> {
+pub(super) unsafe fn place_for_text<'a>(
+    (pointer, len): (*mut c_char, usize),
+) -> Result<Option<&'a mut [u8]>> {
     if pointer.is_null() {
         return if len == 0 { Ok(None) } else { Err(Errno::EINVAL) };
     }
@@ -401,7 +411,7 @@ unsafe fn place_for_text<'a>((pointer, len): (*mut c_char, usize)) -> Result<Opt
 }
 
 /// A bad handle comes before every other bad argument. EBADF, ENOTSUP.
-fn check(s: c_int) -> Result<()> {
+pub(super) fn check(s: c_int) -> Result<()> {
     object::find::<Ws>(s).map(drop)
 }
 

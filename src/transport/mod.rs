@@ -86,6 +86,14 @@ impl Transport {
         filled.map_err(abrupt)
     }
 
+    /// Receives the first byte of something, if none can be seen. EPIPE if the stream ends before it.
+    pub fn fill_first(&self, context: &Context, deadline: i64) -> Result<()> {
+        match self {
+            Transport::Own(stream) => stream.fill(context, 1, deadline),
+            Transport::Foreign(foreign) => foreign.fill(1, deadline),
+        }
+    }
+
     /// Receives at least one byte to be seen, and at most `most`, when none can be. ECONNRESET when the
     /// stream ends.
     pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {

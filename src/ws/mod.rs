@@ -9,6 +9,7 @@ pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod mask;
+pub mod options;
 pub mod sock;
 pub mod utf8;
 

@@ -32,6 +32,11 @@ impl StoredHead {
         }
     }
 
+    /// As it came.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The request, if it is one.
     pub fn as_request(&self) -> Option<RequestHead<'_>> {
         self.is_request.then(|| parse_request_head(&self.bytes).ok())?

@@ -1,7 +1,9 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
+use super::head;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
+use crate::memory::{try_box, try_vec};
 use crate::net::socket;
 use crate::rt::context::Context;
 use crate::rt::handle::{self, Id};
@@ -10,9 +12,12 @@ use crate::rt::object;
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::close_and_fail;
 use crate::transport::Transport;
+use crate::why;
 use crate::ws::connection::Connection;
 use crate::ws::frame::Role;
-use crate::ws::handshake::{self, AnswerHead, HeadScan, MAX_INTERIM, Offered, Refusal, Scan};
+use crate::ws::handshake::header::Header;
+use crate::ws::handshake::{self, ClientRequest, Offered, Refusal, StoredHead};
+use crate::ws::options::Options;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -21,76 +26,178 @@ const NO_ROOM_FOR_RESOURCE: Refusal =
     Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
 const NO_ROOM_FOR_HOST: Refusal =
     Refusal { rule: "the host does not fit in the caller's buffer", status: Some(431) };
-const TOO_MANY_INTERIM: Refusal = Refusal { rule: "more than 16 interim answers", status: None };
+
+/// What is left of a handshake that somebody may ask for.
+pub(super) struct Agreed {
+    /// Empty: none.
+    pub(super) subprotocol: Vec<u8>,
+    /// The peer's.
+    pub(super) head: Option<StoredHead>,
+}
+
+impl Agreed {
+    /// None if there is nothing to tell. ENOMEM.
+    pub(super) fn new(subprotocol: Option<&[u8]>, head: Option<StoredHead>) -> Result<Option<Box<Agreed>>> {
+        if subprotocol.is_none() && head.is_none() {
+            return Ok(None);
+        }
+        try_box(Agreed { subprotocol: try_vec(subprotocol.unwrap_or_default())?, head }).map(Some)
+    }
+}
+
+/// The options that are meant by the flags of libdill's own calls. EINVAL.
+pub fn options_of_flags(flags: c_int) -> Result<Options<'static>> {
+    if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
+        return Err(why::note(Errno::EINVAL, why::Fact::Argument("unknown flags")));
+    }
+    Ok(Options {
+        text: flags & TEXT != 0,
+        no_http: flags & NOHTTP != 0,
+        gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
+        ..Options::default()
+    })
+}
+
+/// What a client asks a server for, beside what its options say.
+pub struct Ask<'a> {
+    /// Such as "/".
+    pub resource: &'a [u8],
+    /// With the port if it is not the usual one.
+    pub host: &'a [u8],
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// The program's own.
+    pub headers: &'a [Header<'a>],
+    /// A redirect is no failure.
+    pub follows: bool,
+}
+
+impl Ask<'_> {
+    /// Whether it can be sent. EINVAL, ENOMEM.
+    pub fn check(&self, options: &Options<'_>) -> Result<()> {
+        self.request(options, &[b'0'; handshake::KEY_LEN]).map(drop)
+    }
+
+    fn request(&self, options: &Options<'_>, key: &[u8; handshake::KEY_LEN]) -> Result<Vec<u8>> {
+        let request = ClientRequest {
+            origin: options.origin,
+            authorization: self.authorization,
+            subprotocols: &options.subprotocols,
+            headers: self.headers,
+            ..ClientRequest::new(self.resource, self.host, key)
+        };
+        request.to_bytes().map_err(head::note_argument)
+    }
+}
+
+/// What a client has got.
+pub enum Asked {
+    /// The handle of a WebSocket.
+    WebSocket(c_int),
+    /// An answer with the status of a redirect. The bytestream is closed.
+    Redirected(StoredHead),
+}
 
 /// Makes a client's WebSocket of a bytestream, which is closed on failure. EBADF, ENOTSUP, EINVAL,
 /// EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub fn attach_client(
     s: c_int,
-    flags: c_int,
     resource: Option<&[u8]>,
     host: Option<&[u8]>,
+    options: &Options<'_>,
     deadline: i64,
 ) -> Result<c_int> {
-    attach(s, flags, Role::Client, |context, transport| {
-        let key = request_key_from(context)?;
-        let resource = resource.ok_or(Errno::EINVAL)?;
-        let request = handshake::request(resource, host.ok_or(Errno::EINVAL)?, &key)?;
-        transport.send_all(context, &request, deadline)?;
-        with_answer(context, transport, deadline, |answer| {
-            answer.accept(&Offered { key: &key, subprotocols: &[], extensions: false }).map(|_| ())
-        })?
-        .map_err(|_| Errno::EPROTO)
-    })
+    if options.no_http {
+        return take_over(s, |_, lower, transport| make(lower, transport, Role::Client, options, None));
+    }
+    let (Some(resource), Some(host)) = (resource, host) else { return Err(close_and_fail(s, Errno::EINVAL)) };
+    let ask = Ask { resource, host, authorization: None, headers: &options.headers, follows: false };
+    match ask_for(s, &ask, options, deadline)? {
+        Asked::WebSocket(handle) => Ok(handle),
+        Asked::Redirected(_) => Err(Errno::EPROTO),
+    }
+}
+
+/// The same, for somebody who may follow redirects.
+pub fn ask_for(s: c_int, ask: &Ask<'_>, options: &Options<'_>, deadline: i64) -> Result<Asked> {
+    let mut redirected = None;
+    let made = take_over(s, |context, lower, transport| {
+        match shake_hands(context, &transport, ask, options, deadline)? {
+            Ok(agreed) => make(lower, transport, Role::Client, options, agreed),
+            Err(head) => {
+                redirected = Some(head);
+                Err(Errno::EPROTO)
+            }
+        }
+    });
+    match redirected {
+        Some(head) => Ok(Asked::Redirected(head)),
+        None => made.map(Asked::WebSocket),
+    }
+}
+
+/// The error in it is a redirect that may be followed.
+fn shake_hands(
+    context: &Context,
+    transport: &Transport,
+    ask: &Ask<'_>,
+    options: &Options<'_>,
+    deadline: i64,
+) -> Result<core::result::Result<Option<Box<Agreed>>, StoredHead>> {
+    let key = request_key_from(context)?;
+    transport.send_all(context, &ask.request(options, &key)?, deadline)?;
+    let answer = head::receive_answer(context, transport, deadline)?;
+    if ask.follows
+        && let Ok(stored) = &answer
+        && stored.as_answer().is_some_and(|answer| matches!(answer.status, 301 | 302 | 303 | 307 | 308))
+    {
+        return answer.map(Err).map_err(|_| Errno::EPROTO);
+    }
+    let offered = Offered { key: &key, subprotocols: &options.subprotocols, extensions: false };
+    let (subprotocol, head) = head::judge_answer(answer, |answer| {
+        let chosen = answer.accept(&offered)?.subprotocol;
+        Ok(options.subprotocols.iter().find(|offered| Some(**offered) == chosen))
+    })?;
+    Agreed::new(subprotocol.copied(), options.keeps_head.then_some(head)).map(Ok)
 }
 
 /// Makes a server's WebSocket of a bytestream, which is closed on failure. The strings that the
 /// client asked for are written with a NUL. As `attach_client`, and EMSGSIZE if one does not fit.
 pub fn attach_server(
     s: c_int,
-    flags: c_int,
     resource: Option<&mut [u8]>,
     host: Option<&mut [u8]>,
+    options: &Options<'_>,
     deadline: i64,
 ) -> Result<c_int> {
-    attach(s, flags, Role::Server, |context, transport| {
-        let answer = with_head(context, transport, deadline, |head| {
-            let request = handshake::parse_request(head)?;
-            if !copy_string(request.resource, resource) {
-                return Err(NO_ROOM_FOR_RESOURCE);
+    take_over(s, |context, lower, transport| {
+        if !options.no_http {
+            let answer = head::receive(context, &transport, deadline, |head| {
+                let request = handshake::parse_request(head)?;
+                if !copy_string(request.resource, resource) {
+                    return Err(NO_ROOM_FOR_RESOURCE);
+                }
+                if !copy_string(request.host, host) {
+                    return Err(NO_ROOM_FOR_HOST);
+                }
+                Ok(handshake::response(request.key))
+            })?;
+            match answer {
+                Ok(response) => transport.send_all(context, &response?, deadline)?,
+                Err(refusal) => {
+                    head::refuse(context, &transport, refusal.status, deadline)?;
+                    let is_too_long = matches!(refusal.status, Some(414 | 431));
+                    let error = if is_too_long { Errno::EMSGSIZE } else { Errno::EPROTO };
+                    return Err(head::note_refusal(error, &refusal));
+                }
             }
-            if !copy_string(request.host, host) {
-                return Err(NO_ROOM_FOR_HOST);
-            }
-            Ok(handshake::response(request.key))
-        })?;
-        match answer {
-            Ok(response) => transport.send_all(context, &response?, deadline),
-            Err(refusal) => Err(reject_request(context, transport, &refusal, deadline)),
         }
+        make(lower, transport, Role::Server, options, None)
     })
 }
 
-/// Answers a request that cannot be accepted.
-fn reject_request(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
-    let status = refusal.status.unwrap_or(400);
-    if let Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) =
-        transport.send_all(context, handshake::refusal_response(status), deadline)
-    {
-        return error;
-    }
-    // The reset that otherwise ends a TCP connection could overtake the answer.
-    if let Some(stream) = transport.own_tcp() {
-        stream.close_in_order(true);
-    }
-    match status {
-        414 | 431 => Errno::EMSGSIZE,
-        _ => Errno::EPROTO,
-    }
-}
-
 /// Copies a string and its NUL. False: it does not fit.
-fn copy_string(string: &[u8], place: Option<&mut [u8]>) -> bool {
+pub(super) fn copy_string(string: &[u8], place: Option<&mut [u8]>) -> bool {
     let Some(place) = place else { return true };
     let Some(end) = place.get_mut(string.len()) else { return false };
     *end = 0;
@@ -98,82 +205,47 @@ fn copy_string(string: &[u8], place: Option<&mut [u8]>) -> bool {
     true
 }
 
-/// Receives a head and nothing behind it, and has it judged.
-fn with_head<R>(
-    context: &Context,
-    transport: &Transport,
-    deadline: i64,
-    judge: impl FnOnce(&[u8]) -> core::result::Result<R, Refusal>,
-) -> Result<core::result::Result<R, Refusal>> {
-    let mut scan = HeadScan::new();
-    loop {
-        let (seen, have) = transport.peek(context, |bytes| (scan.scan(bytes), bytes.len()));
-        match seen {
-            Ok(Scan::Complete(len)) => {
-                let judged = transport.peek(context, |bytes| judge(&bytes[..len]));
-                transport.consume(context, len);
-                return Ok(judged);
-            }
-            Ok(Scan::Incomplete { at_least }) => transport.fill(context, have + at_least, deadline)?,
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    }
-}
-
-/// Receives the head of an answer and nothing behind it, and has it judged. Interim answers before it
-/// are passed over (RFC 9110, 15.2).
-fn with_answer<R>(
-    context: &Context,
-    transport: &Transport,
-    deadline: i64,
-    judge: impl Fn(&AnswerHead<'_>) -> core::result::Result<R, Refusal>,
-) -> Result<core::result::Result<R, Refusal>> {
-    for _ in 0..MAX_INTERIM {
-        let judged = with_head(context, transport, deadline, |head| {
-            let answer = handshake::parse_answer_head(head)?;
-            if answer.is_interim() { Ok(None) } else { judge(&answer).map(Some) }
-        })?;
-        if let Some(judged) = judged.transpose() {
-            return Ok(judged);
-        }
-    }
-    Ok(Err(TOO_MANY_INTERIM))
-}
-
-fn attach(
+/// Makes something else of a bytestream, whose number is dead from here on, and which is closed on failure.
+pub(super) fn take_over(
     s: c_int,
-    flags: c_int,
-    role: Role,
-    shake_hands: impl FnOnce(&Context, &Transport) -> Result<()>,
+    make: impl FnOnce(&Context, Id, Transport) -> Result<c_int>,
 ) -> Result<c_int> {
     let context = Context::get()?;
-    if let Err(error) = check(s, flags) {
-        return Err(close_and_fail(s, error));
-    }
-    // From here on the bytestream is ours: the number that the caller knows is dead.
     let lower = Id::of(handle::own(s)?);
-    let made = Transport::new(lower).and_then(|transport| {
-        if flags & NOHTTP == 0 {
-            shake_hands(context, &transport)?;
-        }
-        if let Some(stream) = transport.own_tcp() {
-            socket::send_at_once(stream.fd());
-        }
-        object::make(Ws {
-            lower: Cell::new(lower),
-            transport,
-            text: flags & TEXT != 0,
-            gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
-            extension: RefCell::new(None),
-            slow_path_from: Ws::slow_path_from(None),
-            connection: RefCell::new(Connection::new(role)),
-            receiving: Cell::new(false),
-            partial: RefCell::new(Vec::new()),
-            dropping: Cell::new(false),
-            sending: Mutex::new(),
-        })
-    });
+    let made = Transport::new(lower).and_then(|transport| make(context, lower, transport));
     made.inspect_err(|_| lower.close())
+}
+
+/// Makes a WebSocket, whose handshake is done.
+pub(super) fn make(
+    lower: Id,
+    transport: Transport,
+    role: Role,
+    options: &Options<'_>,
+    agreed: Option<Box<Agreed>>,
+) -> Result<c_int> {
+    if let Some(stream) = transport.own_tcp() {
+        socket::send_at_once(stream.fd());
+    }
+    let mut connection = Connection::new(role);
+    if let Some(max) = options.max_message {
+        connection.set_max_message(max);
+    }
+    object::make(Ws {
+        lower: Cell::new(lower),
+        transport,
+        text: options.text,
+        gathers: options.gathers,
+        agreed,
+        extension: RefCell::new(None),
+        slow_path_from: Ws::slow_path_from(None),
+        connection: RefCell::new(connection),
+        receiving: Mutex::new(),
+        closing: Cell::new(false),
+        partial: RefCell::new(Vec::new()),
+        dropping: Cell::new(false),
+        sending: Mutex::new(),
+    })
 }
 
 /// Whether the environment asks for it, for programs that cannot be changed.
@@ -187,12 +259,9 @@ fn gathers_by_default() -> bool {
     })
 }
 
-fn check(s: c_int, flags: c_int) -> Result<()> {
-    handle::query(s, BSOCK_TYPE.get())?;
-    if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
+/// Refuses what is no bytestream. EBADF, ENOTSUP.
+pub fn check_bytestream(s: c_int) -> Result<()> {
+    handle::query(s, BSOCK_TYPE.get()).map(drop)
 }
 
 fn request_key_from(context: &Context) -> Result<[u8; handshake::KEY_LEN]> {

@@ -6,9 +6,13 @@ use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
 use crate::rt::object;
+use crate::transport::Transport;
 use crate::ws::close;
-use crate::ws::frame::{ControlPayload, Opcode};
+use crate::ws::frame::{ControlPayload, Opcode, Role};
 use core::ffi::c_int;
+
+/// How much of what comes behind a close frame is dropped, in bytes.
+const MAX_DROPPED: usize = 64 * 1024;
 
 /// Sends the close frame and ends our half. `reason` None: NULL with a length. EINVAL, EPIPE if
 /// it was ended already, ECONNRESET, ETIMEDOUT, ECANCELED.
@@ -33,6 +37,15 @@ pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> 
     Ok(lower)
 }
 
+/// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
+/// failure everything is closed all the same.
+pub fn close(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+    let ws = object::find::<Ws>(s)?;
+    let ended = ws.end(status, reason, deadline);
+    object::close(s, ws);
+    ended
+}
+
 /// The code and the reason of the peer's close frame: copies the reason and returns the code, 0 if
 /// there is none, and the reason's length. EAGAIN before it came, EMSGSIZE if the reason does not
 /// fit.
@@ -45,6 +58,25 @@ pub fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
         buf.get_mut(..reason.len()).ok_or(Errno::EMSGSIZE)?.copy_from_slice(reason);
     }
     Ok((c_int::from(peer.code), reason.len()))
+}
+
+/// Ends the sending half of a bytestream as far as it knows how to. Closing it later does not destroy what
+/// was sent.
+pub(super) fn end_output(lower: Id, transport: &Transport, deadline: i64) -> Result<()> {
+    let own = transport.own();
+    #[cfg(feature = "tls")]
+    match crate::tls::done(lower.handle(), deadline) {
+        Err(Errno::ENOTSUP) => {}
+        ended => {
+            if let Some(stream) = own {
+                stream.close_in_order(true);
+            }
+            return ended;
+        }
+    }
+    let Some(stream) = own else { return Ok(()) };
+    stream.close_in_order(true);
+    stream.done()
 }
 
 /// The payload of a close frame, if its parts are allowed.
@@ -68,19 +100,74 @@ impl Ws {
         Ok(())
     }
 
-    /// Both close frames, and everything of ours in the kernel's hands.
-    fn finish(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
-        if self.check_outbound() != Err(Errno::EPIPE) {
-            self.send_close(status, reason, deadline)?;
+    /// Both close frames, and the end of the bytestream, which the server begins (RFC 6455, 7.1.1).
+    fn end(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+        let context = Context::get()?;
+        let payload = payload(status, reason)?;
+        self.closing.set(true);
+        if self.check_outbound() != Err(Errno::EPIPE)
+            && let Err(error) = self.send_close(status, reason, deadline)
+        {
+            // It leaves all the same if it can without waiting.
+            if self.check_outbound().is_ok() {
+                self.connection.borrow_mut().note_close_sent();
+                self.close_at_once(context, &payload);
+            }
+            return Err(error);
         }
-        let (context, mut rounds) = (Context::get()?, Rounds::default());
+        self.wait_for_close(context, deadline)?;
+        if let Some(stream) = self.transport.own() {
+            stream.wait_backlog(context, deadline)?;
+        }
+        // Both sides know that it is over: whatever happens from here on is nobody's loss.
+        let lower = self.lower.get();
+        if self.connection.borrow().role() == Role::Client {
+            self.wait_for_end(context, deadline);
+        }
+        let _ = end_output(lower, &self.transport, deadline);
+        Ok(())
+    }
+
+    /// Waits for the end of the stream, and drops what comes before it; not for ever.
+    fn wait_for_end(&self, context: &Context, deadline: i64) {
+        let (Some(stream), mut dropped) = (self.transport.own(), 0) else { return };
+        while dropped < MAX_DROPPED {
+            let len = stream.peek(context, <[u8]>::len);
+            stream.consume(context, len);
+            dropped += len;
+            if stream.fill_some(context, MAX_DROPPED, deadline).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Drops messages until the peer's close frame. In `close`, if another coroutine is receiving, that one
+    /// reads.
+    fn wait_for_close(&self, context: &Context, deadline: i64) -> Result<()> {
+        let mut rounds = Rounds::default();
         while !self.connection.borrow().peer_has_closed() {
+            if self.closing.get() && self.receiving.is_taken() {
+                self.receiving.run(context, deadline, || Ok(()))?;
+                // It may want the next message, too.
+                context.yield_now()?;
+                continue;
+            }
             match self.recv_message(None, deadline) {
                 Ok((_, len)) => rounds.spend(context, len, deadline)?,
                 Err(Errno::EPIPE) => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+
+    /// Both close frames, and everything of ours in the kernel's hands.
+    fn finish(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+        if self.check_outbound() != Err(Errno::EPIPE) {
+            self.send_close(status, reason, deadline)?;
+        }
+        let context = Context::get()?;
+        self.wait_for_close(context, deadline)?;
         match self.transport.own() {
             Some(stream) => stream.wait_backlog(context, deadline),
             None => Ok(()),

@@ -7,6 +7,7 @@ use crate::memory::try_extend;
 use crate::net::stream::Stream;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
+use crate::why::{self, Fact};
 use crate::ws::close::Violation;
 use crate::ws::connection::Event;
 
@@ -112,7 +113,7 @@ impl Ws {
     /// frame, ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
     pub(super) fn recv_message(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(bool, usize)> {
         let context = Context::get()?;
-        if self.receiving.get() {
+        if self.receiving.is_taken() && !self.closing.get() {
             return Err(Errno::EBUSY);
         }
         let place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
@@ -123,13 +124,14 @@ impl Ws {
         if let Some(stream) = self.transport.own() {
             context.buffers.flush_overdue(stream);
         }
-        self.receiving.set(true);
-        let received = context.admit(0, deadline).and_then(|()| {
-            let received = self.recv_one_piece(context, place, deadline);
-            received.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))
+        let mut received = (false, 0);
+        let result = self.receiving.run(context, deadline, || {
+            context.admit(0, deadline)?;
+            let one_piece = self.recv_one_piece(context, place, deadline);
+            received = one_piece.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))?;
+            Ok(())
         });
-        self.receiving.set(false);
-        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { received }
+        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { result.map(|()| received) }
     }
 
     /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
@@ -137,7 +139,7 @@ impl Ws {
     #[inline(always)]
     pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let stream = self.transport.own()?;
-        if self.receiving.get() || !context.charge(0) {
+        if self.receiving.is_taken() || !context.charge(0) {
             return None;
         }
         context.buffers.flush_overdue(stream);
@@ -345,11 +347,11 @@ impl Ws {
 
     /// RFC 6455, 7.1.7: fails the connection, with a close frame if it can go out at once.
     #[cold]
-    pub(super) fn fail_connection(&self, context: &Context, _: Violation) -> Errno {
+    pub(super) fn fail_connection(&self, context: &Context, violation: Violation) -> Errno {
         let close = self.connection.borrow_mut().take_pending_close();
         if let Some(payload) = close {
             self.close_at_once(context, &payload);
         }
-        Errno::EPROTO
+        why::note(Errno::EPROTO, Fact::Peer(violation.rule))
     }
 }

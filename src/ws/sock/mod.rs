@@ -6,12 +6,18 @@
 mod attach;
 mod closing;
 mod compressed;
+pub(crate) mod head;
 mod inbound;
 mod outbound;
+pub mod request;
 
 pub use crate::sock::layer::close_and_fail;
-pub use attach::{attach_client, attach_server, request_key, response_key};
-pub use closing::{detach, done, status};
+pub use attach::{
+    Ask, Asked, ask_for, attach_client, attach_server, check_bytestream, options_of_flags, request_key,
+    response_key,
+};
+pub use closing::{close, detach, done, status};
+pub use head::note_argument;
 
 use super::connection::Connection;
 use super::deflate::Deflate;
@@ -24,6 +30,7 @@ use crate::rt::object::{self, Kind, Ref};
 use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use crate::transport::Transport;
+use attach::Agreed;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -45,6 +52,8 @@ pub const GATHER: c_int = 8;
 pub const DEFLATE: c_int = 16;
 /// Flag of the sending calls: this message is not compressed.
 pub const NODEFLATE: c_int = 64;
+/// Flag of the attaching calls with options: the peer's head is kept.
+pub const KEEP_HEAD: c_int = 32;
 /// What the sending calls take.
 const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER | NODEFLATE;
 
@@ -57,6 +66,8 @@ pub struct Ws {
     text: bool,
     /// Messages may wait while the next one to receive is there already.
     gathers: bool,
+    /// None: the handshake has left nothing that could be asked for.
+    agreed: Option<Box<Agreed>>,
 
     /// What payload goes through between frames and messages, if that was agreed on.
     extension: RefCell<Option<Box<Deflate>>>,
@@ -64,7 +75,9 @@ pub struct Ws {
     slow_path_from: usize,
     /// What may be received and sent.
     connection: RefCell<Connection>,
-    receiving: Cell<bool>,
+    /// For whoever receives. Others are told so; while `ws_close` waits for the end, they wait.
+    receiving: Mutex,
+    closing: Cell<bool>,
     /// The front of the current message, from receives that a deadline struck.
     partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
@@ -97,6 +110,7 @@ impl Kind for Ws {
         }
         this.connection.borrow_mut().note_gone();
         this.sending.dismiss(context);
+        this.receiving.dismiss(context);
         this.lower.replace(Id::NONE).close();
     }
 }

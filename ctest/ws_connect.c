@@ -1,0 +1,486 @@
+/* From a URL to a handle, against servers and proxies played by hand, and against our own. */
+
+#include <libdillext.h>
+
+#include "http.h"
+#include "test.h"
+#include "wire.h"
+
+static struct ipaddr addr;
+static int listener = -1, port, s;
+static char url[256], head[HEAD_MAX], key[64], accept_key[WS_KEY_SIZE];
+
+/* A client in a coroutine of its own. */
+struct client {
+    const char *url;
+    const struct ws_opts *opts;
+    int64_t deadline;
+    int ws, err, status;
+    char message[512];
+};
+static struct client client;
+static int b;
+
+coroutine static void run_client(void) {
+    errno = 0;
+    client.ws = ws_connect(client.url, client.opts, client.deadline);
+    client.err = errno;
+    client.status = client.ws < 0 ? ws_errstatus() : 0;
+    snprintf(client.message, sizeof(client.message), "%s", client.ws < 0 ? ws_errmsg() : "");
+}
+
+static void listen_here(void) {
+    if (listener >= 0) return;
+    listener = listen_somewhere(&addr);
+    port = ipaddr_port(&addr);
+    /* The machine's own proxies are not for us. */
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+    unsetenv("ALL_PROXY");
+}
+
+/* Starts to connect; %d in the URL is the port that is listened at. */
+static void begin(const char *format, const struct ws_opts *opts) {
+    listen_here();
+    snprintf(url, sizeof(url), format, port);
+    client = (struct client){url, opts, now() + 5000, -2, 0, 0, ""};
+    b = go(run_client());
+    CHECK(b >= 0);
+}
+
+/* Accepts the connection as a plain descriptor and reads a head. */
+static void serve_head(void) {
+    struct ipaddr peer;
+    s = tcp_accept(listener, &peer, now() + 5000);
+    CHECK(s >= 0);
+    char *end = head;
+    *head = 0;
+    while (!strstr(head, "\r\n\r\n")) {
+        CHECK_INT(brecv(s, end, 1, now() + 5000), 0);
+        *++end = 0;
+    }
+}
+
+static void answer(const char *text) { CHECK_INT(bsend(s, text, strlen(text), now() + 5000), 0); }
+
+static void switch_protocols(const char *more) {
+    char text[1024];
+    CHECK_INT(ws_response_key(head_field(head, "Sec-WebSocket-Key", key, sizeof(key)), accept_key), 0);
+    snprintf(text, sizeof(text),
+             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Accept: %s\r\n%s\r\n",
+             accept_key, more);
+    answer(text);
+}
+
+static void end(int err) {
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(hclose(b), 0);
+    if (err) {
+        if (client.err != err) fprintf(stderr, "%s\n", client.message);
+        CHECK_INT(client.err, err);
+        CHECK_INT(client.ws, -1);
+        CHECK(client.message[0]);
+    } else {
+        if (client.ws < 0) fprintf(stderr, "%s\n", client.message);
+        CHECK(client.ws >= 0);
+    }
+}
+
+#define CHECK_HEAD_FIELD(NAME, VALUE)                                       \
+    do {                                                                    \
+        char value_[256];                                                   \
+        CHECK_STR(head_field(head, NAME, value_, sizeof(value_)), VALUE);   \
+    } while (0)
+
+/* --- Plain --- */
+
+TEST(a_URL_becomes_a_WebSocket) {
+    char host[32];
+    begin("WS://127.0.0.1:%d/chat?a=b%%20c", NULL);
+    serve_head();
+    CHECK(head_starts_with(head, "GET /chat?a=b%20c HTTP/1.1\r\n"));
+    snprintf(host, sizeof(host), "127.0.0.1:%d", port);
+    CHECK_HEAD_FIELD("Host", host);
+    CHECK(!strcasestr(head, "Authorization"));
+    switch_protocols("");
+    end(0);
+    CHECK_INT(ws_send(client.ws, WS_TEXT, "hi", 2, now() + 1000), 0);
+    CHECK_INT(hclose(client.ws), 0);
+}
+
+TEST(a_name_is_looked_up) {
+    begin("ws://localhost:%d", NULL);
+    serve_head();
+    CHECK(head_starts_with(head, "GET / HTTP/1.1\r\n"));
+    switch_protocols("");
+    end(0);
+}
+
+TEST(what_the_options_say_is_sent_and_what_was_agreed_on_can_be_asked_for) {
+    const char *protocols[] = {"v2", "v1", NULL}, *headers[] = {"Cookie: a=b", "X: y", NULL};
+    struct ws_opts opts = {.size = sizeof(opts), .flags = WS_TEXT | WS_KEEP_HEAD, .subprotocols = protocols,
+                           .headers = headers, .origin = "https://example.org"};
+    char value[32];
+    begin("ws://me:sec%%72et@127.0.0.1:%d", &opts);
+    serve_head();
+    CHECK_HEAD_FIELD("Sec-WebSocket-Protocol", "v2, v1");
+    CHECK_HEAD_FIELD("Origin", "https://example.org");
+    CHECK_HEAD_FIELD("Cookie", "a=b");
+    CHECK_HEAD_FIELD("Authorization", "Basic bWU6c2VjcmV0");
+    switch_protocols("Sec-WebSocket-Protocol: v1\r\nX-Mine: 5\r\n");
+    end(0);
+    CHECK_INT(ws_subprotocol(client.ws, value, sizeof(value)), 2);
+    CHECK_STR(value, "v1");
+    CHECK_INT(ws_field(client.ws, "x-mine", value, sizeof(value)), 1);
+    CHECK_INT(ws_field(client.ws, ":status", value, sizeof(value)), 3);
+    CHECK_STR(value, "101");
+}
+
+TEST(a_refusal_gives_EPROTO_and_its_status_and_fields) {
+    char value[32];
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    answer("HTTP/1.1 503 Busy\x1b\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    end(EPROTO);
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    answer("HTTP/1.1 503 Busy \xff\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    end(EPROTO);
+    CHECK_INT(client.status, 503);
+    CHECK_STR(client.message, "the peer answered 503 Busy \\xff: RFC 6455, 4.1: the status is not 101");
+    CHECK_INT(ws_errfield("retry-after", value, sizeof(value)), 1);
+    CHECK_STR(value, "7");
+    CHECK_ERR(ws_errfield("none", value, sizeof(value)), -1, ENOENT);
+    CHECK_ERR(ws_errfield("retry-after", value, 1), -1, EMSGSIZE);
+    CHECK_ERR(ws_errfield(NULL, value, 1), -1, EINVAL);
+    CHECK_ERR(ws_errfield("retry-after", NULL, 1), -1, EINVAL);
+    CHECK_INT(ws_errstatus(), 503);
+    CHECK_ERR(hclose(-1), -1, EBADF);
+    CHECK_ERR(ws_recv(-1, NULL, NULL, 0, 0), -1, EBADF);
+    CHECK_INT(ws_errstatus(), 0);
+}
+
+TEST(an_unasked_for_subprotocol_gives_EPROTO) {
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    switch_protocols("Sec-WebSocket-Protocol: v1\r\n");
+    end(EPROTO);
+    CHECK(strstr(client.message, "unasked-for subprotocol"));
+}
+
+TEST(connect_to_takes_the_place_of_host_and_port) {
+    char place[64];
+    struct ws_opts opts = {.size = sizeof(opts), .connect_to = place};
+    listen_here();
+    snprintf(place, sizeof(place), "127.0.0.1:%d", port);
+    begin("ws://name.invalid/x", &opts);
+    serve_head();
+    CHECK_HEAD_FIELD("Host", "name.invalid");
+    switch_protocols("");
+    end(0);
+}
+
+TEST(connect_to_may_be_a_path) {
+    char place[512], path[400];
+    struct ws_opts opts = {.size = sizeof(opts), .connect_to = place};
+    snprintf(path, sizeof(path), "%s/socket", test_directory);
+    snprintf(place, sizeof(place), "unix:%s", path);
+    int unix_listener = ipc_listen(path, 1);
+    CHECK(unix_listener >= 0);
+    begin("ws://name.invalid/x", &opts);
+    s = ipc_accept(unix_listener, now() + 5000);
+    char *end_ = head;
+    while (!strstr(head, "\r\n\r\n")) {
+        CHECK_INT(brecv(s, end_, 1, now() + 5000), 0);
+        *++end_ = 0;
+    }
+    CHECK_HEAD_FIELD("Host", "name.invalid");
+    switch_protocols("");
+    end(0);
+}
+
+/* --- What cannot be meant --- */
+
+static void expect_invalid(const char *text, const struct ws_opts *opts) {
+    CHECK_ERR(ws_connect(text, opts, now() + 1000), -1, EINVAL);
+    if (text && !strstr(ws_errmsg(), "not allowed: ")) test_fail(__FILE__, __LINE__, "%s: %s", text, ws_errmsg());
+}
+
+TEST(malformed_URLs_give_EINVAL) {
+    static const char *const bad[] = {"", "ws:", "ws://", "http://a", "ws://a#b", "ws://a b", "ws://a/\n", "ws://a:0",
+                                      "ws://a:65536", "ws://[::1", "ws://u@v@a", "//a", "ws://a\\b"};
+    for (size_t i = 0; i != sizeof(bad) / sizeof(*bad); ++i) expect_invalid(bad[i], NULL);
+    CHECK_ERR(ws_connect(NULL, NULL, 0), -1, EINVAL);
+}
+
+TEST(options_that_cannot_be_meant_give_EINVAL_and_nobody_is_connected_to) {
+    static const char *const bad_header[] = {"A: b\r\nC: d", NULL}, *const owned[] = {"upgrade: x", NULL},
+                      *const no_header[] = {"A", NULL}, *const hosts[] = {"Host: a", "Host: b", NULL},
+                      *const no_token[] = {"a b", NULL}, *const twice[] = {"a", "a", NULL},
+                      *const empty[] = {"", NULL}, *const bad_origin[] = {"example.org", NULL};
+    const struct tls_opts bad_tls = {.size = 1};
+    const struct ws_opts cases[] = {
+        {.size = 1},
+        {.size = 5000},
+        {.size = sizeof(struct ws_opts), .flags = WS_NOHTTP},
+        {.size = sizeof(struct ws_opts), .flags = 1 << 20},
+        {.size = sizeof(struct ws_opts), .headers = bad_header},
+        {.size = sizeof(struct ws_opts), .headers = owned},
+        {.size = sizeof(struct ws_opts), .headers = no_header},
+        {.size = sizeof(struct ws_opts), .headers = hosts},
+        {.size = sizeof(struct ws_opts), .subprotocols = no_token},
+        {.size = sizeof(struct ws_opts), .subprotocols = twice},
+        {.size = sizeof(struct ws_opts), .subprotocols = empty},
+        {.size = sizeof(struct ws_opts), .origin = "example.org"},
+        {.size = sizeof(struct ws_opts), .origins = bad_origin},
+        {.size = sizeof(struct ws_opts), .proxy = "ftp://a"},
+        {.size = sizeof(struct ws_opts), .proxy = "http://"},
+        {.size = sizeof(struct ws_opts), .connect_to = "a"},
+        {.size = sizeof(struct ws_opts), .connect_to = "me@a:80"},
+        {.size = sizeof(struct ws_opts), .redirects = -1},
+        {.size = sizeof(struct ws_opts), .tls = &bad_tls},
+    };
+    listen_here();
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%d", port);
+    for (size_t i = 0; i != sizeof(cases) / sizeof(*cases); ++i) expect_invalid(url, &cases[i]);
+    CHECK_ERR(tcp_accept(listener, NULL, now() + 10), -1, ETIMEDOUT);
+}
+
+/* --- Where nobody is --- */
+
+TEST(a_name_without_address_gives_EADDRNOTAVAIL) {
+    listen_here();
+    CHECK_ERR(ws_connect("ws://name.invalid/", NULL, now() + 10000), -1, EADDRNOTAVAIL);
+    CHECK(strstr(ws_errmsg(), "cannot connect to name.invalid:80: "));
+}
+
+TEST(a_port_where_nobody_listens_gives_ECONNREFUSED) {
+    listen_here();
+    CHECK_INT(hclose(listener), 0);
+    listener = -1;
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%d", port);
+    CHECK_ERR(ws_connect(url, NULL, now() + 5000), -1, ECONNREFUSED);
+}
+
+TEST(a_deadline_is_for_all_of_it_and_leaves_nothing_open) {
+    listen_here();
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%d", port);
+    CHECK_ERR(ws_connect(url, NULL, now() + 20), -1, ETIMEDOUT);
+    int before = open_descriptors();
+    CHECK_ERR(ws_connect(url, NULL, now() + 50), -1, ETIMEDOUT);
+    CHECK_INT(open_descriptors(), before);
+}
+
+/* Cancels a client after it has got so far. */
+static void cancel(void) {
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(client.ws, -1);
+    CHECK_INT(client.err, ECANCELED);
+    while ((s = tcp_accept(listener, NULL, now() + 10)) >= 0) CHECK_INT(hclose(s), 0);
+}
+
+TEST(a_cancelled_client_leaves_nothing_open) {
+    struct ws_opts opts = {.size = sizeof(opts), .redirects = 1};
+    listen_here();
+    CHECK_INT(ws_connect("ws://127.0.0.1:1", NULL, now() + 5000), -1);
+    int before = open_descriptors();
+    begin("ws://127.0.0.1:%d", NULL);
+    cancel();
+    begin("ws://localhost:%d", NULL);
+    CHECK_INT(yield(), 0);
+    cancel();
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    int waiting = s;
+    cancel();
+    CHECK_INT(hclose(waiting), 0);
+    begin("ws://127.0.0.1:%d", &opts);
+    serve_head();
+    answer("HTTP/1.1 302 Found\r\nLocation: /two\r\nContent-Length: 0\r\n\r\n");
+    CHECK_INT(hclose(s), 0);
+    serve_head();
+    int accepted = s;
+    cancel();
+    CHECK_INT(hclose(accepted), 0);
+    CHECK_INT(open_descriptors(), before);
+}
+
+/* --- Redirects --- */
+
+static void redirect(const char *line, const char *location) {
+    char text[512];
+    serve_head();
+    snprintf(text, sizeof(text), "HTTP/1.1 %s\r\n%s%sContent-Length: 0\r\n\r\n", line, location, *location ? "\r\n" : "");
+    answer(text);
+    CHECK_INT(hclose(s), 0);
+}
+
+TEST(redirects_are_followed_as_often_as_is_allowed) {
+    static const char *const lines[] = {"301 Moved", "302 Found", "303 See Other", "307 T", "308 P"};
+    struct ws_opts opts = {.size = sizeof(opts), .redirects = 5};
+    begin("ws://127.0.0.1:%d/0", &opts);
+    for (int i = 0; i != 5; ++i) redirect(lines[i], "Location: next?x");
+    serve_head();
+    CHECK(head_starts_with(head, "GET /next?x HTTP/1.1\r\n"));
+    switch_protocols("");
+    end(0);
+    opts.redirects = 1;
+    begin("ws://127.0.0.1:%d/0", &opts);
+    redirect("302 Found", "Location: a");
+    redirect("302 Found", "Location: b");
+    end(ELOOP);
+    CHECK_INT(client.status, 302);
+}
+
+TEST(without_leave_a_redirect_is_a_refusal) {
+    begin("ws://127.0.0.1:%d/0", NULL);
+    redirect("301 Moved", "Location: a");
+    end(EPROTO);
+    CHECK_INT(client.status, 301);
+}
+
+TEST(a_redirect_without_a_usable_Location_gives_EPROTO) {
+    static const char *const bad[] = {"", "Location: ftp://a", "Location: http://", "Location: a b"};
+    struct ws_opts opts = {.size = sizeof(opts), .redirects = 5};
+    for (size_t i = 0; i != sizeof(bad) / sizeof(*bad); ++i) {
+        begin("ws://127.0.0.1:%d/0", &opts);
+        redirect("301 Moved", bad[i]);
+        end(EPROTO);
+        CHECK_INT(client.status, 301);
+    }
+}
+
+TEST(what_is_for_the_first_host_alone_goes_to_no_other) {
+    const char *protocols[] = {"v1", NULL}, *headers[] = {"Cookie: a=b", "Authorization: mine", "X: y", NULL};
+    struct ws_opts opts = {.size = sizeof(opts), .redirects = 5, .headers = headers, .subprotocols = protocols,
+                           .origin = "https://o"};
+    char location[64];
+    begin("ws://127.0.0.1:%d/0", &opts);
+    redirect("302 Found", "Location: /same");
+    serve_head();
+    CHECK_HEAD_FIELD("Cookie", "a=b");
+    CHECK_HEAD_FIELD("Authorization", "mine");
+    snprintf(location, sizeof(location), "HTTP/1.1 302 Found\r\nLocation: http://localhost:%d/\r\n\r\n", port);
+    answer(location);
+    CHECK_INT(hclose(s), 0);
+    serve_head();
+    CHECK(!strcasestr(head, "Cookie") && !strcasestr(head, "Authorization"));
+    CHECK_HEAD_FIELD("X", "y");
+    CHECK_HEAD_FIELD("Origin", "https://o");
+    CHECK_HEAD_FIELD("Sec-WebSocket-Protocol", "v1");
+    switch_protocols("");
+    end(0);
+}
+
+/* --- Proxies --- */
+
+/* The options name a proxy at the port that is listened at. */
+static struct ws_opts *through(const char *format) {
+    static char proxy[128];
+    static struct ws_opts opts;
+    listen_here();
+    snprintf(proxy, sizeof(proxy), format, port);
+    opts = (struct ws_opts){.size = sizeof(opts), .proxy = proxy};
+    return &opts;
+}
+
+TEST(a_proxy_of_HTTP_makes_a_tunnel) {
+    begin("ws://name.invalid/x", through("http://me:secret@127.0.0.1:%d"));
+    serve_head();
+    CHECK_STR(head, "CONNECT name.invalid:80 HTTP/1.1\r\nHost: name.invalid:80\r\n"
+                    "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n");
+    answer("HTTP/1.1 200 Connection established\r\n\r\n");
+    char *end_ = head;
+    *head = 0;
+    while (!strstr(head, "\r\n\r\n")) {
+        CHECK_INT(brecv(s, end_, 1, now() + 5000), 0);
+        *++end_ = 0;
+    }
+    CHECK(head_starts_with(head, "GET /x HTTP/1.1\r\nHost: name.invalid\r\n"));
+    CHECK(!strstr(head, "Proxy"));
+    switch_protocols("");
+    end(0);
+}
+
+TEST(a_proxy_that_refuses_gives_EPROTO_and_its_status) {
+    begin("ws://name.invalid/x", through("127.0.0.1:%d"));
+    serve_head();
+    answer("HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\n\r\n");
+    end(EPROTO);
+    CHECK_INT(client.status, 407);
+    CHECK(strstr(client.message, "the proxy makes no tunnel"));
+}
+
+static void expect_bytes(const char *bytes, size_t len) {
+    char buf[256];
+    CHECK_INT(brecv(s, buf, len, now() + 5000), 0);
+    CHECK_MEM(buf, bytes, len);
+}
+
+static void send_bytes(const char *bytes, size_t len) { CHECK_INT(bsend(s, bytes, len, now() + 5000), 0); }
+
+TEST(a_proxy_of_SOCKS5_resolves_the_name) {
+    begin("ws://name.invalid/x", through("socks5h://me:secret@127.0.0.1:%d"));
+    s = tcp_accept(listener, NULL, now() + 5000);
+    expect_bytes("\5\2\0\2", 4);
+    send_bytes("\5\2", 2);
+    expect_bytes("\1\2me\6secret", 11);
+    send_bytes("\1\0", 2);
+    expect_bytes("\5\1\0\3\14name.invalid\0\120", 19);
+    send_bytes("\5\0\0\1\0\0\0\0\0\0", 10);
+    char *end_ = head;
+    *head = 0;
+    while (!strstr(head, "\r\n\r\n")) {
+        CHECK_INT(brecv(s, end_, 1, now() + 5000), 0);
+        *++end_ = 0;
+    }
+    switch_protocols("");
+    end(0);
+}
+
+TEST(what_a_proxy_of_SOCKS5_replies_is_an_error) {
+    static const int errors[] = {EPROTO, EACCES, ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EPROTO, EPROTO, EPROTO, EPROTO};
+    for (int reply = 1; reply != 10; ++reply) {
+        char bytes[] = {5, (char)reply, 0, 1, 0, 0, 0, 0, 0, 0};
+        begin("ws://127.0.0.9/x", through("socks5://127.0.0.1:%d"));
+        s = tcp_accept(listener, NULL, now() + 5000);
+        expect_bytes("\5\1\0", 3);
+        send_bytes("\5\0", 2);
+        expect_bytes("\5\1\0\1\177\0\0\11\0\120", 10);
+        send_bytes(bytes, sizeof(bytes));
+        end(errors[reply - 1]);
+        CHECK_INT(hclose(s), 0);
+    }
+}
+
+TEST(the_environment_names_a_proxy_and_what_is_reached_without_it) {
+    char proxy[64];
+    struct ws_opts none = {.size = sizeof(none), .proxy = ""};
+    listen_here();
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", port);
+    setenv("http_proxy", proxy, 1);
+    begin("ws://name.invalid/x", NULL);
+    serve_head();
+    CHECK(head_starts_with(head, "CONNECT name.invalid:80 "));
+    answer("HTTP/1.1 403 No\r\n\r\n");
+    end(EPROTO);
+    begin("ws://127.0.0.1:%d", &none);
+    serve_head();
+    CHECK(head_starts_with(head, "GET / "));
+    answer("HTTP/1.1 403 No\r\n\r\n");
+    end(EPROTO);
+    setenv("no_proxy", "a, 127.0.0.0/8", 1);
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    CHECK(head_starts_with(head, "GET / "));
+    answer("HTTP/1.1 403 No\r\n\r\n");
+    end(EPROTO);
+    unsetenv("http_proxy");
+    setenv("HTTP_PROXY", "http://127.0.0.1:1", 1);
+    unsetenv("no_proxy");
+    begin("ws://127.0.0.1:%d", NULL);
+    serve_head();
+    answer("HTTP/1.1 403 No\r\n\r\n");
+    end(EPROTO);
+}

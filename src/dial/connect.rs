@@ -1,0 +1,208 @@
+//! Connects to a URL: proxy, addresses, TLS, handshake, and again if the answer says where else.
+
+use super::authority::{Authority, write_host_and_port};
+use super::proxy::{self, Proxy};
+use super::tunnel::{self, as_c_str, with_nul};
+use super::url::Url;
+use crate::error::{Errno, Result};
+use crate::memory::try_push;
+use crate::net::{happyeyeballs, ipc};
+use crate::rt::handle;
+use crate::why::{self, Fact, Text};
+use crate::ws::handshake::header::Header;
+use crate::ws::handshake::{BuildError, StoredHead};
+use crate::ws::options::Options;
+use crate::ws::sock::head::{note_answer, note_argument};
+use crate::ws::sock::{Ask, Asked, ask_for};
+use core::ffi::{CStr, c_char, c_int};
+
+unsafe extern "C" {
+    fn secure_getenv(name: *const c_char) -> *const c_char;
+}
+
+/// The longest name of a variable, with its NUL.
+const MAX_VARIABLE: usize = 16;
+
+/// How to secure a bytestream: it, the host of the URL, whether that is the first one, and the deadline. The
+/// bytestream is closed on failure.
+pub type Secure<'a> = &'a dyn Fn(c_int, &CStr, bool, i64) -> Result<c_int>;
+
+/// How to get where the URL points to.
+pub struct Dial<'a> {
+    /// Of the WebSocket.
+    pub options: &'a Options<'a>,
+    /// For `wss`.
+    pub secure: Secure<'a>,
+    /// None: the one that the environment names. Empty: none.
+    pub proxy: Option<&'a [u8]>,
+    /// Instead of the host and port of the first URL.
+    pub connect_to: Option<&'a [u8]>,
+    /// How many redirects are followed.
+    pub redirects: u32,
+}
+
+/// Where a connection leads to.
+enum Target<'a> {
+    Host(&'a [u8], u16),
+    Path(&'a [u8]),
+}
+
+impl<'a> Target<'a> {
+    /// `host:port` or `unix:/path`.
+    fn parse(text: &'a [u8]) -> core::result::Result<Target<'a>, BuildError> {
+        if let Some(path) = text.strip_prefix(b"unix:") {
+            return Ok(Target::Path(path));
+        }
+        match Authority::parse(text)? {
+            Authority { userinfo: None, host, port: Some(port) } => Ok(Target::Host(host, port)),
+            _ => Err(BuildError::Invalid("connect_to is neither \"host:port\" nor \"unix:/path\"")),
+        }
+    }
+
+    /// Who cannot be connected to.
+    fn fact(&self) -> Fact {
+        let mut place = Vec::new();
+        match self {
+            Target::Path(path) => return Fact::Connecting(Text::new(path)),
+            Target::Host(host, port) => {
+                // It is the fact that matters; without memory it is told without the place.
+                let _ = write_host_and_port(&mut place, host, *port);
+            }
+        }
+        Fact::Connecting(Text::new(&place))
+    }
+}
+
+/// Connects and returns the handle of a WebSocket. EINVAL, EADDRNOTAVAIL if the name has no address, what
+/// the last address failed with, EACCES, EPROTO, ELOOP after too many redirects, ECONNRESET, ETIMEDOUT,
+/// ECANCELED, ENOMEM, EMFILE, ENFILE.
+pub fn connect(url: &[u8], dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
+    let first = Url::parse(url).map_err(note_argument)?;
+    // Whatever is wrong with the arguments shows before anything is sent.
+    dial.connect_to.map(Target::parse).transpose().map_err(note_argument)?;
+    if let Some(proxy) = dial.proxy.filter(|proxy| !proxy.is_empty()) {
+        Proxy::parse(proxy).map_err(note_argument)?;
+    }
+    check(&first, dial.options)?;
+    let mut redirected: Option<Url> = None;
+    let mut left = dial.redirects;
+    loop {
+        let url = redirected.as_ref().unwrap_or(&first);
+        let follows = dial.redirects > 0;
+        let head = match ask(url, &first, dial, follows, deadline)? {
+            Asked::WebSocket(handle) => return Ok(handle),
+            Asked::Redirected(head) => head,
+        };
+        if left == 0 {
+            return Err(note_answer(Errno::ELOOP, "too many redirects", head));
+        }
+        left -= 1;
+        redirected = Some(follow(url, head)?);
+    }
+}
+
+/// Whether the request can be sent. EINVAL.
+fn check(url: &Url, options: &Options<'_>) -> Result<()> {
+    let host = url.host_field().map_err(note_argument)?;
+    let authorization = url.authorization().map_err(note_argument)?;
+    let ask = Ask {
+        resource: url.resource(),
+        host: &host,
+        authorization: authorization.as_deref(),
+        headers: &options.headers,
+        follows: false,
+    };
+    ask.check(options)
+}
+
+/// Where an answer redirects to. EPROTO, ENOMEM.
+fn follow(url: &Url, head: StoredHead) -> Result<Url> {
+    let location = head.as_answer().and_then(|answer| answer.fields.first("Location"));
+    let target = location.map(|location| url.redirect(location));
+    match target {
+        None => Err(note_answer(Errno::EPROTO, "RFC 9110, 15.4: a redirect without Location", head)),
+        Some(Err(BuildError::NoMemory)) => Err(Errno::ENOMEM),
+        Some(Err(BuildError::Invalid(rule))) => Err(note_answer(Errno::EPROTO, rule, head)),
+        Some(Ok(target)) if url.secure && !target.secure => {
+            Err(note_answer(Errno::EPROTO, "redirected from wss to where nothing is encrypted", head))
+        }
+        Some(Ok(target)) => Ok(target),
+    }
+}
+
+/// Connects to one URL and asks for a WebSocket.
+fn ask(url: &Url, first: &Url, dial: &Dial<'_>, follows: bool, deadline: i64) -> Result<Asked> {
+    let at_first = url.is_same_origin(first);
+    let mut s = open(url, at_first, dial, deadline)?;
+    let made = with_nul(url.host()).and_then(|host| {
+        if url.secure {
+            s = (dial.secure)(s, as_c_str(&host)?, at_first, deadline).inspect_err(|_| s = -1)?;
+        }
+        let resource = url.resource();
+        let host = url.host_field().map_err(note_argument)?;
+        let authorization = url.authorization().map_err(note_argument)?;
+        let headers = headers(dial.options, at_first)?;
+        Ok((resource, host, authorization, headers))
+    });
+    let (resource, host, authorization, headers) = made.inspect_err(|_| {
+        let _ = handle::close(s);
+    })?;
+    let ask =
+        Ask { resource, host: &host, authorization: authorization.as_deref(), headers: &headers, follows };
+    ask_for(s, &ask, dial.options, deadline)
+}
+
+/// The program's headers: to another place than the first one goes nothing that is for that one alone.
+fn headers<'a>(options: &Options<'a>, at_first: bool) -> Result<Vec<Header<'a>>> {
+    const FIRST_ONLY: [&str; 3] = ["Authorization", "Cookie", "Host"];
+    let mut headers = Vec::new();
+    for header in &options.headers {
+        if at_first || !FIRST_ONLY.iter().any(|name| header.is(name)) {
+            try_push(&mut headers, *header)?;
+        }
+    }
+    Ok(headers)
+}
+
+/// A bytestream to the URL's host, or to what stands in for it, through the proxy if there is one.
+fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
+    let given = dial.connect_to.filter(|_| at_first).map(Target::parse).transpose().map_err(note_argument)?;
+    let target = given.unwrap_or(Target::Host(url.host(), url.port()));
+    let Target::Host(host, port) = target else { return reach(&target, deadline) };
+    let proxy = match dial.proxy {
+        Some([]) => Ok(None),
+        Some(proxy) => Proxy::parse(proxy).map(Some),
+        None => proxy::from_environment(url.secure, url.host(), url.port(), variable),
+    };
+    let Some(proxy) = proxy.map_err(note_argument)? else { return reach(&target, deadline) };
+    let s = reach(&Target::Host(proxy.host(), proxy.port()), deadline)?;
+    match tunnel::open(s, &proxy, host, port, deadline) {
+        Ok(()) => Ok(s),
+        Err(error) => {
+            let _ = handle::close(s);
+            Err(error)
+        }
+    }
+}
+
+fn reach(target: &Target<'_>, deadline: i64) -> Result<c_int> {
+    let connected = match target {
+        Target::Path(path) => with_nul(path).and_then(|path| ipc::connect(as_c_str(&path)?, deadline)),
+        Target::Host(host, port) => with_nul(host)
+            .and_then(|host| happyeyeballs::connect(as_c_str(&host)?, c_int::from(*port), deadline)),
+    };
+    connected.map_err(|error| why::note(error, target.fact()))
+}
+
+/// The value of a variable of the environment; none in a program with more rights than its user.
+fn variable(name: &str) -> Option<&'static [u8]> {
+    let mut room = [0; MAX_VARIABLE];
+    room.get_mut(..name.len()).filter(|_| name.len() < MAX_VARIABLE)?.copy_from_slice(name.as_bytes());
+    // SAFETY: a string that ends with NUL; nobody changes the environment while threads run.
+    let value = unsafe { secure_getenv(room.as_ptr().cast()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: a value of the environment is a string.
+    Some(unsafe { CStr::from_ptr(value) }.to_bytes())
+}

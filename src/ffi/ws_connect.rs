@@ -1,0 +1,93 @@
+//! WebSocket: from a URL to a handle.
+
+use super::socket_call;
+use super::ws::text;
+use super::ws_opts::{WsOpts, not_allowed, read_common, read_struct};
+use crate::dial::connect::{self, Dial};
+use crate::error::{Errno, Result};
+use core::ffi::{CStr, c_char, c_int};
+
+/// Connects to a WebSocket: "ws://host/path", "wss://host:port/path?query", with options, which may be NULL.
+/// Names are looked up without blocking the thread, all addresses are tried, TLS verifies the server, and
+/// proxies that the environment names are used, all within one deadline. Returns the handle of the WebSocket.
+///
+/// Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the name
+/// has no address), ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust can be read),
+/// EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go together), ELOOP (too many
+/// redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM, ENOTSUP (wss, and the library has
+/// no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak WebSocket),
+/// ETIMEDOUT.
+///
+/// # Safety
+/// The URL is a string, or NULL; so is what is in the options.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts, deadline: i64) -> c_int {
+    socket_call(|| {
+        // SAFETY: by contract.
+        let opts = unsafe { read_struct(opts) }?;
+        // SAFETY: by contract.
+        let options = unsafe { read_common(&opts) }?;
+        if options.no_http {
+            return Err(not_allowed("WS_NOHTTP, and a URL"));
+        }
+        // SAFETY: by contract.
+        unsafe { check_tls(&opts) }?;
+        let redirects = u32::try_from(opts.redirects).map_err(|_| not_allowed("redirects below 0"))?;
+        let dial = Dial {
+            options: &options,
+            // SAFETY: by contract.
+            secure: &|s, host, at_first, deadline| unsafe { secure(s, &opts, host, at_first, deadline) },
+            // SAFETY: by contract.
+            proxy: unsafe { text(opts.proxy) },
+            // SAFETY: by contract.
+            connect_to: unsafe { text(opts.connect_to) },
+            redirects,
+        };
+        // SAFETY: by contract.
+        connect::connect(unsafe { text(url) }.ok_or(Errno::EINVAL)?, &dial, deadline)
+    })
+}
+
+/// Whether the options of TLS are any good, before anything is sent. EINVAL, ENOMEM.
+///
+/// # Safety
+/// The options that they point to stay as they are during the call.
+#[cfg(feature = "tls")]
+unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
+    // SAFETY: by contract.
+    unsafe { super::tls_opts::read(opts.tls) }.map(drop).map_err(|error| match error {
+        Errno::EINVAL => not_allowed("struct tls_opts"),
+        error => error,
+    })
+}
+
+/// # Safety
+/// None.
+#[cfg(not(feature = "tls"))]
+unsafe fn check_tls(_: &WsOpts) -> Result<()> {
+    Ok(())
+}
+
+/// TLS as the options want it: the host is that of the URL, unless it is given for the first one.
+///
+/// # Safety
+/// The options that they point to stay as they are during the call.
+#[cfg(feature = "tls")]
+unsafe fn secure(s: c_int, opts: &WsOpts, host: &CStr, at_first: bool, deadline: i64) -> Result<c_int> {
+    // SAFETY: by contract.
+    let options = unsafe { super::tls_opts::read(opts.tls) }.and_then(|mut options| {
+        options.host = options.host.filter(|_| at_first).or(Some(host));
+        if options.alpn.is_empty() {
+            crate::memory::try_push(&mut options.alpn, crate::memory::try_vec(b"http/1.1")?)?;
+        }
+        Ok(options)
+    });
+    crate::tls::attach_client_verifying(s, options, deadline)
+}
+
+/// # Safety
+/// None.
+#[cfg(not(feature = "tls"))]
+unsafe fn secure(s: c_int, _: &WsOpts, _: &CStr, _: bool, _: i64) -> Result<c_int> {
+    Err(crate::sock::layer::close_and_fail(s, Errno::ENOTSUP))
+}

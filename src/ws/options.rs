@@ -1,0 +1,45 @@
+//! What a program wants of a WebSocket.
+
+#![forbid(unsafe_code)]
+
+use super::handshake::header::Header;
+use super::handshake::{BuildError, origin, subprotocol};
+
+/// Options whose parts are well-formed; whether they go together, `check` says.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    /// Messages of the generic calls are text.
+    pub text: bool,
+    /// The opening handshake was done otherwise.
+    pub no_http: bool,
+    /// Messages may wait while the next one to receive is there already.
+    pub gathers: bool,
+    /// The peer's head can be asked for as long as the WebSocket lives.
+    pub keeps_head: bool,
+    /// What is offered, or spoken: the preferred one first.
+    pub subprotocols: Vec<&'a [u8]>,
+    /// Sent with the request, or with the answer.
+    pub headers: Vec<Header<'a>>,
+    /// A client's own.
+    pub origin: Option<&'a [u8]>,
+    /// Whom a server accepts. None: everybody.
+    pub origins: Option<Vec<&'a [u8]>>,
+    /// The longest message to receive. None: any.
+    pub max_message: Option<u64>,
+}
+
+impl Options<'_> {
+    /// Whether all this can be sent, or judged by.
+    pub fn check(&self) -> Result<(), BuildError> {
+        let asks = !self.subprotocols.is_empty()
+            || !self.headers.is_empty()
+            || self.origin.is_some()
+            || self.origins.is_some()
+            || self.keeps_head;
+        if self.no_http && asks {
+            return Err(BuildError::Invalid("WS_NOHTTP, and something that only a handshake can do"));
+        }
+        subprotocol::check(&self.subprotocols)?;
+        self.origins.as_deref().map_or(Ok(()), origin::check)
+    }
+}
