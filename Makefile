@@ -62,7 +62,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
 	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 fuzz fuzz-closes \
-	bench bench-runtime install install-strip uninstall html dist deb clean FORCE
+	bench bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
 
 all:
 	@$(ANYWHERE) $(CARGO) $(BUILD) --target-dir $(TARGET)
@@ -179,6 +179,9 @@ bench: all
 
 bench-runtime: all
 	benches/run-runtime
+
+bench-latency: all
+	benches/run-latency
 
 # --- Installation: of what `make` has built, so that cargo need not run as another user. ---
 
