@@ -175,3 +175,21 @@ impl Ref<Stream> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Saved;
+
+    #[test]
+    fn consuming_saved_bytes_moves_none_of_them() {
+        let mut saved = Saved { bytes: (0..=255).cycle().take(100_000).collect(), start: 0 };
+        let end = saved.unread().as_ptr_range().end;
+        for consumed in 0..100_000 {
+            assert_eq!(saved.unread()[0], consumed as u8);
+            assert_eq!(saved.unread().as_ptr_range().end, end);
+            saved.consume(1);
+        }
+        assert!(saved.unread().is_empty());
+        assert_eq!(saved.bytes.capacity(), 0);
+    }
+}
