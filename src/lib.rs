@@ -55,7 +55,7 @@ pub mod term;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "sockets")]
-mod transport;
+pub mod transport;
 #[cfg(feature = "sockets")]
 mod why;
 #[cfg(feature = "sockets")]

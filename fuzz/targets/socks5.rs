@@ -3,6 +3,7 @@
 #![no_main]
 
 use dill::error::Errno;
+use dill::rt::handle::Id;
 use dill::socks5::{client, proxy};
 use libdill_fuzz::Choices;
 use libfuzzer_sys::fuzz_target;
@@ -26,7 +27,8 @@ fuzz_target!(|data: &[u8]| {
     let mut choices = Choices::new(data);
     let role = choices.byte();
     let stream = choices.take(usize::MAX);
-    let s = libdill_fuzz::stream_of(stream);
+    let handle = libdill_fuzz::stream_of(stream);
+    let s = Id::of(handle);
     let wants_login = role & 1 == 1;
     let outcome = if role & 2 == 0 {
         let login = if wants_login { (Some(c"me"), Some(c"secret")) } else { (None, None) };
@@ -53,5 +55,5 @@ fuzz_target!(|data: &[u8]| {
     if let Err(error) = outcome {
         check(error);
     }
-    assert_eq!(dill::ffi::handle::dill_hclose(s), 0);
+    assert_eq!(dill::ffi::handle::dill_hclose(handle), 0);
 });

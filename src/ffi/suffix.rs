@@ -5,7 +5,7 @@ use super::{bytes, socket_call};
 use crate::error::{Errno, Result};
 use crate::sock::layer::close_and_fail;
 use crate::suffix;
-use crate::suffix::scan::MAX_DELIMITER;
+use crate::transport::delimiter::MAX_DELIMITER;
 use core::ffi::{c_int, c_void};
 
 /// Makes a message socket of a bytestream: behind each message goes a delimiter of 1 to 32 bytes, such

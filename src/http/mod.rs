@@ -12,7 +12,7 @@ use crate::rt::object::{self, Kind, Ref};
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
-use crate::suffix::scan::Delimiter;
+use crate::transport::delimiter::Delimiter;
 use crate::transport::until::Reader;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};

@@ -1,7 +1,5 @@
 //! SUFFIX: messages that end with a delimiter, over a bytestream.
 
-pub mod scan;
-
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::object::{Kind, Ref};
@@ -9,9 +7,9 @@ use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
 use crate::sock::sink::Sink;
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
+use crate::transport::delimiter::Delimiter;
 use crate::transport::until::Reader;
 use core::ffi::{c_int, c_void};
-use scan::Delimiter;
 
 /// The body of a SUFFIX handle.
 pub struct Suffix {

@@ -1,6 +1,7 @@
 //! What a protocol runs on: one of the library's own streams, whose buffered view it works in, with TLS
 //! below that view or without, or a bytestream of any other kind, which is asked for exactly what is needed.
 
+pub mod delimiter;
 pub(crate) mod until;
 
 use crate::error::{Errno, Result};

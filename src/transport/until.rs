@@ -1,5 +1,6 @@
 //! Reading from a bytestream up to a delimiter, and not a byte further.
 
+use super::delimiter::{Delimiter, MAX_DELIMITER, Scan};
 use crate::error::{Errno, Result};
 use crate::net::stream::{self, Stream};
 use crate::rt::budget::Rounds;
@@ -7,7 +8,6 @@ use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::sock::layer::Layer;
-use crate::suffix::scan::{Delimiter, MAX_DELIMITER, Scan};
 use core::ffi::c_int;
 
 /// How far the kernel's receive buffer is searched at a time, in bytes.
