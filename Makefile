@@ -156,7 +156,7 @@ check-interop: all
 	@.ci/tally tests/interop/run 'tests/interop/run --layered'
 
 check-autobahn: all
-	@.ci/tally tests/autobahn/run 'tests/autobahn/run --layered'
+	@.ci/tally tests/autobahn/run 'tests/autobahn/run --context' 'tests/autobahn/run --layered'
 
 check-browser: all
 	tests/browser/run

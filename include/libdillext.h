@@ -89,17 +89,29 @@ DILL_ALIAS_(tls_alpn);
 /* The head of the peer is kept as long as the WebSocket lives, for `ws_field`. */
 #define DILL_WS_KEEP_HEAD 32
 
-/* How messages are compressed: {.size = sizeof(struct ws_deflate), .level = 1}. */
+/* Messages are compressed, if the peer can do that: permessage-deflate. */
+#define DILL_WS_DEFLATE 16
+
+/* When sending: this message is not compressed. */
+#define DILL_WS_NODEFLATE 64
+
+/* In ws_deflate: keep the window of our compressor between messages. */
+#define DILL_WS_DEFLATE_CONTEXT 1
+
+/* In ws_deflate: let the peer keep the window of its own. */
+#define DILL_WS_DEFLATE_PEER_CONTEXT 2
+
+/* How messages are compressed: {.size = sizeof(struct ws_deflate), .level = 1}. 0 stands for the usual. */
 struct dill_ws_deflate {
     /* The size of this structure. */
     size_t size;
     /* 1 (fast) to 9 (small). */
     int level;
-    /* The window of our compressor: 9 to 15. */
+    /* The window of our compressor: 8 to 15, that is 256 bytes to 32 KiB. */
     int window_bits;
     /* The window that the peer's compressor may have: 8 to 15. */
     int peer_window_bits;
-    /* Whether a window is kept between messages. */
+    /* WS_DEFLATE_CONTEXT, WS_DEFLATE_PEER_CONTEXT. */
     int flags;
     /* Shorter messages are sent as they are. */
     size_t threshold;
@@ -241,6 +253,10 @@ DILL_EXPORT ssize_t dill_ws_subprotocol(int s, char *buf, size_t len);
 
 #ifndef DILL_DISABLE_RAW_NAMES
 #define WS_KEEP_HEAD DILL_WS_KEEP_HEAD
+#define WS_DEFLATE DILL_WS_DEFLATE
+#define WS_NODEFLATE DILL_WS_NODEFLATE
+#define WS_DEFLATE_CONTEXT DILL_WS_DEFLATE_CONTEXT
+#define WS_DEFLATE_PEER_CONTEXT DILL_WS_DEFLATE_PEER_CONTEXT
 #define ws_deflate dill_ws_deflate
 #define ws_opts dill_ws_opts
 #ifdef __cplusplus

@@ -8,16 +8,28 @@ use crate::error::{Errno, Result};
 use crate::memory::try_push;
 use crate::why::{self, Fact};
 use crate::ws::handshake::header::Header;
-use crate::ws::options::Options;
+use crate::ws::handshake::offer::Wishes;
+use crate::ws::options::{Compression, Options};
 use crate::ws::sock::{self, request};
 use core::ffi::{c_char, c_int, c_void};
 
 /// The head of the peer is kept as long as the WebSocket lives, for `ws_field`.
 pub const DILL_WS_KEEP_HEAD: c_int = 32;
+/// Messages are compressed, if the peer can do that: permessage-deflate.
+pub const DILL_WS_DEFLATE: c_int = 16;
+/// When sending: this message is not compressed.
+pub const DILL_WS_NODEFLATE: c_int = 64;
+/// In ws_deflate: keep the window of our compressor between messages.
+pub const DILL_WS_DEFLATE_CONTEXT: c_int = 1;
+/// In ws_deflate: let the peer keep the window of its own.
+pub const DILL_WS_DEFLATE_PEER_CONTEXT: c_int = 2;
 
-const _: () = assert!(DILL_WS_KEEP_HEAD == sock::KEEP_HEAD);
+const _: () = {
+    assert!(DILL_WS_KEEP_HEAD == sock::KEEP_HEAD);
+    assert!(DILL_WS_DEFLATE == sock::DEFLATE && DILL_WS_NODEFLATE == sock::NODEFLATE);
+};
 
-/// How messages are compressed: {.size = sizeof(struct ws_deflate), .level = 1}.
+/// How messages are compressed: {.size = sizeof(struct ws_deflate), .level = 1}. 0 stands for the usual.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct WsDeflate {
@@ -25,11 +37,11 @@ pub struct WsDeflate {
     pub size: usize,
     /// 1 (fast) to 9 (small).
     pub level: c_int,
-    /// The window of our compressor: 9 to 15.
+    /// The window of our compressor: 8 to 15, that is 256 bytes to 32 KiB.
     pub window_bits: c_int,
     /// The window that the peer's compressor may have: 8 to 15.
     pub peer_window_bits: c_int,
-    /// Whether a window is kept between messages.
+    /// WS_DEFLATE_CONTEXT, WS_DEFLATE_PEER_CONTEXT.
     pub flags: c_int,
     /// Shorter messages are sent as they are.
     pub threshold: usize,
@@ -76,6 +88,11 @@ pub struct WsOpts {
 // SAFETY: pointers and integers.
 unsafe impl Versioned for WsOpts {
     const FIRST: usize = 112;
+}
+
+// SAFETY: as above.
+unsafe impl Versioned for WsDeflate {
+    const FIRST: usize = size_of::<WsDeflate>();
 }
 
 /// As `ws_attach_client`, with options, which may be NULL. The answers to messages that came together leave
@@ -314,12 +331,12 @@ pub(super) unsafe fn read_struct(opts: *const WsOpts) -> Result<WsOpts> {
 /// # Safety
 /// Options that stay as they are for `'a`.
 pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
-    let known = sock::TEXT | sock::NOHTTP | sock::NOGATHER | sock::GATHER | sock::KEEP_HEAD;
+    let known = sock::TEXT | sock::NOHTTP | sock::NOGATHER | sock::GATHER | sock::KEEP_HEAD | sock::DEFLATE;
     if opts.flags & !known != 0 {
         return Err(not_allowed("unknown flags"));
     }
-    if opts.ping_interval != 0 || opts.ping_timeout != 0 || !opts.deflate.is_null() {
-        return Err(not_allowed("ping_interval, ping_timeout and deflate are not there yet"));
+    if opts.ping_interval != 0 || opts.ping_timeout != 0 {
+        return Err(not_allowed("ping_interval and ping_timeout are not there yet"));
     }
     let has = |flag| opts.flags & flag != 0;
     let options = Options {
@@ -336,9 +353,43 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
         // SAFETY: by contract.
         origins: unsafe { read_list(opts.origins) }?,
         max_message: Some(opts.max_message).filter(|max| *max > 0),
+        // SAFETY: by contract.
+        compression: unsafe { read_deflate(opts.flags, opts.deflate) }?,
     };
     options.check().map_err(sock::note_argument)?;
     Ok(options)
+}
+
+/// How messages are compressed, if that is wanted. EINVAL.
+///
+/// # Safety
+/// NULL, or a structure.
+unsafe fn read_deflate(flags: c_int, deflate: *const WsDeflate) -> Result<Option<Compression>> {
+    if flags & sock::DEFLATE == 0 {
+        return if deflate.is_null() { Ok(None) } else { Err(not_allowed("deflate without WS_DEFLATE")) };
+    }
+    // SAFETY: by contract.
+    let deflate = unsafe { options::read(deflate) }
+        .map_err(|_| not_allowed("the size of struct ws_deflate, or a member of a later version"))?;
+    if deflate.flags & !(DILL_WS_DEFLATE_CONTEXT | DILL_WS_DEFLATE_PEER_CONTEXT) != 0 {
+        return Err(not_allowed("unknown flags in struct ws_deflate"));
+    }
+    let number = |value: c_int, least: u8, most: u8, rule| match u8::try_from(value) {
+        Ok(0) => Ok(None),
+        Ok(value) if (least..=most).contains(&value) => Ok(Some(value)),
+        _ => Err(not_allowed(rule)),
+    };
+    let usual = Wishes::default();
+    let rule = "RFC 7692, 7.1.2: window bits are 8 to 15";
+    let wishes = Wishes {
+        window_bits: number(deflate.window_bits, 8, 15, rule)?.unwrap_or(usual.window_bits),
+        peer_window_bits: number(deflate.peer_window_bits, 8, 15, rule)?.unwrap_or(usual.peer_window_bits),
+        context: deflate.flags & DILL_WS_DEFLATE_CONTEXT != 0,
+        peer_context: deflate.flags & DILL_WS_DEFLATE_PEER_CONTEXT != 0,
+    };
+    let level = number(deflate.level, 1, 9, "the level of compression is 1 to 9")?;
+    let threshold = Some(deflate.threshold).filter(|&threshold| threshold > 0);
+    Ok(Some(Compression { wishes, level, threshold }))
 }
 
 /// # Safety

@@ -23,7 +23,7 @@ const _: () = assert!(MIN_ROOM > TAIL.len() + 6);
 
 /// What was agreed on (RFC 7692, 7.1), and how to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreed {
+pub struct Negotiated {
     /// Our window, 8 to 15 bits.
     pub window_bits: u8,
     /// The peer's.
@@ -54,7 +54,7 @@ impl Effort {
 
 /// The extension of one connection.
 pub struct Deflate {
-    agreed: Agreed,
+    agreed: Negotiated,
     effort: Effort,
     compressing: Option<Compressing>,
     decompressing: Option<Decompressing>,
@@ -131,12 +131,12 @@ impl Decompressing {
 
 impl Deflate {
     /// What was agreed on in the handshake.
-    pub fn new(agreed: Agreed, effort: Effort) -> Deflate {
+    pub fn new(agreed: Negotiated, effort: Effort) -> Deflate {
         Deflate { agreed, effort, compressing: None, decompressing: None }
     }
 
     /// What was agreed on in the handshake.
-    pub fn agreed(&self) -> &Agreed {
+    pub fn negotiated(&self) -> &Negotiated {
         &self.agreed
     }
 

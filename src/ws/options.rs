@@ -2,8 +2,32 @@
 
 #![forbid(unsafe_code)]
 
+use super::deflate::{Effort, Negotiated};
 use super::handshake::header::Header;
+use super::handshake::offer::Wishes;
 use super::handshake::{BuildError, origin, subprotocol};
+
+/// How messages are compressed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compression {
+    /// What is offered, or asked for.
+    pub wishes: Wishes,
+    /// 1 to 9. None: the usual.
+    pub level: Option<u8>,
+    /// The length from which on messages are compressed, in bytes. None: the usual.
+    pub threshold: Option<usize>,
+}
+
+impl Compression {
+    /// How we compress when this was negotiated.
+    pub fn effort(&self, negotiated: &Negotiated) -> Effort {
+        let usual = Effort::usual(negotiated.context);
+        Effort {
+            level: self.level.unwrap_or(usual.level),
+            threshold: self.threshold.unwrap_or(usual.threshold),
+        }
+    }
+}
 
 /// Options whose parts are well-formed; whether they go together, `check` says.
 #[derive(Debug, Default)]
@@ -26,6 +50,8 @@ pub struct Options<'a> {
     pub origins: Option<Vec<&'a [u8]>>,
     /// The longest message to receive. None: any.
     pub max_message: Option<u64>,
+    /// If the peer can do that, messages are compressed.
+    pub compression: Option<Compression>,
 }
 
 impl Options<'_> {
@@ -35,6 +61,7 @@ impl Options<'_> {
             || !self.headers.is_empty()
             || self.origin.is_some()
             || self.origins.is_some()
+            || self.compression.is_some()
             || self.keeps_head;
         if self.no_http && asks {
             return Err(BuildError::Invalid("WS_NOHTTP, and something that only a handshake can do"));

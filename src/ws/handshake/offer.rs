@@ -5,7 +5,7 @@
 use super::head::Fields;
 use crate::error::{Errno, Result};
 use crate::http::grammar::{Malformed, is_token, trim};
-use crate::ws::deflate::Agreed;
+use crate::ws::deflate::Negotiated;
 
 const FIELD: &str = "Sec-WebSocket-Extensions";
 const NAME: &[u8] = b"permessage-deflate";
@@ -120,7 +120,7 @@ fn offered(wishes: &Wishes) -> Parameters {
 
 /// A server's choice among the offers of a request: what is agreed on, and the answer that says so. None:
 /// there is none that can be accepted. ENOMEM.
-pub fn accept(wishes: &Wishes, request: Fields<'_>) -> Result<Option<(Agreed, Vec<u8>)>> {
+pub fn accept(wishes: &Wishes, request: Fields<'_>) -> Result<Option<(Negotiated, Vec<u8>)>> {
     for (name, parameters) in request.all(FIELD).flat_map(|value| split(value, b',')).map(name_of) {
         if !name.eq_ignore_ascii_case(NAME) {
             continue;
@@ -139,7 +139,7 @@ pub fn accept(wishes: &Wishes, request: Fields<'_>) -> Result<Option<(Agreed, Ve
                 .filter(|&bits| bits < MAX_BITS || offer.server_max_window_bits.is_some()),
             client_max_window_bits: peer_window_bits.filter(|&bits| bits < MAX_BITS).map(Some),
         };
-        let agreed = Agreed {
+        let agreed = Negotiated {
             window_bits,
             peer_window_bits: peer_window_bits.unwrap_or(MAX_BITS),
             context: !answer.server_no_context_takeover,
@@ -151,7 +151,7 @@ pub fn accept(wishes: &Wishes, request: Fields<'_>) -> Result<Option<(Agreed, Ve
 }
 
 /// What a server's answer to our offer says is agreed on; None if it did not accept.
-pub fn agreed(wishes: &Wishes, answer: Fields<'_>) -> core::result::Result<Option<Agreed>, Malformed> {
+pub fn agreed(wishes: &Wishes, answer: Fields<'_>) -> core::result::Result<Option<Negotiated>, Malformed> {
     let mut extensions = answer.all(FIELD).flat_map(|value| split(value, b',')).map(name_of);
     let Some((name, parameters)) = extensions.next() else { return Ok(None) };
     if !name.eq_ignore_ascii_case(NAME) {
@@ -177,7 +177,7 @@ pub fn agreed(wishes: &Wishes, answer: Fields<'_>) -> core::result::Result<Optio
         Some(Some(bits)) if bits <= wishes.window_bits => bits,
         Some(_) => return Err(wrong),
     };
-    Ok(Some(Agreed {
+    Ok(Some(Negotiated {
         window_bits,
         peer_window_bits,
         context: wishes.context && !answer.client_no_context_takeover,

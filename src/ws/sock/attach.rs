@@ -3,6 +3,7 @@
 use super::head;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
+use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
 use crate::net::socket;
 use crate::rt::context::Context;
@@ -14,9 +15,11 @@ use crate::sock::layer::close_and_fail;
 use crate::transport::Transport;
 use crate::why;
 use crate::ws::connection::Connection;
+use crate::ws::deflate::{Deflate, Negotiated};
+use crate::ws::extension::Extension;
 use crate::ws::frame::Role;
 use crate::ws::handshake::header::Header;
-use crate::ws::handshake::{self, ClientRequest, Offered, Refusal, StoredHead};
+use crate::ws::handshake::{self, ClientRequest, Offered, Refusal, StoredHead, offer};
 use crate::ws::options::Options;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_int};
@@ -28,21 +31,29 @@ const NO_ROOM_FOR_HOST: Refusal =
     Refusal { rule: "the host does not fit in the caller's buffer", status: Some(431) };
 
 /// What is left of a handshake that somebody may ask for.
-pub(super) struct Agreed {
+pub(super) struct Told {
     /// Empty: none.
     pub(super) subprotocol: Vec<u8>,
     /// The peer's.
     pub(super) head: Option<StoredHead>,
 }
 
-impl Agreed {
+impl Told {
     /// None if there is nothing to tell. ENOMEM.
-    pub(super) fn new(subprotocol: Option<&[u8]>, head: Option<StoredHead>) -> Result<Option<Box<Agreed>>> {
+    pub(super) fn new(subprotocol: Option<&[u8]>, head: Option<StoredHead>) -> Result<Option<Box<Told>>> {
         if subprotocol.is_none() && head.is_none() {
             return Ok(None);
         }
-        try_box(Agreed { subprotocol: try_vec(subprotocol.unwrap_or_default())?, head }).map(Some)
+        try_box(Told { subprotocol: try_vec(subprotocol.unwrap_or_default())?, head }).map(Some)
     }
+}
+
+/// What a handshake has led to.
+#[derive(Default)]
+pub(super) struct Agreed {
+    pub(super) told: Option<Box<Told>>,
+    /// How messages are compressed.
+    pub(super) negotiated: Option<Negotiated>,
 }
 
 /// The options that are meant by the flags of libdill's own calls. EINVAL.
@@ -79,11 +90,13 @@ impl Ask<'_> {
     }
 
     fn request(&self, options: &Options<'_>, key: &[u8; handshake::KEY_LEN]) -> Result<Vec<u8>> {
+        let offer = options.compression.map(|compression| offer::offer(&compression.wishes)).transpose()?;
         let request = ClientRequest {
             origin: options.origin,
             authorization: self.authorization,
             subprotocols: &options.subprotocols,
             headers: self.headers,
+            extensions: offer.as_deref(),
             ..ClientRequest::new(self.resource, self.host, key)
         };
         request.to_bytes().map_err(head::note_argument)
@@ -108,7 +121,9 @@ pub fn attach_client(
     deadline: i64,
 ) -> Result<c_int> {
     if options.no_http {
-        return take_over(s, |_, lower, transport| make(lower, transport, Role::Client, options, None));
+        return take_over(s, |_, lower, transport| {
+            make(lower, transport, Role::Client, options, Agreed::default())
+        });
     }
     let (Some(resource), Some(host)) = (resource, host) else { return Err(close_and_fail(s, Errno::EINVAL)) };
     let ask = Ask { resource, host, authorization: None, headers: &options.headers, follows: false };
@@ -143,7 +158,7 @@ fn shake_hands(
     ask: &Ask<'_>,
     options: &Options<'_>,
     deadline: i64,
-) -> Result<core::result::Result<Option<Box<Agreed>>, StoredHead>> {
+) -> Result<core::result::Result<Agreed, StoredHead>> {
     let key = request_key_from(context)?;
     transport.send_all(context, &ask.request(options, &key)?, deadline)?;
     let answer = head::receive_answer(context, transport, deadline)?;
@@ -153,12 +168,19 @@ fn shake_hands(
     {
         return answer.map(Err).map_err(|_| Errno::EPROTO);
     }
-    let offered = Offered { key: &key, subprotocols: &options.subprotocols, extensions: false };
-    let (subprotocol, head) = head::judge_answer(answer, |answer| {
+    let offered =
+        Offered { key: &key, subprotocols: &options.subprotocols, extensions: options.compression.is_some() };
+    let ((subprotocol, negotiated), head) = head::judge_answer(answer, |answer| {
         let chosen = answer.accept(&offered)?.subprotocol;
-        Ok(options.subprotocols.iter().find(|offered| Some(**offered) == chosen))
+        let subprotocol = options.subprotocols.iter().find(|offered| Some(**offered) == chosen);
+        let negotiated = options.compression.map(|compression| {
+            let agreed = offer::agreed(&compression.wishes, answer.fields);
+            agreed.map_err(|Malformed(rule)| Refusal { rule, status: Some(answer.status) })
+        });
+        Ok((subprotocol, negotiated.transpose()?.flatten()))
     })?;
-    Agreed::new(subprotocol.copied(), options.keeps_head.then_some(head)).map(Ok)
+    let told = Told::new(subprotocol.copied(), options.keeps_head.then_some(head))?;
+    Ok(Ok(Agreed { told, negotiated }))
 }
 
 /// Makes a server's WebSocket of a bytestream, which is closed on failure. The strings that the
@@ -192,7 +214,7 @@ pub fn attach_server(
                 }
             }
         }
-        make(lower, transport, Role::Server, options, None)
+        make(lower, transport, Role::Server, options, Agreed::default())
     })
 }
 
@@ -222,7 +244,7 @@ pub(super) fn make(
     transport: Transport,
     role: Role,
     options: &Options<'_>,
-    agreed: Option<Box<Agreed>>,
+    agreed: Agreed,
 ) -> Result<c_int> {
     if let Some(stream) = transport.own_tcp() {
         socket::send_at_once(stream.fd());
@@ -231,14 +253,22 @@ pub(super) fn make(
     if let Some(max) = options.max_message {
         connection.set_max_message(max);
     }
+    let compression = agreed.negotiated.zip(options.compression);
+    let compression = compression.map(|(negotiated, how)| (negotiated, how.effort(&negotiated)));
+    let mut extension = None;
+    if let Some((negotiated, effort)) = compression {
+        let deflate = try_box(Deflate::new(negotiated, effort))?;
+        connection.set_extension_bits(deflate.bits());
+        extension = Some(deflate);
+    }
     object::make(Ws {
         lower: Cell::new(lower),
         transport,
         text: options.text,
         gathers: options.gathers,
-        agreed,
-        extension: RefCell::new(None),
-        slow_path_from: Ws::slow_path_from(None),
+        agreed: agreed.told,
+        extension: RefCell::new(extension),
+        slow_path_from: Ws::slow_path_from(compression.map(|(_, effort)| effort.threshold)),
         connection: RefCell::new(connection),
         receiving: Mutex::new(),
         closing: Cell::new(false),

@@ -182,7 +182,7 @@ impl Ws {
     }
 
     fn keeps_context(&self) -> bool {
-        self.extension.borrow().as_ref().is_some_and(|extension| extension.agreed().context)
+        self.extension.borrow().as_ref().is_some_and(|extension| extension.negotiated().context)
     }
 
     /// Compresses until the message or the room ends: how much was filled, and what with.

@@ -30,7 +30,7 @@ use crate::rt::object::{self, Kind, Ref};
 use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use crate::transport::Transport;
-use attach::Agreed;
+use attach::Told;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -67,7 +67,7 @@ pub struct Ws {
     /// Messages may wait while the next one to receive is there already.
     gathers: bool,
     /// None: the handshake has left nothing that could be asked for.
-    agreed: Option<Box<Agreed>>,
+    agreed: Option<Box<Told>>,
 
     /// What payload goes through between frames and messages, if that was agreed on.
     extension: RefCell<Option<Box<Deflate>>>,

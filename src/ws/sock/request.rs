@@ -1,6 +1,6 @@
 //! A request of HTTP that has arrived on a bytestream: looked at, and then accepted or answered.
 
-use super::attach::{Agreed, check_bytestream, make, take_over};
+use super::attach::{Agreed, Told, check_bytestream, make, take_over};
 use super::closing::end_output;
 use super::head;
 use super::{Ws, close_and_fail};
@@ -11,10 +11,13 @@ use crate::rt::handle::{self, Id};
 use crate::rt::object::{self, Kind, Ref};
 use crate::sock::call;
 use crate::transport::Transport;
+use crate::ws::deflate::Negotiated;
 use crate::ws::frame::Role;
 use crate::ws::handshake::body::{Skip, Skipped};
 use crate::ws::handshake::header::Header;
-use crate::ws::handshake::{Accept, Refusal, Reply, RequestHead, StoredHead, origin, subprotocol};
+use crate::ws::handshake::{
+    Accept, BuildError, Refusal, Reply, RequestHead, StoredHead, offer, origin, subprotocol,
+};
 use crate::ws::options::Options;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
@@ -171,31 +174,39 @@ pub fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c
             Some(request) => answer_to(&request, &options),
             None => Err(NO_UPGRADE),
         };
-        let (answer, chosen) = match answer {
-            Ok((answer, chosen)) => (answer.map_err(head::note_argument)?, chosen),
+        let (answer, chosen, negotiated) = match answer {
+            Ok((answer, chosen, negotiated)) => (answer.map_err(head::note_argument)?, chosen, negotiated),
             Err(refusal) => return Err(turn_away(context, &transport, &refusal, deadline)),
         };
         transport.send_all(context, &answer, deadline)?;
-        let agreed = Agreed::new(chosen, options.keeps_head.then_some(head))?;
-        make(lower, transport, Role::Server, &options, agreed)
+        let told = Told::new(chosen, options.keeps_head.then_some(head))?;
+        make(lower, transport, Role::Server, &options, Agreed { told, negotiated })
     })
 }
 
-type Built = core::result::Result<Vec<u8>, crate::ws::handshake::BuildError>;
+type Built = core::result::Result<Vec<u8>, BuildError>;
+/// A head, the subprotocol in it, and how messages are compressed.
+type Answered<'o> = (Built, Option<&'o [u8]>, Option<Negotiated>);
 
-/// The answer that accepts a request, and the subprotocol.
+/// The answer that accepts a request, and what it agrees to.
 fn answer_to<'o>(
     request: &RequestHead<'_>,
     options: &Options<'o>,
-) -> core::result::Result<(Built, Option<&'o [u8]>), Refusal> {
+) -> core::result::Result<Answered<'o>, Refusal> {
     if !request.is_upgrade() {
         return Err(NO_UPGRADE);
     }
     let key = request.upgrade()?.key;
     options.origins.as_deref().map_or(Ok(()), |list| origin::judge(request.fields, list))?;
     let chosen = subprotocol::choose(&options.subprotocols, request.fields);
-    let accept = Accept { subprotocol: chosen, headers: &options.headers, ..Accept::new(key) };
-    Ok((accept.to_bytes(), chosen))
+    let accepted = match options.compression.map(|how| offer::accept(&how.wishes, request.fields)) {
+        Some(Ok(accepted)) => accepted,
+        Some(Err(_)) => return Ok((Err(BuildError::NoMemory), chosen, None)),
+        None => None,
+    };
+    let extensions = accepted.as_ref().map(|(_, answer)| answer.as_slice());
+    let accept = Accept { subprotocol: chosen, extensions, headers: &options.headers, ..Accept::new(key) };
+    Ok((accept.to_bytes(), chosen, accepted.as_ref().map(|(negotiated, _)| *negotiated)))
 }
 
 /// Receives a request and accepts it: as both calls.
@@ -203,7 +214,9 @@ pub fn attach_server(s: c_int, options: Result<Options<'_>>, deadline: i64) -> R
     check_bytestream(s)?;
     let options = options.map_err(|error| close_and_fail(s, error))?;
     if options.no_http {
-        return take_over(s, |_, lower, transport| make(lower, transport, Role::Server, &options, None));
+        return take_over(s, |_, lower, transport| {
+            make(lower, transport, Role::Server, &options, Agreed::default())
+        });
     }
     accept(receive(s, deadline)?, Ok(options), deadline)
 }

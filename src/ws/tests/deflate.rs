@@ -3,15 +3,16 @@
 use super::inflater::inflate;
 use super::{Random, wire_frame};
 use crate::ws::connection::{Connection, Decoded, Event, NotDecoded, Output, Stop};
-use crate::ws::deflate::{Agreed, Deflate, Effort};
+use crate::ws::deflate::{Deflate, Effort, Negotiated};
 use crate::ws::extension::{Extension, Undecodable};
 use crate::ws::frame::{Opcode, Role};
 
-const FRESH: Agreed = Agreed { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
-const KEPT: Agreed = Agreed { context: true, peer_context: true, ..FRESH };
+const FRESH: Negotiated =
+    Negotiated { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
+const KEPT: Negotiated = Negotiated { context: true, peer_context: true, ..FRESH };
 const EFFORT: Effort = Effort { level: 4, threshold: 0 };
 
-fn deflate(agreed: Agreed) -> Deflate {
+fn deflate(agreed: Negotiated) -> Deflate {
     Deflate::new(agreed, EFFORT)
 }
 
@@ -107,7 +108,7 @@ fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
     let mut random = Random::new(77);
     for (context, level) in [(false, 1), (false, 4), (true, 4), (true, 6), (false, 9), (false, 0)] {
         for window_bits in 8..=15 {
-            let agreed = Agreed { window_bits, context, peer_context: context, ..FRESH };
+            let agreed = Negotiated { window_bits, context, peer_context: context, ..FRESH };
             let mut sender = Deflate::new(agreed, Effort { level, threshold: 0 });
             let mut receiver = deflate(agreed);
             let (mut stream, mut messages) = (Vec::new(), Vec::new());
@@ -194,7 +195,7 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn new(role: Role, agreed: Agreed, opcode: Opcode, payload: &[u8], frame: usize) -> Receiving {
+    fn new(role: Role, agreed: Negotiated, opcode: Opcode, payload: &[u8], frame: usize) -> Receiving {
         let (mut wire, mut opcode, mut bits) = (Vec::new(), opcode, 0x40);
         let mut pieces = payload.chunks(frame).peekable();
         while let Some(piece) = pieces.next() {

@@ -1,6 +1,6 @@
 //! Negotiating permessage-deflate: every combination of parameters, and what is wrong with others.
 
-use crate::ws::deflate::Agreed;
+use crate::ws::deflate::Negotiated;
 use crate::ws::handshake::offer::{Wishes, accept, agreed, offer};
 use crate::ws::handshake::{parse_answer_head, parse_request_head};
 
@@ -12,7 +12,7 @@ fn head(start: &str, fields: &[&str]) -> Vec<u8> {
 }
 
 /// What a server makes of these fields of a request.
-fn accepted(wishes: &Wishes, offers: &[&str]) -> Option<(Agreed, String)> {
+fn accepted(wishes: &Wishes, offers: &[&str]) -> Option<(Negotiated, String)> {
     let head = head("GET / HTTP/1.1\r\nHost: x", offers);
     let request = parse_request_head(&head).expect("a good request");
     let (agreed, answer) = accept(wishes, request.fields).expect("memory")?;
@@ -20,7 +20,7 @@ fn accepted(wishes: &Wishes, offers: &[&str]) -> Option<(Agreed, String)> {
 }
 
 /// What a client makes of these fields of an answer. Err: the handshake fails.
-fn answered(wishes: &Wishes, answers: &[&str]) -> Result<Option<Agreed>, ()> {
+fn answered(wishes: &Wishes, answers: &[&str]) -> Result<Option<Negotiated>, ()> {
     let head = head("HTTP/1.1 101 x", answers);
     let answer = parse_answer_head(&head).expect("a good answer");
     agreed(wishes, answer.fields).map_err(|_| ())
