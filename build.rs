@@ -4,6 +4,12 @@
 //! To add a section: `src/ffi/NAME.rs`, a line in `SECTIONS`, and `header/NAME.h` if there is text that
 //! cbindgen cannot make, with `@declarations@` where its own goes.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "it runs where the library is built"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -24,6 +24,8 @@
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
 //! borrow is held across it.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests may abort"))]
+
 #[cfg(not(any(panic = "abort", test)))]
 compile_error!("build with panic = \"abort\": a panic must not unwind into C code");
 

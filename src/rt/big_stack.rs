@@ -2,6 +2,8 @@
 //! hundred bytes runs on this one: one for each thread, since nothing that waits runs there.
 
 use super::context::Context;
+#[cfg(feature = "tls")]
+use super::reserve::Reserve;
 use super::stack::Pool;
 use crate::arch::switch::call_on_stack;
 use crate::error::Result;
@@ -14,6 +16,9 @@ pub(crate) struct BigStack {
     /// Null before that.
     top: Cell<*mut u8>,
     busy: Cell<bool>,
+    /// For what runs there and cannot bear a lack of memory.
+    #[cfg(feature = "tls")]
+    reserve: Reserve,
 }
 
 /// A closure, and a place for what it returns.
@@ -24,7 +29,12 @@ struct Job<F, R> {
 
 impl BigStack {
     pub(super) const fn new() -> BigStack {
-        BigStack { top: Cell::new(ptr::null_mut()), busy: Cell::new(false) }
+        BigStack {
+            top: Cell::new(ptr::null_mut()),
+            busy: Cell::new(false),
+            #[cfg(feature = "tls")]
+            reserve: Reserve::new(),
+        }
     }
 
     /// The stack of this thread. ENOMEM if it cannot be had; whoever has it cannot fail any more.
@@ -32,6 +42,23 @@ impl BigStack {
         let context = Context::get()?;
         context.big_stack.prepare(&context.stacks)?;
         Ok(&context.big_stack)
+    }
+
+    /// Runs what allocates and cannot bear a lack of memory, with memory in reserve. ENOMEM if there is none,
+    /// and then nothing has run.
+    #[cfg(feature = "tls")]
+    pub(crate) fn run_with_reserve<R>(&self, function: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.reserve.fill()?;
+        let was_open = self.reserve.open(true);
+        let result = self.run(function);
+        self.reserve.open(was_open);
+        result
+    }
+
+    /// The memory in reserve.
+    #[cfg(feature = "tls")]
+    pub(super) fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn prepare(&self, stacks: &Pool) -> Result<()> {

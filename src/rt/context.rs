@@ -8,6 +8,8 @@ use super::fiber::{Runtimes, Switch};
 use super::handle::Table;
 use super::poller::Poller;
 use super::process;
+#[cfg(feature = "tls")]
+use super::reserve::Reserve;
 use super::stack::Pool;
 use super::timer;
 use crate::arch::thread_slot;
@@ -171,6 +173,12 @@ impl Context {
         let context = unsafe { &*context };
         context.current.set(&context.main);
         Ok(context)
+    }
+
+    /// The memory in reserve for what runs on the big stack.
+    #[cfg(feature = "tls")]
+    pub(super) fn reserve(&self) -> &Reserve {
+        self.big_stack.reserve()
     }
 
     /// Where the thread's errno lies, without the call that it takes to find it.

@@ -15,6 +15,8 @@ pub mod mutex;
 pub mod object;
 pub mod poller;
 pub mod process;
+#[cfg(feature = "tls")]
+mod reserve;
 mod stack;
 mod timer;
 pub mod wait;

@@ -1,5 +1,7 @@
 //! Attaching: takes a bytestream over and does the handshake.
 
+#![expect(clippy::disallowed_methods, reason = "runs on the big stack, with memory in reserve")]
+
 use super::credentials;
 use super::custom::{self, Custom};
 use super::handshake::Handshake;
@@ -124,7 +126,7 @@ fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Handshake>) -> 
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
         return Err(close_and_fail(s, Errno::EPROTO));
     }
-    let made = BigStack::get().and_then(|stack| stack.run(make));
+    let made = BigStack::get().and_then(|stack| stack.run_with_reserve(make));
     let handshake = made.map_err(|error| close_and_fail(s, error))?;
     // A bytestream of any other kind than the library's own needs more.
     let custom = try_box(Custom::new()).map_err(|error| close_and_fail(s, error))?;

@@ -60,7 +60,8 @@ impl Handshake {
         connection: impl FnOnce() -> core::result::Result<Connection, Error>,
     ) -> Result<Handshake> {
         let stack = BigStack::get()?;
-        let connection = stack.run(|| connection().map_err(|error| errno_of(&error)).and_then(try_box))?;
+        let connection =
+            stack.run_with_reserve(|| connection().map_err(|error| errno_of(&error)).and_then(try_box))?;
         Ok(Handshake { connection, stack, incoming: Vec::new(), strict })
     }
 
@@ -74,7 +75,7 @@ impl Handshake {
     /// anything else is wrong; the alert that says so has to be sent then.
     pub(super) fn advance(&mut self, record: &[u8], outgoing: &mut Vec<u8>) -> Result<bool> {
         try_extend(&mut self.incoming, record)?;
-        self.stack.run(|| {
+        self.stack.run_with_reserve(|| {
             loop {
                 match self.connection.step(&mut self.incoming, outgoing, self.strict) {
                     Ok(Step::Again) => {}
@@ -110,7 +111,7 @@ impl Handshake {
     /// The records of the connection, whose handshake is over.
     pub(super) fn into_session(self) -> Result<Box<Session>> {
         let Handshake { connection, stack, strict, .. } = self;
-        stack.run(|| {
+        stack.run_with_reserve(|| {
             let (secrets, kernel) = match *connection {
                 Connection::Client(client) => client
                     .dangerous_into_kernel_connection()

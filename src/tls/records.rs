@@ -312,7 +312,7 @@ impl Session {
 
 impl Records for Session {
     fn open(&mut self, wire: &mut [u8]) -> Result<Opened> {
-        let opened = self.stack.run(|| self.open_all(wire));
+        let opened = self.stack.run_with_reserve(|| Ok(self.open_all(wire)))?;
         match self.failed {
             Some(error) if opened.plain == 0 => Err(error),
             _ => Ok(opened),
@@ -323,7 +323,7 @@ impl Records for Session {
         if self.alert_due.is_none() && !self.update_due {
             return Ok(());
         }
-        self.stack.run(|| self.reply_deep(wire))
+        self.stack.run_with_reserve(|| self.reply_deep(wire))
     }
 
     fn missing(&self, front: &[u8]) -> usize {
@@ -353,7 +353,7 @@ impl Records for Session {
         if self.finished || self.failed.is_some() {
             return Err(Errno::ECONNRESET);
         }
-        self.stack.run(|| self.seal_all(parts, wire))
+        self.stack.run_with_reserve(|| self.seal_all(parts, wire))
     }
 
     fn commit(&mut self, has_left: bool) {
@@ -370,7 +370,7 @@ impl Records for Session {
         if core::mem::replace(&mut self.finished, true) {
             return Err(Errno::EPIPE);
         }
-        self.stack.run(|| self.seal_alert([WARNING, CLOSE_NOTIFY], wire))
+        self.stack.run_with_reserve(|| self.seal_alert([WARNING, CLOSE_NOTIFY], wire))
     }
 }
 

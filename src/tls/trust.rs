@@ -1,5 +1,10 @@
 //! Whom a client believes.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "runs on the big stack, with memory in reserve"
+)]
 #![forbid(unsafe_code)]
 
 use super::certificate;

@@ -306,34 +306,13 @@ static inline int run_once(const struct scenario *scenario, int warm, const stru
     return status;
 }
 
-#ifndef ALLOWED_TO_ABORT
-/* Whose allocations cannot fail: the innermost caller outside Rust's own library. Empty: nobody's. */
-#define ALLOWED_TO_ABORT ""
+#ifndef MAY_STAY_MAPPED
+/* So many bytes of mappings may be kept that are not kept without a fault. */
+#define MAY_STAY_MAPPED 0
 #endif
 
-/* Whether the call that failed was made by a dependency that is known not to bear it. */
-static inline int is_allowed_to_abort(void) {
-    char command[2048], line[512], *end = command + sizeof(command), *at = command;
-    int allowed = 0, decided = 0;
-    if (!*ALLOWED_TO_ABORT) return 0;
-    at += snprintf(at, (size_t)(end - at), "addr2line -i -e '%s'", getenv("FAULTS_LIBRARY"));
-    for (int i = 1; i < plan->frame_count; ++i)
-        at += snprintf(at, (size_t)(end - at), " %#lx",
-                       (unsigned long)((char *)plan->frames[i] - (char *)plan->base - 1));
-    FILE *lines = popen(command, "r");
-    while (lines && fgets(line, sizeof(line), lines)) {
-        if (decided || strstr(line, "/rustc/") || strstr(line, "/library/") || strstr(line, "??")) continue;
-        decided = 1;
-        char names[] = ALLOWED_TO_ABORT;
-        for (char *name = strtok(names, " "); name; name = strtok(NULL, " "))
-            if (strstr(line, name)) allowed = 1;
-    }
-    if (lines) pclose(lines);
-    return allowed;
-}
-
 struct tally {
-    long faults, not_reached, aborted, failed;
+    long faults, not_reached, failed;
 };
 
 static inline void describe(const struct scenario *scenario, int warm, const struct plan *fault, const char *what) {
@@ -351,9 +330,7 @@ static inline void inject(const struct scenario *scenario, int warm, const struc
     int status = run_once(scenario, warm, fault);
     ++tally->faults;
     if (plan->failed == 0) ++tally->not_reached;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && is_allowed_to_abort())
-        ++tally->aborted;
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         snprintf(what, sizeof(what), "hangs");
     else if (WIFSIGNALED(status))
         snprintf(what, sizeof(what), "killed by signal %d", WTERMSIG(status));
@@ -364,7 +341,7 @@ static inline void inject(const struct scenario *scenario, int warm, const struc
                  outcome->complaint);
     else if (outcome->bytes > good->bytes)
         snprintf(what, sizeof(what), "leaves %ld bytes", outcome->bytes - good->bytes);
-    else if (outcome->mapped > good->mapped)
+    else if (outcome->mapped > good->mapped + MAY_STAY_MAPPED)
         snprintf(what, sizeof(what), "leaves %ld bytes mapped", outcome->mapped - good->mapped);
     if (!*what) return;
     if (++tally->failed <= 25) describe(scenario, warm, fault, what);
@@ -399,7 +376,7 @@ static inline void inject_kind(const struct scenario *scenario, int warm, const 
 
 /* Returns whether all went well. */
 static inline int run_scenario(const struct scenario *scenario, int warm) {
-    struct tally tally = {0, 0, 0, 0};
+    struct tally tally = {0, 0, 0};
     long seen[CALLS];
     int status = run_once(scenario, warm, NULL);
     struct outcome good = *outcome;
@@ -412,7 +389,6 @@ static inline int run_scenario(const struct scenario *scenario, int warm) {
         inject_kind(scenario, warm, &kinds[i], seen[kinds[i].call], &good, &tally);
     printf("%s %s %s: %ld faults, %ld of them not reached", tally.failed ? "FAIL" : "ok  ", scenario->name,
            warm ? "warm" : "cold", tally.faults, tally.not_reached);
-    if (tally.aborted) printf(", %ld in which %s aborted", tally.aborted, ALLOWED_TO_ABORT);
     printf(tally.failed ? ", %ld failed\n" : "\n", tally.failed);
     return tally.failed == 0;
 }

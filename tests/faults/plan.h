@@ -22,8 +22,6 @@ enum way {
     END    /* receives the end of the stream */
 };
 
-enum { FRAMES = 40 };
-
 struct plan {
     int armed;     /* calls of the library are counted, and fail if it is their turn */
     int call;      /* an enum call; CALLS: none fails */
@@ -35,9 +33,6 @@ struct plan {
     long failed;   /* how many did */
     long bytes;    /* that the library has allocated and not freed */
     long mapped;   /* and of mappings */
-    void *frames[FRAMES]; /* who made the first call that failed */
-    int frame_count;
-    void *base;    /* where the library was loaded */
 };
 
 #endif

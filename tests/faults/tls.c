@@ -1,6 +1,9 @@
-/* TLS. What rustls allocates cannot fail: when it does, the process ends. Counted, not a failure. */
+/* TLS. */
 
-#define ALLOWED_TO_ABORT "rustls ring webpki"
+#include <libdillext.h>
+
+/* The certificates of the system are kept, and so is what they were read into when memory was short. */
+#define MAY_STAY_MAPPED (4 << 20)
 
 #include "pairs.h"
 
