@@ -63,6 +63,10 @@ pub fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
         // SAFETY: the address is readable for its size.
         match unsafe { listener::connect(fd, place, size_of_val(&address), deadline) } {
             Err(Errno::EAGAIN) => {}
+            // What can be said of a network only.
+            Err(Errno::EADDRNOTAVAIL | Errno::System(libc::ENETUNREACH | libc::EHOSTUNREACH)) => {
+                return Err(Errno::ECONNREFUSED);
+            }
             other => return listener::make_stream(other?, Family::Unix),
         }
         let now = clock::now();

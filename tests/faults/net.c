@@ -111,6 +111,7 @@ SCENARIO(accept_loop) {
     int listener = (int)CALL(tcp_listen, &address, 10);
     if (listener < 0) return;
     int h = go(accept_all(listener, CLIENTS));
+    CALLED(go, h);
     int b = (int)CALL(bundle);
     for (int i = 0; i != CLIENTS && b >= 0; ++i) {
         int rc = bundle_go(b, ask(address));
@@ -118,7 +119,7 @@ SCENARIO(accept_loop) {
     }
     if (b >= 0) CALL(bundle_wait, b, deadline());
     if (b >= 0) CALL(hclose, b);
-    if (CALLED(go, h) >= 0) CALL(hclose, h);
+    if (h >= 0) CALL(hclose, h);
     CALL(hclose, listener);
 }
 
