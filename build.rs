@@ -87,9 +87,11 @@ const SECTIONS: &[Section] = &[
 
 /// The sections of `libdillext.h`.
 const EXT_SECTIONS: &[Section] = &[
+    section("tcp_opts", "TCP: listeners with options", &[], Sockets),
     section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls),
     section("ws_opts", "WebSocket: options, and requests", &[], Sockets),
     section("ws_connect", "WebSocket: from a URL to a handle", &[], Sockets),
+    section("ws_ping", "WebSocket: pings", &[], Sockets),
     section("ws_errmsg", "What has gone wrong", &[], Sockets),
 ];
 
@@ -127,6 +129,7 @@ const NAMES: &[(&str, &str)] = &[
     ("TlsStorage", "struct dill_tls_storage"),
     ("TlsOpts", "struct dill_tls_opts"),
     ("WsStorage", "struct dill_ws_storage"),
+    ("TcpListenOpts", "struct dill_tcp_listen_opts"),
     ("WsOpts", "struct dill_ws_opts"),
     ("WsDeflate", "struct dill_ws_deflate"),
 ];

@@ -25,6 +25,49 @@
 extern "C" {
 #endif
 
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- TCP: listeners with options ---------------------------------------------------------------- */
+
+/* Several sockets may listen at the same address, and the system deals connections out among them: one
+   listener for each thread or process. */
+#define DILL_TCP_REUSEPORT 1
+
+/* A listener at an address of IPv6 takes no connections of IPv4. */
+#define DILL_TCP_V6ONLY 2
+
+/* What is wanted of a listener: {.size = sizeof(struct tcp_listen_opts), .flags = TCP_REUSEPORT}. */
+struct dill_tcp_listen_opts {
+    /* The size of this structure. */
+    size_t size;
+    /* How many connections may wait to be accepted. 0: as many as the system lets. */
+    int backlog;
+    /* TCP_REUSEPORT, TCP_V6ONLY. */
+    int flags;
+};
+
+/* As `tcp_listen`, with options, which may be NULL.
+
+   Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (NULL, options that are wrong or
+   do not go together), EMFILE, ENFILE, ENOMEM.
+
+   Required: The address can be read and written, or is NULL; the options can be read, or are NULL. */
+DILL_EXPORT int dill_tcp_listen_opts(struct dill_ipaddr *addr,
+    const struct dill_tcp_listen_opts *opts);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define TCP_REUSEPORT DILL_TCP_REUSEPORT
+#define TCP_V6ONLY DILL_TCP_V6ONLY
+#define tcp_listen_opts dill_tcp_listen_opts
+#ifdef __cplusplus
+DILL_ALIAS_(tcp_listen_opts);
+#else
+#define tcp_listen_opts dill_tcp_listen_opts
+#endif
+#endif
+
+#endif
+
 #if !defined DILL_DISABLE_SOCKETS && !defined DILL_DISABLE_TLS
 
 /* --- TLS: a client that verifies ---------------------------------------------------------------- */
@@ -309,6 +352,39 @@ DILL_EXPORT int dill_ws_connect(const char *url, const struct dill_ws_opts *opts
 DILL_ALIAS_(ws_connect);
 #else
 #define ws_connect dill_ws_connect
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
+/* --- WebSocket: pings --------------------------------------------------------------------------- */
+
+/* Sends a ping of at most 125 bytes, which the peer answers while it receives: a receiving call on this
+   side takes the answer in. It leaves between the messages of others.
+
+   Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (too long, NULL with a length), ENOMEM, ENOTSUP, EPIPE (after
+   `ws_done`), ETIMEDOUT.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_ping(int s, const void *buf, size_t len, int64_t deadline);
+
+/* Sends a pong of at most 125 bytes that nobody has asked for. Those that were asked for are sent by
+   receiving calls.
+
+   Errors: those of `ws_ping`.
+
+   Required: The buffer has `len` bytes, or is NULL. */
+DILL_EXPORT int dill_ws_pong(int s, const void *buf, size_t len, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(ws_ping);
+DILL_ALIAS_(ws_pong);
+#else
+#define ws_ping dill_ws_ping
+#define ws_pong dill_ws_pong
 #endif
 #endif
 

@@ -36,6 +36,8 @@ pub mod suffix;
 #[cfg(feature = "sockets")]
 pub mod tcp;
 #[cfg(feature = "sockets")]
+pub mod tcp_opts;
+#[cfg(feature = "sockets")]
 pub mod term;
 pub mod time;
 #[cfg(feature = "tls")]
@@ -55,6 +57,8 @@ pub mod ws_connect;
 pub mod ws_errmsg;
 #[cfg(feature = "sockets")]
 pub mod ws_opts;
+#[cfg(feature = "sockets")]
+pub mod ws_ping;
 
 use crate::error::{Errno, Result};
 use core::ffi::{c_int, c_void};

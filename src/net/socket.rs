@@ -74,7 +74,7 @@ pub fn pair() -> Result<[Fd; 2]> {
 }
 
 /// Sets an option that is an int.
-fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
+pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
     let size = size_of::<c_int>() as libc::socklen_t;
     let value: *const c_int = &value;
     // SAFETY: the value is readable for its size.

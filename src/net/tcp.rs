@@ -7,13 +7,35 @@ use super::stream::Family;
 use crate::error::{self, Result};
 use core::ffi::c_int;
 
+/// How to listen.
+#[derive(Clone, Copy)]
+pub struct Listening {
+    /// How many connections may wait to be accepted.
+    pub backlog: c_int,
+    /// Others may listen at the same address.
+    pub reuse_port: bool,
+    /// Connections of IPv4 are not for this one.
+    pub v6_only: bool,
+}
+
 /// Listens. If the port is 0, the one that the kernel chose is stored in the address.
 pub fn listen(address: &mut IpAddr, backlog: c_int) -> Result<c_int> {
+    listen_with(address, Listening { backlog, reuse_port: false, v6_only: false })
+}
+
+/// The same, in a particular way.
+pub fn listen_with(address: &mut IpAddr, listening: Listening) -> Result<c_int> {
     let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
+    if listening.reuse_port {
+        socket::set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    if listening.v6_only {
+        socket::set_option(fd.get(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
     let len = address.native_len() as usize;
     // SAFETY: the address is readable for its length.
     unsafe { socket::bind(fd.get(), address.native(), len) }?;
-    socket::listen(fd.get(), backlog)?;
+    socket::listen(fd.get(), listening.backlog)?;
     let chosen = if address.port() == 0 { Some(local_port(fd.get())?) } else { None };
     let handle = listener::make(fd, Family::Tcp)?;
     if let Some(port) = chosen {

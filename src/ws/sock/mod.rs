@@ -9,6 +9,7 @@ mod compressed;
 pub(crate) mod head;
 mod inbound;
 mod outbound;
+mod ping;
 pub mod request;
 
 pub use crate::sock::layer::close_and_fail;
@@ -18,6 +19,7 @@ pub use attach::{
 };
 pub use closing::{close, detach, done, status};
 pub use head::note_argument;
+pub use ping::{ping, pong};
 
 use super::connection::Connection;
 use super::deflate::Deflate;
