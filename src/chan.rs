@@ -331,3 +331,65 @@ fn wait_listed<'a>(
         Err(_) => Err(wake.error.unwrap_or(Errno::ETIMEDOUT)),
     }
 }
+
+// Without a switch, so that Miri can run them.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::clock;
+
+    fn waits(handle: c_int) -> bool {
+        let end = object::find::<End>(handle).unwrap();
+        [Role::Send, Role::Receive].iter().any(|&role| !end.direction(role).list(role).is_empty())
+    }
+
+    fn receive_clause(ch: c_int, value: &mut u32) -> ChClause {
+        ChClause { op: CHRECV, ch, val: ptr::from_mut(value).cast(), len: size_of::<u32>() }
+    }
+
+    #[test]
+    fn a_message_goes_to_whoever_waits_and_takes_it_off_the_list() {
+        let context = Context::get().unwrap();
+        let [sender, receiver] = make().unwrap();
+        let end = object::find::<End>(receiver).unwrap();
+        let (mut place, value) = (0u32, 7u32);
+        let party = Party {
+            clause: Clause::new(0, Source::List),
+            value: (&raw mut place).cast(),
+            len: size_of::<u32>(),
+        };
+        // SAFETY: sending takes it off the list.
+        unsafe { end.direction(Role::Receive).list(Role::Receive).push_back(&party) };
+        context.arm(&party.clause);
+        assert!(waits(receiver));
+        // SAFETY: the value has this size.
+        unsafe { send(sender, (&raw const value).cast(), size_of::<u32>(), 0) }.unwrap();
+        assert_eq!(place, 7);
+        assert!(!waits(receiver));
+    }
+
+    #[test]
+    fn a_wait_that_times_out_leaves_nothing_behind() {
+        let [a, b] = make().unwrap();
+        let mut value = 0u32;
+        // SAFETY: the value has this size.
+        let received = unsafe { recv(a, (&raw mut value).cast(), size_of::<u32>(), clock::now() + 2) };
+        assert_eq!(received, Err(Errno::ETIMEDOUT));
+        assert!(!waits(a) && !waits(b));
+    }
+
+    #[test]
+    fn choose_withdraws_all_of_its_clauses() {
+        let [a, b] = make().unwrap();
+        for count in [FEW, FEW + 2] {
+            let mut values = vec![0u32; count];
+            let clauses: Vec<ChClause> = values.iter_mut().map(|value| receive_clause(a, value)).collect();
+            // SAFETY: the values have this size.
+            let chosen = unsafe { choose(&clauses, clock::now() + 2) };
+            assert_eq!(chosen, Err(Errno::ETIMEDOUT));
+            assert!(!waits(a) && !waits(b));
+        }
+        handle::close(a).unwrap();
+        handle::close(b).unwrap();
+    }
+}

@@ -194,10 +194,18 @@ mod tests {
                 iol_rsvd: 0,
             })
             .collect();
-        for index in 1..list.len() {
-            list[index - 1].iol_next = &raw mut list[index];
-        }
+        link(&mut list, |index| (index + 1 < lens.len()).then_some(index + 1));
         list
+    }
+
+    /// The list is not to be changed afterwards, or the pointers in it are not valid any more.
+    fn link(list: &mut [IoList], next: impl Fn(usize) -> Option<usize>) {
+        let (len, base) = (list.len(), list.as_mut_ptr());
+        for index in 0..len {
+            let next = next(index).map_or(ptr::null_mut(), |next| base.wrapping_add(next));
+            // SAFETY: an element of the slice, which nobody else is using.
+            unsafe { (*base.wrapping_add(index)).iol_next = next };
+        }
     }
 
     fn check(list: &[IoList], last: usize, strict: bool) -> Result<usize> {
@@ -217,7 +225,7 @@ mod tests {
         for length in 1..40 {
             for back in 0..length {
                 let mut list = chain(&vec![1; length]);
-                list[length - 1].iol_next = &raw mut list[back];
+                link(&mut list, |index| Some(if index + 1 == length { back } else { index + 1 }));
                 let stranger = chain(&[1]);
                 // SAFETY: the list is alive, and no byte of it is touched.
                 let result = unsafe { Pieces::check(&raw const list[0], &raw const stranger[0], false) };
@@ -227,13 +235,14 @@ mod tests {
         let mut list = chain(&[1, 1, 1]);
         assert!(check(&list, 1, true).is_err());
         list[1].iol_rsvd = 1;
+        link(&mut list, |index| (index < 2).then_some(index + 1));
         assert!(check(&list, 2, true).is_err());
     }
 
     #[test]
     fn a_receive_list_may_end_early() {
         let mut list = chain(&[1, 1, 1]);
-        list[1].iol_next = ptr::null_mut();
+        link(&mut list, |index| (index == 0).then_some(1));
         assert_eq!(check(&list, 2, false), Ok(2));
         assert!(check(&list, 2, true).is_err());
     }

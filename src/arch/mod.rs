@@ -18,8 +18,9 @@
 )))]
 compile_error!("this library runs on Linux on x86-64 and 64-bit ARM only");
 
-#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
-#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
+#[cfg_attr(miri, path = "interpreted.rs")]
+#[cfg_attr(all(target_arch = "x86_64", not(miri)), path = "x86_64/mod.rs")]
+#[cfg_attr(all(target_arch = "aarch64", not(miri)), path = "aarch64/mod.rs")]
 mod cpu;
 
 pub(crate) mod valgrind;

@@ -4,9 +4,12 @@
 /// to know.
 macro_rules! weak {
     ($name:literal: $type:ty) => {{
+        #[cfg(miri)]
+        let address = core::ptr::null::<()>();
+        #[cfg(not(miri))]
         let address: *const ();
         // SAFETY: reads an entry of the table of addresses, which the loader has filled or left 0.
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
             core::arch::asm!(
                 concat!(".weak ", $name),
@@ -16,7 +19,7 @@ macro_rules! weak {
             );
         }
         // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
         unsafe {
             core::arch::asm!(
                 concat!(".weak ", $name),

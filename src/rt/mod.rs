@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod clock;
 pub mod context;
 pub mod coroutine;
+#[cfg(not(miri))]
 mod debugger;
 mod fiber;
 pub mod handle;

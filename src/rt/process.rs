@@ -21,6 +21,10 @@ static HOOKS: Mutex<Hooks> = Mutex::new(Hooks { key: None, at_fork: false, at_ex
 
 /// Registers the hooks if need be, and has the context freed when this thread ends. ENOMEM.
 pub(super) fn attach(context: *const Context) -> Result<()> {
+    if cfg!(miri) {
+        // It has neither forks nor functions to be called at the end.
+        return Ok(());
+    }
     let key = install().map_err(|_| Errno::ENOMEM)?;
     // SAFETY: the key exists.
     check(unsafe { libc::pthread_setspecific(key, context.cast()) })

@@ -56,11 +56,13 @@ impl List {
     fn ends(&mut self) -> (*mut IoList, *mut IoList) {
         self.len = self.len.max(1);
         let elements = if self.len > INLINE { &mut self.spilled[..] } else { &mut self.inline[..self.len] };
-        let mut next = ptr::null_mut();
-        let last: *mut IoList = &raw mut elements[self.len - 1];
+        let (mut next, mut last) = (ptr::null_mut(), ptr::null_mut::<IoList>());
         for element in elements.iter_mut().rev() {
             element.iol_next = next;
-            next = element;
+            next = ptr::from_mut(element);
+            if last.is_null() {
+                last = next;
+            }
         }
         (next, last)
     }
