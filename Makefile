@@ -61,7 +61,8 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
-	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 fuzz fuzz-closes \
+	check-valgrind check-stack check-asan check-interop check-autobahn check-browser check-aarch64 \
+	check-coverage fuzz fuzz-closes \
 	bench bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
 
 all:
@@ -167,6 +168,10 @@ check-aarch64:
 
 check-tls: all
 	tests/tls/run
+
+# Every line and branch of the WebSocket is run by its tests, or named in tests/coverage/exceptions.
+check-coverage:
+	tests/coverage/run
 
 fuzz:
 	fuzz/run
