@@ -268,3 +268,31 @@ TEST(storage_of_the_callers_may_lie_anywhere_and_is_not_overrun) {
         for (int i = 0; i != 2; ++i) guarded_free(&m[i]);
     }
 }
+
+/* The server has not run since the client's last flight: all of it is received together with that. */
+TEST(much_that_comes_right_behind_the_handshake_is_received) {
+    static unsigned char sent[400000], received[sizeof(sent)];
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(addr);
+    int size = 4 << 20, h[2] = {-1, -1};
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    if (setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 ||
+        setsockopt(client, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+        SKIP("only root has such large buffers");
+    CHECK_INT(bind(listener, (struct sockaddr *)&addr, len), 0);
+    CHECK_INT(listen(listener, 1), 0);
+    CHECK_INT(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+    CHECK_INT(connect(client, (struct sockaddr *)&addr, len), 0);
+    int s[2] = {tcp_fromfd(client), tcp_fromfd(accept(listener, NULL, NULL))};
+    CHECK(s[0] >= 0 && s[1] >= 0);
+    make_certificate();
+    fill_pattern(sent, sizeof(sent), 0);
+    int b = go(serve_handshake(s[1], "server", &h[1]));
+    h[0] = tls_attach_client(s[0], soon());
+    CHECK(h[0] >= 0);
+    CHECK_INT(bsend(h[0], sent, sizeof(sent), soon()), 0);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK(h[1] >= 0);
+    CHECK_INT(brecv(h[1], received, sizeof(received), soon()), 0);
+    check_pattern(received, sizeof(received), 0);
+}

@@ -135,27 +135,18 @@ impl Stream {
         let Some(mut wire) = self.wire() else { return Err(Errno::EBADF) };
         let sealed_now = wire.records.seal(parts, sealed);
         let len = sealed_now.inspect_err(|_| wire.records.commit(false))?;
-        match self.as_own_output(context, || socket::send(self.fd.get(), sealed)) {
-            Ok(sent) => {
-                wire.records.commit(true);
-                self.keep_unsent(context, &mut wire, &sealed[sent..])?;
-                Ok(len)
-            }
-            Err(error) => {
-                wire.records.commit(false);
-                Err(error)
-            }
+        let sent = self.as_own_output(context, || socket::send(self.fd.get(), sealed));
+        wire.records.commit(sent.is_ok());
+        let rest = &sealed[sent?..];
+        if !rest.is_empty() {
+            // A record that is cut for lack of memory ends the stream.
+            try_extend(&mut wire.unsent, rest)?;
+            // The poller may call back.
+            drop(wire);
+            // SAFETY: the stream stops watching before it goes away.
+            unsafe { context.poller.watch(self.fd.get(), self) }?;
         }
-    }
-
-    fn keep_unsent(&self, context: &Context, wire: &mut Wire, rest: &[u8]) -> Result<()> {
-        if rest.is_empty() {
-            return Ok(());
-        }
-        // A record that is cut for lack of memory ends the stream.
-        try_extend(&mut wire.unsent, rest)?;
-        // SAFETY: the stream stops watching before it goes away.
-        unsafe { context.poller.watch(self.fd.get(), self) }
+        Ok(len)
     }
 
     /// The same for a prefix and the bytes from a position in a list on.
@@ -266,19 +257,17 @@ impl Ref<Stream> {
         let (buffer, room) = context.buffers.room();
         // SAFETY: the free end of the buffer, which is lent to this stream.
         let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(RECEIVE_LIMIT)) };
-        let carried = wire.unopened.len();
-        region[..carried].copy_from_slice(&wire.unopened);
-        let received =
-            if core::mem::take(&mut wire.fresh) { 0 } else { self.receive_wire(context, wire, region)? };
+        // What the handshake has left may be more than there is room for.
+        let carried = wire.unopened.len().min(region.len());
+        region[..carried].copy_from_slice(&wire.unopened[..carried]);
+        let received = if wire.fresh { 0 } else { self.receive_wire(context, wire, region)? };
         let filled = carried + received;
-        // The part of a record at the end, which is the most that is left, has room in any case.
-        wire.unopened.clear();
+        let carried_over = core::mem::take(&mut wire.unopened);
+        wire.fresh = carried < carried_over.len();
         let opened = wire.records.open(&mut region[..filled]);
         let used = opened.as_ref().map_or(filled, |opened| opened.used);
         try_extend(&mut wire.unopened, &region[used..filled])?;
-        if wire.unopened.is_empty() {
-            wire.unopened = Vec::new();
-        }
+        try_extend(&mut wire.unopened, &carried_over[carried..])?;
         let Opened { plain, .. } = opened?;
         context.buffers.received_more(plain);
         Ok(plain)
