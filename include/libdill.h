@@ -62,7 +62,7 @@ DILL_EXPORT int64_t dill_now(void);
 
 /* Sleeps until the deadline; with -1 until the coroutine is cancelled. Others run meanwhile.
 
-   Errors: ECANCELED. */
+   Errors: ECANCELED, ENOMEM. */
 DILL_EXPORT int dill_msleep(int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -165,7 +165,7 @@ DILL_EXPORT __attribute__((__noinline__)) void dill_epilogue(void);
 
 /* Lets the other coroutines run that are ready.
 
-   Errors: ECANCELED. */
+   Errors: ECANCELED, ENOMEM. */
 DILL_EXPORT int dill_yield(void);
 
 /* go(expr): launches a coroutine that evaluates the expression, a call of a function as a rule. It runs
@@ -517,7 +517,7 @@ DILL_EXPORT int dill_bundle_mem(struct dill_bundle_storage *mem);
 
 /* Waits until the last coroutine of a bundle has ended.
 
-   Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOMEM, ENOTSUP, ETIMEDOUT. */
 DILL_EXPORT int dill_bundle_wait(int h, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -576,8 +576,8 @@ DILL_EXPORT int dill_chmake_mem(struct dill_chstorage *mem, int chv[2]);
 /* Sends a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
    for it.
 
-   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the receiver expects another size), ENOTSUP,
-   EPIPE (`chdone` was called on this end, or both ends were closed), ETIMEDOUT.
+   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the receiver expects another size), ENOMEM,
+   ENOTSUP, EPIPE (`chdone` was called on this end, or both ends were closed), ETIMEDOUT.
 
    Required: The value has `len` bytes, or is NULL. */
 DILL_EXPORT int dill_chsend(int ch, const void *val, size_t len, int64_t deadline);
@@ -585,8 +585,8 @@ DILL_EXPORT int dill_chsend(int ch, const void *val, size_t len, int64_t deadlin
 /* Receives a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
    to send it.
 
-   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the sender has another size), ENOTSUP, EPIPE
-   (`chdone` was called on the other end, or both ends were closed), ETIMEDOUT.
+   Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the sender has another size), ENOMEM, ENOTSUP,
+   EPIPE (`chdone` was called on the other end, or both ends were closed), ETIMEDOUT.
 
    Required: There is room for `len` bytes, or the pointer is NULL. */
 DILL_EXPORT int dill_chrecv(int ch, void *val, size_t len, int64_t deadline);
@@ -594,7 +594,7 @@ DILL_EXPORT int dill_chrecv(int ch, void *val, size_t len, int64_t deadline);
 /* Announces that nothing more will be sent on this end: receivers on the other one get EPIPE. The
    opposite direction is not affected.
 
-   Errors: EBADF, ENOTSUP, EPIPE (already done). */
+   Errors: EBADF, ENOMEM, ENOTSUP, EPIPE (already done). */
 DILL_EXPORT int dill_chdone(int ch);
 
 /* Does the first of several channel operations that becomes possible; the one that stands first in
@@ -647,8 +647,8 @@ struct dill_iolist {
 /* Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
    sent on it.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EPIPE (this side is done),
-   ENOTSUP, ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), ENOMEM, EPIPE (this side is
+   done), ENOTSUP, ETIMEDOUT.
 
    Required: The buffer has `len` bytes. */
 DILL_EXPORT int dill_bsend(int s, const void *buf, size_t len, int64_t deadline);
@@ -681,7 +681,7 @@ DILL_EXPORT int dill_brecvl(int s, struct dill_iolist *first, struct dill_iolist
 /* Sends a message of `len` bytes.
 
    Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EMSGSIZE (too long for this
-   kind of socket), EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+   kind of socket), ENOMEM, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
 
    Required: The buffer has `len` bytes. */
 DILL_EXPORT int dill_msend(int s, const void *buf, size_t len, int64_t deadline);
@@ -765,7 +765,8 @@ struct dill_ipaddr {
 /* Finds an address of this machine: that of a network interface (`"eth0"`), the one that the text
    says (`"127.0.0.1"`), or, if the name is NULL, the one that stands for all. Never waits.
 
-   Errors: EINVAL (NULL for the address, port not in 0 to 65535, no such mode), ENODEV.
+   Errors: EINVAL (NULL for the address, port not in 0 to 65535, no such mode), EMFILE, ENFILE, ENODEV,
+   ENOMEM.
 
    Required: There is room for an address, and the name is a string or NULL. */
 DILL_EXPORT int dill_ipaddr_local(struct dill_ipaddr *addr, const char *name, int port, int mode);
@@ -773,8 +774,8 @@ DILL_EXPORT int dill_ipaddr_local(struct dill_ipaddr *addr, const char *name, in
 /* Finds an address of another machine, given its name or its address as text. Only the calling
    coroutine waits while a name server is asked.
 
-   Errors: EADDRNOTAVAIL (there is none), EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, port not in
-   0 to 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EADDRNOTAVAIL (there is none), EAGAIN (no thread to be had), EBADF, ECANCELED, EINVAL (NULL,
+   port not in 0 to 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: There is room for an address, and the name is a string or NULL. */
 DILL_EXPORT int dill_ipaddr_remote(struct dill_ipaddr *addr, const char *name, int port, int mode,
@@ -783,8 +784,8 @@ DILL_EXPORT int dill_ipaddr_remote(struct dill_ipaddr *addr, const char *name, i
 /* Finds the addresses of another machine, at most `naddrs`, those of the preferred family first.
    Returns how many there are; having none is not an error.
 
-   Errors: EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, no room, port not in 0 to 65535, no such
-   mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EAGAIN (no thread to be had), EBADF, ECANCELED, EINVAL (NULL, no room, port not in 0 to
+   65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: There is room for `naddrs` addresses, and the name is a string or NULL. */
 DILL_EXPORT int dill_ipaddr_remotes(struct dill_ipaddr *addrs, int naddrs, const char *name,
@@ -908,8 +909,8 @@ DILL_EXPORT int dill_tcp_accept_mem(int s, struct dill_ipaddr *addr, struct dill
 
 /* Connects and returns the connection.
 
-   Errors: EAFNOSUPPORT, ECANCELED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (NULL), EMFILE,
-   ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EBADF, ECANCELED, ECONNREFUSED, ECONNRESET,
+   EHOSTUNREACH, EINVAL (NULL), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: The address can be read, or is NULL. */
 DILL_EXPORT int dill_tcp_connect(const struct dill_ipaddr *addr, int64_t deadline);
@@ -1041,7 +1042,7 @@ DILL_EXPORT int dill_ipc_accept_mem(int s, struct dill_ipc_storage *mem, int64_t
 
 /* Connects to a socket file and returns the connection.
 
-   Errors: EACCES, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
+   Errors: EACCES, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
    ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
 
    Required: The path is a string, or NULL. */
@@ -1096,13 +1097,13 @@ DILL_EXPORT int dill_ipc_pair_mem(struct dill_ipc_pair_storage *mem, int s[2]);
 /* Sends a file descriptor, of which the peer gets a copy with `ipc_recvfd`. It stays the caller's.
 
    Errors: EBADF (the handle, or the descriptor), EBUSY, ECANCELED, ECONNRESET, EINVAL (negative),
-   ENOTSUP, EPIPE (this side is done), ETIMEDOUT. */
+   ENOMEM, ENOTSUP, EPIPE (this side is done), ETIMEDOUT. */
 DILL_EXPORT int dill_ipc_sendfd(int s, int fd, int64_t deadline);
 
 /* Receives a file descriptor and returns it. It is the caller's.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMFILE, ENOTSUP, EPIPE (the peer is done), EPROTO
-   (something else was sent), ETIMEDOUT. */
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMFILE, ENOMEM, ENOTSUP, EPIPE (the peer is done),
+   EPROTO (something else was sent), ETIMEDOUT. */
 DILL_EXPORT int dill_ipc_recvfd(int s, int64_t deadline);
 
 /* Closes this side of a connection: the peer reads what was sent, and then the end of the stream.
@@ -1191,7 +1192,8 @@ DILL_EXPORT int dill_udp_open_mem(struct dill_ipaddr *local, const struct dill_i
 /* Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
    system does not take is lost, as it may be on its way.
 
-   Errors: EBADF, EFAULT (NULL with a length), EINVAL (no address), EMSGSIZE, ENETUNREACH, ENOMEM, ENOTSUP.
+   Errors: EACCES, EBADF, EFAULT (NULL with a length), EHOSTUNREACH, EINVAL (no address), EMSGSIZE,
+   ENETUNREACH, ENOMEM, ENOTSUP.
 
    Required: The address can be read, or is NULL, and the buffer has `len` bytes. */
 DILL_EXPORT int dill_udp_send(int s, const struct dill_ipaddr *addr, const void *buf, size_t len);
@@ -1250,8 +1252,9 @@ DILL_ALIAS_(udp_recvl);
    connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
    8305). Returns the connection, as `tcp_connect` does.
 
-   Errors: EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), ECANCELED, ECONNREFUSED,
-   EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), EBADF,
+   ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE, ENETUNREACH,
+   ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: The name is a string, or NULL. */
 DILL_EXPORT int dill_happyeyeballs_connect(const char *name, int port, int64_t deadline);
@@ -1299,7 +1302,7 @@ DILL_EXPORT int dill_prefix_attach_mem(int s, size_t hdrlen, int flags,
    the call fails, everything is closed, except after EBADF and ENOTSUP.
 
    Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
-   or received, or the bytestream is at its end), ENOTSUP. */
+   or received, or the bytestream is at its end), ENOMEM, ENOTSUP. */
 DILL_EXPORT int dill_prefix_detach(int s);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -1350,7 +1353,7 @@ DILL_EXPORT int dill_suffix_attach_mem(int s, const void *suffix, size_t suffixl
    the call fails, everything is closed, except after EBADF and ENOTSUP.
 
    Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
-   or received, or the bytestream is at its end), ENOTSUP. */
+   or received, or the bytestream is at its end), ENOMEM, ENOTSUP. */
 DILL_EXPORT int dill_suffix_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -1397,13 +1400,14 @@ DILL_EXPORT int dill_term_attach_mem(int s, const void *buf, size_t len,
 
 /* Sends the terminator: the peer's receive fails with EPIPE. Receiving goes on as before.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT. */
 DILL_EXPORT int dill_term_done(int s, int64_t deadline);
 
 /* Sends the terminator unless that was done, drops messages until the peer's, and returns the message
    socket. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 
-   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT. */
+   Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+   ETIMEDOUT. */
 DILL_EXPORT int dill_term_detach(int s, int64_t deadline);
 
 #ifndef DILL_DISABLE_RAW_NAMES
@@ -1593,7 +1597,7 @@ typedef int dill_socks5_auth_function(const char *username, const char *password
 
    Errors: EACCES (user name, password, or the proxy's rules), EAFNOSUPPORT, EBADF, EBUSY, ECANCELED,
    ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH,
-   ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
+   ENOMEM, ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
 
    Required: User name and password are strings or NULL, and the address can be read. */
 DILL_EXPORT int dill_socks5_client_connect(int s, const char *username, const char *password,
@@ -1610,8 +1614,8 @@ DILL_EXPORT int dill_socks5_client_connectbyname(int s, const char *username, co
 /* As a proxy, lets a client in. With `auth_fn`, the client must name a user and a password for which it
    does not return 0; without, it need not. The bytestream stays the caller's.
 
-   Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE,
-   EPROTO, ETIMEDOUT.
+   Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+   EPIPE, EPROTO, ETIMEDOUT.
 
    Required: The function can be called with two strings. */
 DILL_EXPORT int dill_socks5_proxy_auth(int s, int (*auth_fn)(const char *username,
@@ -1637,8 +1641,8 @@ DILL_EXPORT int dill_socks5_proxy_recvcommandbyname(int s, char *host, int *port
 /* As a proxy, answers a command: with SOCKS5_SUCCESS and the address that the proxy connects from, or with
    one of the other SOCKS5_ numbers.
 
-   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (no such answer, no address), ENOTSUP, EPIPE,
-   ETIMEDOUT.
+   Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (no such answer, no address), ENOMEM, ENOTSUP,
+   EPIPE, ETIMEDOUT.
 
    Required: The address can be read, or is NULL. */
 DILL_EXPORT int dill_socks5_proxy_sendreply(int s, int reply, struct dill_ipaddr *ipaddr,
@@ -1725,8 +1729,8 @@ DILL_EXPORT int dill_tls_attach_server_mem(int s, const char *cert, const char *
 
 /* Ends this side of a connection: the peer receives what was sent, and then EPIPE. Receiving goes on.
 
-   Errors: EBADF, EBUSY (another coroutine is sending), ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already
-   done), ETIMEDOUT. */
+   Errors: EBADF, EBUSY (another coroutine is sending), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE
+   (already done), ETIMEDOUT. */
 DILL_EXPORT int dill_tls_done(int s, int64_t deadline);
 
 /* Ends a connection in an orderly way: ends this side as `tls_done` does, unless that was done, drops
@@ -1734,7 +1738,7 @@ DILL_EXPORT int dill_tls_done(int s, int64_t deadline);
    be used further. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 
    Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET (also if anything failed
-   before), ENOTSUP, EPROTO, ETIMEDOUT. */
+   before), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT. */
 DILL_EXPORT int dill_tls_detach(int s, int64_t deadline);
 
 /* DTLS has never been implemented: whoever uses it does not get past the linker. */
@@ -1915,7 +1919,7 @@ DILL_EXPORT int dill_ws_detach(int s, int status, const void *buf, size_t len, i
    reason. The code is 0 if there was none.
 
    Errors: EAGAIN (no close frame so far), EBADF, EINVAL (NULL with a length), EMSGSIZE (the reason is
-   longer), ENOTSUP.
+   longer), ENOMEM, ENOTSUP.
 
    Required: There is room for `len` bytes and for the status, or the pointers are NULL. */
 DILL_EXPORT ssize_t dill_ws_status(int s, int *status, void *buf, size_t len);
@@ -1923,14 +1927,14 @@ DILL_EXPORT ssize_t dill_ws_status(int s, int *status, void *buf, size_t len);
 /* Makes a random key for the request of a client that does the handshake itself: stores a string of 24
    characters.
 
-   Errors: EINVAL (NULL).
+   Errors: EINVAL (NULL), ENOMEM.
 
    Required: There is room for WS_KEY_SIZE bytes, or the pointer is NULL. */
 DILL_EXPORT int dill_ws_request_key(char *request_key);
 
 /* The key that a server answers a client's key with: stores a string of 28 characters.
 
-   Errors: EINVAL (NULL), EPROTO (the client's key is not the base64 of 16 bytes).
+   Errors: EINVAL (NULL), ENOMEM, EPROTO (the client's key is not the base64 of 16 bytes).
 
    Required: The client's key is a string or NULL, and there is room for WS_KEY_SIZE bytes, or the pointer is
    NULL. Both may be the same. */

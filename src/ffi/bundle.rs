@@ -26,7 +26,7 @@ pub extern "C" fn dill_bundle_mem(mem: *mut BundleStorage) -> c_int {
 
 /// Waits until the last coroutine of a bundle has ended.
 ///
-/// Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOMEM, ENOTSUP, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_bundle_wait(h: c_int, deadline: i64) -> c_int {
     call(|| bundle::wait(h, deadline))

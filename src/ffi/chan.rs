@@ -51,8 +51,8 @@ unsafe fn make(chv: *mut c_int) -> Result<()> {
 /// Sends a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
 /// for it.
 ///
-/// Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the receiver expects another size), ENOTSUP,
-/// EPIPE (`chdone` was called on this end, or both ends were closed), ETIMEDOUT.
+/// Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the receiver expects another size), ENOMEM,
+/// ENOTSUP, EPIPE (`chdone` was called on this end, or both ends were closed), ETIMEDOUT.
 ///
 /// # Safety
 /// The value has `len` bytes, or is NULL.
@@ -65,8 +65,8 @@ pub unsafe extern "C" fn dill_chsend(ch: c_int, val: *const c_void, len: usize, 
 /// Receives a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
 /// to send it.
 ///
-/// Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the sender has another size), ENOTSUP, EPIPE
-/// (`chdone` was called on the other end, or both ends were closed), ETIMEDOUT.
+/// Errors: EBADF, ECANCELED, EINVAL (NULL), EMSGSIZE (the sender has another size), ENOMEM, ENOTSUP,
+/// EPIPE (`chdone` was called on the other end, or both ends were closed), ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for `len` bytes, or the pointer is NULL.
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn dill_chrecv(ch: c_int, val: *mut c_void, len: usize, de
 /// Announces that nothing more will be sent on this end: receivers on the other one get EPIPE. The
 /// opposite direction is not affected.
 ///
-/// Errors: EBADF, ENOTSUP, EPIPE (already done).
+/// Errors: EBADF, ENOMEM, ENOTSUP, EPIPE (already done).
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_chdone(ch: c_int) -> c_int {
     call(|| chan::done(ch))

@@ -53,7 +53,7 @@ pub unsafe extern "C" fn dill_epilogue() {
 
 /// Lets the other coroutines run that are ready.
 ///
-/// Errors: ECANCELED.
+/// Errors: ECANCELED, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_yield() -> c_int {
     call(wait::yield_now)

@@ -10,7 +10,8 @@ use core::ptr;
 /// Finds an address of this machine: that of a network interface (`"eth0"`), the one that the text
 /// says (`"127.0.0.1"`), or, if the name is NULL, the one that stands for all. Never waits.
 ///
-/// Errors: EINVAL (NULL for the address, port not in 0 to 65535, no such mode), ENODEV.
+/// Errors: EINVAL (NULL for the address, port not in 0 to 65535, no such mode), EMFILE, ENFILE, ENODEV,
+/// ENOMEM.
 ///
 /// # Safety
 /// There is room for an address, and the name is a string or NULL.
@@ -35,8 +36,8 @@ pub unsafe extern "C" fn dill_ipaddr_local(
 /// Finds an address of another machine, given its name or its address as text. Only the calling
 /// coroutine waits while a name server is asked.
 ///
-/// Errors: EADDRNOTAVAIL (there is none), EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, port not in
-/// 0 to 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+/// Errors: EADDRNOTAVAIL (there is none), EAGAIN (no thread to be had), EBADF, ECANCELED, EINVAL (NULL,
+/// port not in 0 to 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for an address, and the name is a string or NULL.
@@ -62,8 +63,8 @@ pub unsafe extern "C" fn dill_ipaddr_remote(
 /// Finds the addresses of another machine, at most `naddrs`, those of the preferred family first.
 /// Returns how many there are; having none is not an error.
 ///
-/// Errors: EAGAIN (no thread to be had), ECANCELED, EINVAL (NULL, no room, port not in 0 to 65535, no such
-/// mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
+/// Errors: EAGAIN (no thread to be had), EBADF, ECANCELED, EINVAL (NULL, no room, port not in 0 to
+/// 65535, no such mode), EMFILE, ENFILE, ENOMEM, ETIMEDOUT.
 ///
 /// # Safety
 /// There is room for `naddrs` addresses, and the name is a string or NULL.

@@ -60,7 +60,7 @@ pub extern "C" fn dill_ipc_accept_mem(s: c_int, mem: *mut IpcStorage, deadline: 
 
 /// Connects to a socket file and returns the connection.
 ///
-/// Errors: EACCES, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
+/// Errors: EACCES, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
 /// ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
 ///
 /// # Safety
@@ -174,7 +174,7 @@ unsafe fn pair(s: *mut c_int) -> Result<()> {
 /// Sends a file descriptor, of which the peer gets a copy with `ipc_recvfd`. It stays the caller's.
 ///
 /// Errors: EBADF (the handle, or the descriptor), EBUSY, ECANCELED, ECONNRESET, EINVAL (negative),
-/// ENOTSUP, EPIPE (this side is done), ETIMEDOUT.
+/// ENOMEM, ENOTSUP, EPIPE (this side is done), ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_ipc_sendfd(s: c_int, fd: c_int, deadline: i64) -> c_int {
     socket_call(|| ipc::send_fd(s, fd, deadline))
@@ -182,8 +182,8 @@ pub extern "C" fn dill_ipc_sendfd(s: c_int, fd: c_int, deadline: i64) -> c_int {
 
 /// Receives a file descriptor and returns it. It is the caller's.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMFILE, ENOTSUP, EPIPE (the peer is done), EPROTO
-/// (something else was sent), ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EMFILE, ENOMEM, ENOTSUP, EPIPE (the peer is done),
+/// EPROTO (something else was sent), ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_ipc_recvfd(s: c_int, deadline: i64) -> c_int {
     socket_call(|| ipc::recv_fd(s, deadline))

@@ -48,7 +48,7 @@ pub extern "C" fn dill_prefix_attach_mem(
 /// the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
 /// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
-/// or received, or the bytestream is at its end), ENOTSUP.
+/// or received, or the bytestream is at its end), ENOMEM, ENOTSUP.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_prefix_detach(s: c_int) -> c_int {
     socket_call(|| prefix::detach(s))

@@ -8,8 +8,8 @@ use core::ffi::{c_int, c_void};
 /// Sends `len` bytes on a bytestream: all of them, or it fails. After a failure nothing more can be
 /// sent on it.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EPIPE (this side is done),
-/// ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), ENOMEM, EPIPE (this side is
+/// done), ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes.
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn dill_brecvl(
 /// Sends a message of `len` bytes.
 ///
 /// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EFAULT (NULL with a length), EMSGSIZE (too long for this
-/// kind of socket), EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
+/// kind of socket), ENOMEM, EPIPE (this side is done), ENOTSUP, ETIMEDOUT.
 ///
 /// # Safety
 /// The buffer has `len` bytes.

@@ -44,7 +44,7 @@ const _: () = {
 ///
 /// Errors: EACCES (user name, password, or the proxy's rules), EAFNOSUPPORT, EBADF, EBUSY, ECANCELED,
 /// ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (more than 255 bytes, no address), EIO, ENETUNREACH,
-/// ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
+/// ENOMEM, ENOTSUP (no bytestream, or the proxy does not do this), EPIPE, EPROTO, ETIMEDOUT.
 ///
 /// # Safety
 /// User name and password are strings or NULL, and the address can be read.
@@ -99,8 +99,8 @@ pub unsafe extern "C" fn dill_socks5_client_connectbyname(
 /// As a proxy, lets a client in. With `auth_fn`, the client must name a user and a password for which it
 /// does not return 0; without, it need not. The bytestream stays the caller's.
 ///
-/// Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE,
-/// EPROTO, ETIMEDOUT.
+/// Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+/// EPIPE, EPROTO, ETIMEDOUT.
 ///
 /// # Safety
 /// The function can be called with two strings.
@@ -175,8 +175,8 @@ pub unsafe extern "C" fn dill_socks5_proxy_recvcommandbyname(
 /// As a proxy, answers a command: with SOCKS5_SUCCESS and the address that the proxy connects from, or with
 /// one of the other SOCKS5_ numbers.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (no such answer, no address), ENOTSUP, EPIPE,
-/// ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, EINVAL (no such answer, no address), ENOMEM, ENOTSUP,
+/// EPIPE, ETIMEDOUT.
 ///
 /// # Safety
 /// The address can be read, or is NULL.

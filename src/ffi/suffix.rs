@@ -60,7 +60,7 @@ unsafe fn attach(s: c_int, delimiter: *const c_void, len: usize) -> Result<c_int
 /// the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
 /// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECONNRESET (a message was left half sent
-/// or received, or the bytestream is at its end), ENOTSUP.
+/// or received, or the bytestream is at its end), ENOMEM, ENOTSUP.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_suffix_detach(s: c_int, deadline: i64) -> c_int {
     let _ = deadline;

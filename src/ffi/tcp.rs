@@ -89,8 +89,8 @@ unsafe fn accept(s: c_int, addr: *mut IpAddr, deadline: i64) -> Result<c_int> {
 
 /// Connects and returns the connection.
 ///
-/// Errors: EAFNOSUPPORT, ECANCELED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL (NULL), EMFILE,
-/// ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
+/// Errors: EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EBADF, ECANCELED, ECONNREFUSED, ECONNRESET,
+/// EHOSTUNREACH, EINVAL (NULL), EMFILE, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
 ///
 /// # Safety
 /// The address can be read, or is NULL.

@@ -57,7 +57,7 @@ unsafe fn attach(s: c_int, terminator: *const c_void, len: usize) -> Result<c_in
 
 /// Sends the terminator: the peer's receive fails with EPIPE. Receiving goes on as before.
 ///
-/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already done), ETIMEDOUT.
+/// Errors: EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done), ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_term_done(s: c_int, deadline: i64) -> c_int {
     socket_call(|| term::done(s, deadline))
@@ -66,7 +66,8 @@ pub extern "C" fn dill_term_done(s: c_int, deadline: i64) -> c_int {
 /// Sends the terminator unless that was done, drops messages until the peer's, and returns the message
 /// socket. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
-/// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOTSUP, ETIMEDOUT.
+/// Errors: EBADF, EBUSY (a coroutine is sending or receiving), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+/// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_term_detach(s: c_int, deadline: i64) -> c_int {
     socket_call(|| term::detach(s, deadline))

@@ -14,7 +14,7 @@ pub extern "C" fn dill_now() -> i64 {
 
 /// Sleeps until the deadline; with -1 until the coroutine is cancelled. Others run meanwhile.
 ///
-/// Errors: ECANCELED.
+/// Errors: ECANCELED, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_msleep(deadline: i64) -> c_int {
     call(|| wait::sleep(deadline))

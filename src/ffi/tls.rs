@@ -87,8 +87,8 @@ unsafe fn attach_server(s: c_int, cert: *const c_char, pkey: *const c_char, dead
 
 /// Ends this side of a connection: the peer receives what was sent, and then EPIPE. Receiving goes on.
 ///
-/// Errors: EBADF, EBUSY (another coroutine is sending), ECANCELED, ECONNRESET, ENOTSUP, EPIPE (already
-/// done), ETIMEDOUT.
+/// Errors: EBADF, EBUSY (another coroutine is sending), ECANCELED, ECONNRESET, ENOMEM, ENOTSUP, EPIPE
+/// (already done), ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tls_done(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tls::done(s, deadline))
@@ -99,7 +99,7 @@ pub extern "C" fn dill_tls_done(s: c_int, deadline: i64) -> c_int {
 /// be used further. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
 /// Errors: EBADF, EBUSY (another coroutine is using it), ECANCELED, ECONNRESET (also if anything failed
-/// before), ENOTSUP, EPROTO, ETIMEDOUT.
+/// before), ENOMEM, ENOTSUP, EPROTO, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tls_detach(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tls::detach(s, deadline))

@@ -269,7 +269,7 @@ pub unsafe extern "C" fn dill_ws_detach(
 /// reason. The code is 0 if there was none.
 ///
 /// Errors: EAGAIN (no close frame so far), EBADF, EINVAL (NULL with a length), EMSGSIZE (the reason is
-/// longer), ENOTSUP.
+/// longer), ENOMEM, ENOTSUP.
 ///
 /// # Safety
 /// There is room for `len` bytes and for the status, or the pointers are NULL.
@@ -294,7 +294,7 @@ pub unsafe extern "C" fn dill_ws_status(
 /// Makes a random key for the request of a client that does the handshake itself: stores a string of 24
 /// characters.
 ///
-/// Errors: EINVAL (NULL).
+/// Errors: EINVAL (NULL), ENOMEM.
 ///
 /// # Safety
 /// There is room for WS_KEY_SIZE bytes, or the pointer is NULL.
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn dill_ws_request_key(request_key: *mut c_char) -> c_int 
 
 /// The key that a server answers a client's key with: stores a string of 28 characters.
 ///
-/// Errors: EINVAL (NULL), EPROTO (the client's key is not the base64 of 16 bytes).
+/// Errors: EINVAL (NULL), ENOMEM, EPROTO (the client's key is not the base64 of 16 bytes).
 ///
 /// # Safety
 /// The client's key is a string or NULL, and there is room for WS_KEY_SIZE bytes, or the pointer is
