@@ -1015,8 +1015,8 @@ struct dill_ipc_pair_storage {
 
 /* Listens for connections of processes on this machine, at the path of a socket file that is made.
 
-   Errors: EACCES, EADDRINUSE (there is such a file), ECANCELED, EINVAL (NULL), ELOOP, EMFILE,
-   ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, EROFS.
+   Errors: EACCES, EADDRINUSE (there is such a file), EAFNOSUPPORT, ECANCELED, EINVAL (NULL), ELOOP,
+   EMFILE, ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, EROFS.
 
    Required: The path is a string, or NULL. */
 DILL_EXPORT int dill_ipc_listen(const char *addr, int backlog);
@@ -1042,8 +1042,8 @@ DILL_EXPORT int dill_ipc_accept_mem(int s, struct dill_ipc_storage *mem, int64_t
 
 /* Connects to a socket file and returns the connection.
 
-   Errors: EACCES, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
-   ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
+   Errors: EACCES, EAFNOSUPPORT, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL),
+   ELOOP, EMFILE, ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
 
    Required: The path is a string, or NULL. */
 DILL_EXPORT int dill_ipc_connect(const char *addr, int64_t deadline);
@@ -1082,7 +1082,7 @@ DILL_EXPORT int dill_ipc_listener_fromfd_mem(int fd, struct dill_ipc_listener_st
 
 /* Makes two connections that are each other's peers.
 
-   Errors: ECANCELED, EINVAL (NULL), EMFILE, ENFILE, ENOMEM.
+   Errors: EAFNOSUPPORT, ECANCELED, EINVAL (NULL), EMFILE, ENFILE, ENOMEM.
 
    Required: There is room for two handles. */
 DILL_EXPORT int dill_ipc_pair(int s[2]);
@@ -1252,9 +1252,9 @@ DILL_ALIAS_(udp_recvl);
    connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
    8305). Returns the connection, as `tcp_connect` does.
 
-   Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), EBADF,
-   ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE, ENETUNREACH,
-   ENFILE, ENOMEM, ETIMEDOUT.
+   Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAFNOSUPPORT, EAGAIN (no thread to be had),
+   EBADF, ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE,
+   ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
 
    Required: The name is a string, or NULL. */
 DILL_EXPORT int dill_happyeyeballs_connect(const char *name, int port, int64_t deadline);

@@ -8,9 +8,9 @@ use core::ffi::{c_char, c_int};
 /// connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
 /// 8305). Returns the connection, as `tcp_connect` does.
 ///
-/// Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAGAIN (no thread to be had), EBADF,
-/// ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE, ENETUNREACH,
-/// ENFILE, ENOMEM, ETIMEDOUT.
+/// Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAFNOSUPPORT, EAGAIN (no thread to be had),
+/// EBADF, ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE,
+/// ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT.
 ///
 /// # Safety
 /// The name is a string, or NULL.

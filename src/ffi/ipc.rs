@@ -8,8 +8,8 @@ use core::ffi::{c_char, c_int};
 
 /// Listens for connections of processes on this machine, at the path of a socket file that is made.
 ///
-/// Errors: EACCES, EADDRINUSE (there is such a file), ECANCELED, EINVAL (NULL), ELOOP, EMFILE,
-/// ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, EROFS.
+/// Errors: EACCES, EADDRINUSE (there is such a file), EAFNOSUPPORT, ECANCELED, EINVAL (NULL), ELOOP,
+/// EMFILE, ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, EROFS.
 ///
 /// # Safety
 /// The path is a string, or NULL.
@@ -60,8 +60,8 @@ pub extern "C" fn dill_ipc_accept_mem(s: c_int, mem: *mut IpcStorage, deadline: 
 
 /// Connects to a socket file and returns the connection.
 ///
-/// Errors: EACCES, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL), ELOOP, EMFILE,
-/// ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
+/// Errors: EACCES, EAFNOSUPPORT, EBADF, ECANCELED, ECONNREFUSED (nobody listens there), EINVAL (NULL),
+/// ELOOP, EMFILE, ENAMETOOLONG (more than 107 characters), ENFILE, ENOENT, ENOMEM, ENOTDIR, ETIMEDOUT.
 ///
 /// # Safety
 /// The path is a string, or NULL.
@@ -134,7 +134,7 @@ pub extern "C" fn dill_ipc_listener_fromfd_mem(fd: c_int, mem: *mut IpcListenerS
 
 /// Makes two connections that are each other's peers.
 ///
-/// Errors: ECANCELED, EINVAL (NULL), EMFILE, ENFILE, ENOMEM.
+/// Errors: EAFNOSUPPORT, ECANCELED, EINVAL (NULL), EMFILE, ENFILE, ENOMEM.
 ///
 /// # Safety
 /// There is room for two handles.

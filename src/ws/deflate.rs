@@ -8,6 +8,7 @@
 
 use super::close::Violation;
 use super::extension::{Extension, MIN_ROOM, NoMemory, Progress, Undecodable};
+use crate::memory::try_box;
 use crate::zlib::{Broken, Compressor, Decompressor};
 use core::cell::RefCell;
 
@@ -255,8 +256,8 @@ struct Codecs {
 }
 
 thread_local! {
-    static CODECS: RefCell<Codecs> =
-        const { RefCell::new(Codecs { compressors: [const { None }; KEPT], decompressors: [const { None }; KEPT] }) };
+    /// On the heap: a library that is loaded by `dlopen` gets only what is left of the thread's static room.
+    static CODECS: RefCell<Option<Box<Codecs>>> = const { RefCell::new(None) };
 }
 
 /// Takes one of the kept codecs that is right.
@@ -264,9 +265,9 @@ fn borrow<T>(
     kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEPT],
     is_right: impl Fn(&T) -> bool,
 ) -> Option<T> {
-    let take = |codecs: &RefCell<Codecs>| {
+    let take = |codecs: &RefCell<Option<Box<Codecs>>>| {
         let mut codecs = codecs.try_borrow_mut().ok()?;
-        kind(&mut codecs).iter_mut().find(|codec| codec.as_ref().is_some_and(&is_right))?.take()
+        kind(codecs.as_mut()?).iter_mut().find(|codec| codec.as_ref().is_some_and(&is_right))?.take()
     };
     CODECS.try_with(take).ok().flatten()
 }
@@ -275,9 +276,13 @@ fn borrow<T>(
 fn give_back<T>(codec: T, kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEPT]) {
     // After the end of the thread's data it is dropped.
     let _ = CODECS.try_with(|codecs| {
-        if let Ok(mut codecs) = codecs.try_borrow_mut()
-            && let Some(place) = kind(&mut codecs).iter_mut().find(|place| place.is_none())
-        {
+        let Ok(mut codecs) = codecs.try_borrow_mut() else { return };
+        if codecs.is_none() {
+            let none = Codecs { compressors: [const { None }; KEPT], decompressors: [const { None }; KEPT] };
+            *codecs = try_box(none).ok();
+        }
+        let Some(codecs) = codecs.as_mut() else { return };
+        if let Some(place) = kind(codecs).iter_mut().find(|place| place.is_none()) {
             *place = Some(codec);
         }
     });
