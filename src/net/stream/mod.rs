@@ -203,7 +203,7 @@ impl Stream {
             context.buffers.flush();
         }
         self.wait_backlog(context, deadline)?;
-        let mut cursor = pieces.cursor();
+        let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
         while let Some(piece) = cursor.piece() {
             let sent = if piece.len == pieces.total() && !piece.base.is_null() {
                 // SAFETY: the bytes of a list to send are readable.
@@ -213,7 +213,13 @@ impl Stream {
                 self.send_some_pieces(context, &[], &cursor)
             };
             match sent {
-                Ok(sent) => cursor.jump(sent),
+                Ok(sent) => {
+                    cursor.jump(sent);
+                    // The kernel took a part: a reader as fast as that would have it go on for ever.
+                    if cursor.piece().is_some() {
+                        rounds.spend(context, sent, deadline)?;
+                    }
+                }
                 Err(Errno::EAGAIN) => self.wait_out(context, deadline)?,
                 Err(error) => return Err(error),
             }

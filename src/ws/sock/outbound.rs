@@ -10,6 +10,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
@@ -269,7 +270,7 @@ impl Ws {
         self.wait_clear(context, stream, deadline)?;
         let header = frame.frame.header();
         let mut cursor = frame.payload.cursor();
-        let mut done = 0;
+        let (mut done, mut rounds) = (0, Rounds::default());
         while done < len {
             let sent = if frame.frame.is_masked() {
                 context.buffers.lend_send(stream)?;
@@ -289,7 +290,7 @@ impl Ws {
                     let of_header = header.len().saturating_sub(done).min(sent);
                     cursor.jump(sent - of_header);
                     done += sent;
-                    continue;
+                    if done < len { rounds.spend(context, sent, deadline) } else { Ok(()) }
                 }
                 Err(Errno::EAGAIN) => stream.wait_out(context, deadline),
                 Err(error) => {
