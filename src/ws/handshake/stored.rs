@@ -50,10 +50,9 @@ impl StoredHead {
     /// Stores as a string what a field says, or one of the names with a colon in front, and returns its
     /// length. ENOENT if there is none; EMSGSIZE if it does not fit.
     pub fn store(&self, name: &[u8], place: Option<&mut [u8]>) -> Result<usize> {
-        match (self.as_request(), self.as_answer()) {
-            (Some(request), _) => request.store(name, place),
-            (_, Some(answer)) => answer.store(name, place),
-            (None, None) => Err(Errno::ENOENT),
+        match self.as_request() {
+            Some(request) => request.store(name, place),
+            None => self.as_answer().ok_or(Errno::ENOENT)?.store(name, place),
         }
     }
 

@@ -37,6 +37,12 @@ fn a_client_sends_all_that_the_program_wants_to_be_said() {
 }
 
 #[test]
+fn what_cannot_be_made_is_the_callers_fault_or_a_lack_of_memory() {
+    assert_eq!(Errno::from(BuildError::Invalid("rule")), Errno::EINVAL);
+    assert_eq!(Errno::from(BuildError::NoMemory), Errno::ENOMEM);
+}
+
+#[test]
 fn headers_that_are_malformed_or_the_handshakes_are_refused() {
     for text in [
         "",
@@ -102,6 +108,8 @@ fn host_and_authorization_of_the_program_take_the_place_of_ours() {
         ));
     }
     let own = headers(&["Origin: null"]);
+    let request = ClientRequest { headers: &own, ..ClientRequest::new(b"/", b"a", KEY) };
+    assert!(request.to_bytes().expect("a good request").ends_with(b"\r\nOrigin: null\r\n\r\n"));
     let request =
         ClientRequest { origin: Some(b"null"), headers: &own, ..ClientRequest::new(b"/", b"a", KEY) };
     assert!(is_invalid(request.to_bytes()));
@@ -178,6 +186,8 @@ fn origins_are_compared_by_scheme_host_and_port() {
         ("https://a.b.Example.org", "https://*.example.org"),
         ("https://a.example.org:8443", "https://*.example.org:8443"),
         ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("wss://example.org", "wss://example.org:443"),
+        ("ws://example.org", "ws://example.org:80"),
         ("null", "null"),
     ] {
         assert!(listed(origin, list), "{origin} {list}");
@@ -196,6 +206,8 @@ fn origins_are_compared_by_scheme_host_and_port() {
         ("https://evil.com#.example.org", "https://*.example.org"),
         ("https://example.org/", "https://example.org"),
         ("https://example.org, https://example.org", "https://example.org"),
+        ("https://exam\u{7f}ple.org", "https://example.org"),
+        ("ht~tp://example.org", "http://example.org"),
         ("NULL", "null"),
         ("null", "https://example.org"),
         ("", "https://example.org"),
@@ -311,6 +323,7 @@ fn an_answer_can_be_asked_about() {
     let answer = stored.as_answer().expect("an answer");
     assert_eq!((answer.status, answer.reason, answer.minor), (503, &b"Service Unavailable"[..], 1));
     assert!(StoredHead::answer(b"HTTP/1.1\r\n\r\n").expect("memory").is_err());
+    assert!(StoredHead::request(b"GET /\r\n\r\n").expect("memory").is_err());
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn resource_and_host_go_out_as_they_are() {
 fn answers_to_refused_requests_are_complete_and_end_the_connection() {
     for (status, field) in [
         (400, ""),
+        (403, ""),
         (405, "\r\nAllow: GET\r\n"),
         (414, ""),
         (426, "\r\nSec-WebSocket-Version: 13\r\n"),
