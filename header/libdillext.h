@@ -25,7 +25,13 @@
 extern "C" {
 #endif
 
+/* In C++, functions that have the name of a structure hide its constructor. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+
 @sections@
+
+#pragma GCC diagnostic pop
 
 #ifdef __cplusplus
 }

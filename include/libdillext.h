@@ -25,6 +25,10 @@
 extern "C" {
 #endif
 
+/* In C++, functions that have the name of a structure hide its constructor. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+
 #ifndef DILL_DISABLE_SOCKETS
 
 /* --- TCP: listeners with options ---------------------------------------------------------------- */
@@ -422,6 +426,8 @@ DILL_ALIAS_(ws_errfield);
 #endif
 
 #endif
+
+#pragma GCC diagnostic pop
 
 #ifdef __cplusplus
 }

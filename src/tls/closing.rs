@@ -14,6 +14,11 @@ pub fn done(s: c_int, deadline: i64) -> Result<()> {
     object::find::<Tls>(s)?.end(deadline)
 }
 
+/// Whether a handle is a connection whose close_notify was sent.
+pub(crate) fn is_done(s: c_int) -> bool {
+    object::find::<Tls>(s).is_ok_and(|tls| tls.layer.outbound.done.get())
+}
+
 /// Ends both directions in order and returns the handle of the bytestream below, which stands
 /// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
 /// failure everything is closed.

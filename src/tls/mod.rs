@@ -15,6 +15,7 @@ mod records;
 mod trust;
 
 pub use attach::{Options, attach_client, attach_client_verifying, attach_server};
+pub(crate) use closing::is_done;
 pub use closing::{detach, done};
 
 use crate::error::{Errno, Result};

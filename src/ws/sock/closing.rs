@@ -62,21 +62,25 @@ pub fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
 
 /// Ends the sending half of a bytestream as far as it knows how to. Closing it later does not destroy what
 /// was sent.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS has something to say first"))]
 pub(super) fn end_output(lower: Id, transport: &Transport, deadline: i64) -> Result<()> {
-    let own = transport.own();
     #[cfg(feature = "tls")]
     match crate::tls::done(lower.handle(), deadline) {
-        Err(Errno::ENOTSUP) => {}
-        ended => {
-            if let Some(stream) = own {
-                stream.close_in_order(true);
-            }
-            return ended;
-        }
+        Ok(()) | Err(Errno::ENOTSUP) => {}
+        Err(error) => return Err(error),
     }
-    let Some(stream) = own else { return Ok(()) };
+    let Some(stream) = transport.own() else { return Ok(()) };
     stream.close_in_order(true);
     stream.done()
+}
+
+/// What runs on the bytestream, unless its sending half was ended: EPIPE.
+pub(super) fn transport_of(lower: Id) -> Result<Transport> {
+    #[cfg(feature = "tls")]
+    if crate::tls::is_done(lower.handle()) {
+        return Err(Errno::EPIPE);
+    }
+    Transport::new(lower)
 }
 
 /// The payload of a close frame, if its parts are allowed.

@@ -1,7 +1,7 @@
 //! A request of HTTP that has arrived on a bytestream: looked at, and then accepted or answered.
 
 use super::attach::{Agreed, Told, check_bytestream, make, take_over};
-use super::closing::end_output;
+use super::closing::{end_output, transport_of};
 use super::head;
 use super::{Ws, close_and_fail};
 use crate::error::{Errno, Result};
@@ -58,7 +58,7 @@ pub fn receive(s: c_int, deadline: i64) -> Result<c_int> {
     check_bytestream(s)?;
     let context = Context::get()?;
     let lower = Id::of(handle::own(s)?);
-    let made = Transport::new(lower)
+    let made = transport_of(lower)
         .inspect_err(|error| {
             // The answer to the last request was the end. It must arrive, whatever the client still sends.
             if *error == Errno::EPIPE {
