@@ -154,7 +154,7 @@ check-asan:
 
 # Against other implementations, which are installed into build/.
 check-interop: all
-	@.ci/tally tests/interop/run 'tests/interop/run --layered'
+	@.ci/tally tests/interop/run 'tests/interop/run --layered' tests/interop/options
 
 check-autobahn: all
 	@.ci/tally tests/autobahn/run 'tests/autobahn/run --context' 'tests/autobahn/run --layered'
