@@ -6,8 +6,8 @@
 
 #include "common.h"
 
+#include <libdillext.h>
 #include <string.h>
-#include <strings.h>
 
 /* How long a client may take over a request or over a message, in milliseconds. */
 #define STEP 10000
@@ -25,7 +25,7 @@ static const char page[] =
     "<ul id=said></ul>\n"
     "<form id=form><input id=text autofocus maxlength=1000></form>\n"
     "<script>\n"
-    "const socket = new WebSocket('ws://' + location.host + '/chat');\n"
+    "const socket = new WebSocket('ws://' + location.host + '/chat', 'chat');\n"
     "function show(text) {\n"
     "    const item = document.createElement('li');\n"
     "    item.textContent = text;\n"
@@ -138,112 +138,50 @@ static void join_chat(struct chat *chat, int ws) {
         release(guest.queue[guest.first]);
     tell_all(chat, guest.number, "(leaves)", strlen("(leaves)"));
 
-    if (end == EPIPE) { /* The page was closed: answer, and see the TCP connection off. */
-        int64_t deadline = now() + STEP;
-        int tcp = ws_detach(ws, 1000, NULL, 0, deadline);
-        if (tcp >= 0)
-            tcp_close(tcp, deadline);
-        return;
-    }
-    if (end == ECANCELED) /* The server stops. Nothing may wait any more, but this may be sent. */
-        ws_done(ws, 1001, NULL, 0, 0);
-    else if (end == EMSGSIZE)
-        ws_done(ws, 1009, NULL, 0, now() + STEP);
-    hclose(ws);
+    /* If the server stops, nothing may wait any more, but the close frame may leave. */
+    ws_close(ws, end == EPIPE ? 1000 : end == EMSGSIZE ? 1009 : 1001, NULL, 0, now() + STEP);
 }
 
 /* ---- HTTP ---- */
 
-struct request {
-    char command[16];
-    char resource[256];
-    /* The value of Sec-WebSocket-Key; empty if this is an ordinary request. */
-    char key[64];
-};
-
-/* Stores the value of a field; one that is too long is of no use here. */
-static void keep(char *place, size_t size, const char *value) {
-    size_t len = strlen(value);
-    if (len >= size)
-        len = 0;
-    memcpy(place, value, len);
-    place[len] = 0;
+/* Whether the request comes from a page of this server, or from no page: what a browser names as Origin ends
+   in what it names as Host. */
+static int is_own_page(int request) {
+    char origin[256], host[256];
+    ssize_t from = ws_field(request, "Origin", origin, sizeof origin);
+    ssize_t to = ws_field(request, ":authority", host, sizeof host);
+    if (from < 0 && errno == ENOENT)
+        return 1;
+    return from >= to && to > 0 && strcmp(origin + from - to, host) == 0;
 }
 
-static int read_request(int http, struct request *request, int64_t deadline) {
-    request->key[0] = 0;
-    if (http_recvrequest(http, request->command, sizeof request->command, request->resource,
-                         sizeof request->resource, deadline) < 0)
-        return -1;
-    char name[256], value[1024];
-    while (1) {
-        if (http_recvfield(http, name, sizeof name, value, sizeof value, deadline) < 0) {
-            if (errno == EPIPE)
-                return 0; /* That was the last one. */
-            if (errno != EMSGSIZE)
-                return -1;
-        } else if (strcasecmp(name, "Sec-WebSocket-Key") == 0) {
-            keep(request->key, sizeof request->key, value);
-        }
-    }
-}
-
-/* Answers with a page; closes the connection, successfully or not. */
-static void send_page(int http, int status, const char *reason, const char *body,
-                      int64_t deadline) {
-    char length[32];
-    snprintf(length, sizeof length, "%zu", strlen(body));
-    if (http_sendstatus(http, status, reason, deadline) < 0 ||
-        http_sendfield(http, "Content-Type", "text/html", deadline) < 0 ||
-        http_sendfield(http, "Content-Length", length, deadline) < 0 ||
-        http_sendfield(http, "Connection", "close", deadline) < 0) {
-        hclose(http);
-        return;
-    }
-    int tcp = http_detach(http, deadline);
-    if (tcp < 0)
-        return;
-    if (bsend(tcp, body, strlen(body), deadline) < 0)
-        hclose(tcp);
-    else
-        tcp_close(tcp, deadline);
-}
-
-/* Answers the handshake and returns the WebSocket. The connection is closed if that fails. */
-static int upgrade(int http, const char *key, int64_t deadline) {
-    char accept[WS_KEY_SIZE];
-    if (ws_response_key(key, accept) < 0 ||
-        http_sendstatus(http, 101, "Switching Protocols", deadline) < 0 ||
-        http_sendfield(http, "Upgrade", "websocket", deadline) < 0 ||
-        http_sendfield(http, "Connection", "Upgrade", deadline) < 0 ||
-        http_sendfield(http, "Sec-WebSocket-Accept", accept, deadline) < 0) {
-        hclose(http);
-        return -1;
-    }
-    int tcp = http_detach(http, deadline);
-    if (tcp < 0)
-        return -1;
-    return ws_attach_server(tcp, WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, deadline);
-}
-
+/* Answers with the page until somebody asks for the WebSocket. */
 static coroutine void serve(int tcp, void *context) {
-    int64_t deadline = now() + STEP;
-    int http = http_attach(tcp);
-    if (http < 0)
-        return;
-    struct request request;
-    if (read_request(http, &request, deadline) < 0) {
-        hclose(http); /* Browsers also open connections that they then do not use. */
-    } else if (strcmp(request.command, "GET") != 0) {
-        send_page(http, 405, "Method Not Allowed", "Only GET is done here.\n", deadline);
-    } else if (strcmp(request.resource, "/") == 0) {
-        send_page(http, 200, "OK", page, deadline);
-    } else if (strcmp(request.resource, "/chat") == 0 && request.key[0]) {
-        int ws = upgrade(http, request.key, deadline);
-        if (ws >= 0)
-            join_chat(context, ws);
-    } else {
-        send_page(http, 404, "Not Found", "There is no such page.\n", deadline);
+    const char *html[] = {"Content-Type: text/html", NULL}, *spoken[] = {"chat", NULL};
+    struct ws_opts opts = {.size = sizeof opts, .flags = WS_TEXT, .subprotocols = spoken, .max_message = MESSAGE};
+    char method[16] = "", path[256] = "";
+    int request;
+    /* Browsers also open connections that they then do not use. */
+    while ((request = ws_recvrequest(tcp, now() + STEP)) >= 0) {
+        int64_t deadline = now() + STEP;
+        ws_field(request, ":method", method, sizeof method);
+        ws_field(request, ":path", path, sizeof path);
+        if (ws_isupgrade(request) && is_own_page(request)) {
+            int ws = ws_accept(request, &opts, deadline);
+            if (ws >= 0)
+                join_chat(context, ws);
+            return;
+        }
+        if (ws_isupgrade(request))
+            tcp = ws_reply(request, 403, NULL, NULL, 0, deadline);
+        else if (strcmp(method, "GET") != 0)
+            tcp = ws_reply(request, 405, (const char *[]){"Allow: GET", NULL}, NULL, 0, deadline);
+        else if (strcmp(path, "/") == 0)
+            tcp = ws_reply(request, 200, html, page, sizeof page - 1, deadline);
+        else
+            tcp = ws_reply(request, 404, NULL, "There is no such page.\n", 23, deadline);
+        if (tcp < 0)
+            return;
     }
 }
 
