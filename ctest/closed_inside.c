@@ -2,6 +2,7 @@
    closed. It fails, touches nothing, and what it left behind is nobody's: the next connection works. */
 
 #include <libdill.h>
+#include <libdillext.h>
 
 #include "lower.h"
 #include "tls.h"
@@ -158,6 +159,16 @@ static void drain(struct scene *c) {
 static int do_term_detach(struct scene *c) { return term_detach(c->h, -1); }
 static void term_end(struct scene *c) { CHECK_INT(term_done(c->peer, -1), 0); }
 static int do_ws_detach(struct scene *c) { return ws_detach(c->h, 1000, "", 0, -1); }
+static int do_ws_close(struct scene *c) { return ws_close(c->h, 1000, "", 0, -1); }
+static int do_ws_recvrequest(struct scene *c) { return ws_recvrequest(c->lower[0], -1); }
+static int do_ws_opts_server(struct scene *c) {
+    struct ws_opts opts = {.size = sizeof(opts)};
+    return ws_attach_server_opts(c->lower[0], &opts, -1);
+}
+static int do_ws_opts_client(struct scene *c) {
+    struct ws_opts opts = {.size = sizeof(opts)};
+    return ws_attach_client_opts(c->lower[0], "/", "h", &opts, -1);
+}
 static void ws_end(struct scene *c) { CHECK_INT(ws_done(c->peer, 1000, "", 0, -1), 0); }
 static int do_ws_server(struct scene *c) { return ws_attach_server(c->lower[0], 0, NULL, 0, NULL, 0, -1); }
 static int do_ws_client(struct scene *c) { return ws_attach_client(c->lower[0], 0, "/", "h", -1); }
@@ -173,6 +184,8 @@ static const struct call ws_calls[] = {
     {"ws_recv that gathers", as_gathering, do_mrecv, ping, 1, 0, 0, 0},
     {"ws_detach of a server", as_ws_server, do_ws_detach, ws_end, 1, 1, 0, 0},
     {"ws_detach of a client", as_ws_client, do_ws_detach, ws_end, 1, 1, 0, 0},
+    {"ws_close of a server", as_ws_server, do_ws_close, ws_end, 0, 0, 0, 0},
+    {"ws_close of a client", as_ws_client, do_ws_close, ws_end, 0, 0, 0, 0},
     {"ws_detach among messages", as_ws_client, do_ws_detach, message, 0, 1, 0, 0},
 };
 
@@ -233,6 +246,9 @@ static const struct call http_calls[] = {
     {"http_detach among fields", as_http, do_http_detach, field, 0, 1, 0, 0},
     {"ws_attach_server", as_lower, do_ws_server, request, 1, 1, EPROTO, 1},
     {"ws_attach_client", as_lower, do_ws_client, answer, 1, 1, EPROTO, 1},
+    {"ws_attach_server_opts", as_lower, do_ws_opts_server, request, 1, 1, EPROTO, 1},
+    {"ws_attach_client_opts", as_lower, do_ws_opts_client, answer, 1, 1, EPROTO, 1},
+    {"ws_recvrequest", as_lower, do_ws_recvrequest, request, 1, 1, EPROTO, 1},
 };
 static const struct call socks5_calls[] = {
     {"socks5_client_connectbyname", as_stream, do_socks5_connect, socks5_method, 1, 0, EACCES, 0},

@@ -7,7 +7,7 @@ use super::url::Url;
 use crate::error::{Errno, Result};
 use crate::memory::try_push;
 use crate::net::{happyeyeballs, ipc};
-use crate::rt::handle;
+use crate::rt::handle::{self, Id};
 use crate::why::{self, Fact, Text};
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{BuildError, StoredHead};
@@ -176,10 +176,11 @@ fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_i
     };
     let Some(proxy) = proxy.map_err(note_argument)? else { return reach(&target, deadline) };
     let s = reach(&Target::Host(proxy.host(), proxy.port()), deadline)?;
+    let id = Id::of(s);
     match tunnel::open(s, &proxy, host, port, deadline) {
         Ok(()) => Ok(s),
         Err(error) => {
-            let _ = handle::close(s);
+            id.close();
             Err(error)
         }
     }

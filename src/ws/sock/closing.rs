@@ -127,6 +127,9 @@ impl Ws {
         let lower = self.lower.get();
         if self.connection.borrow().role() == Role::Client {
             self.wait_for_end(context, deadline);
+            if self.connection.borrow().is_gone() {
+                return Err(Errno::EBADF);
+            }
         }
         let _ = end_output(lower, &self.transport, deadline);
         Ok(())
