@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
-from kosoku.cases import case12_x_x
+from kosoku.cases import CASES as SUITE
 
 BIN = Path(sys.argv[1])
 LISTS = json.loads(Path(__file__).with_name("expected.json").read_text())
@@ -42,8 +42,8 @@ def bytes_always(on_message):
     )
 
 
-for case in case12_x_x.Case12_X_X + case12_x_x.Case13_X_X:
-    case.onMessage = bytes_always(case.onMessage)
+for number in COMPRESSION:
+    SUITE[number].onMessage = bytes_always(SUITE[number].onMessage)
 
 
 async def verdicts(run):
