@@ -341,12 +341,12 @@ DILL_ALIAS_(ws_subprotocol);
    Names are looked up without blocking the thread, all addresses are tried, TLS verifies the server, and
    proxies that the environment names are used, all within one deadline. Returns the handle of the WebSocket.
 
-   Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the name
-   has no address), ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust can be read),
-   EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go together), ELOOP (too many
-   redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM, ENOTSUP (wss, and the library has
-   no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak WebSocket),
-   ETIMEDOUT.
+   Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the
+   name has no address), EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust
+   can be read), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go
+   together), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
+   ENOTSUP (wss, and the library has no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`,
+   or does not speak WebSocket), ETIMEDOUT.
 
    Required: The URL is a string, or NULL; so is what is in the options. */
 DILL_EXPORT int dill_ws_connect(const char *url, const struct dill_ws_opts *opts, int64_t deadline);
