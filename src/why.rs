@@ -5,8 +5,10 @@
 //! thread's when the call returns to C.
 
 use crate::error::Errno;
+use crate::rt::context::Context;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_char;
+use core::mem::ManuallyDrop;
 
 /// The longest sentence, with its NUL.
 const ROOM: usize = 512;
@@ -58,10 +60,29 @@ struct Record {
 
 thread_local! {
     /// Noted by a call that is about to fail.
-    static PENDING: Cell<Option<Record>> = const { Cell::new(None) };
+    static PENDING: Cell<Option<ManuallyDrop<Record>>> = const { Cell::new(None) };
     /// Of the last call that failed.
-    static LAST: RefCell<Option<Record>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<ManuallyDrop<Record>>> = const { RefCell::new(None) };
     static SENTENCE: RefCell<[u8; ROOM]> = const { RefCell::new([0; ROOM]) };
+}
+
+/// What a thread keeps is freed with its context.
+const AT_END: usize = 0;
+
+fn free() {
+    forget(PENDING.take());
+    forget(LAST.take());
+}
+
+fn forget(record: Option<ManuallyDrop<Record>>) {
+    drop(record.map(ManuallyDrop::into_inner));
+}
+
+fn keep(record: Record) -> Option<ManuallyDrop<Record>> {
+    if let Some(context) = Context::existing() {
+        context.at_end(AT_END, free);
+    }
+    Some(ManuallyDrop::new(record))
 }
 
 /// Notes why a call is about to fail with the error, which is returned.
@@ -73,29 +94,24 @@ pub(crate) fn note(error: Errno, fact: Fact) -> Errno {
 /// The same, with the whole head of the peer's answer.
 #[cold]
 pub(crate) fn note_with_head(error: Errno, fact: Fact, head: Vec<u8>) -> Errno {
-    // A thread that is ending has nobody to ask.
-    let _ = PENDING.try_with(|pending| pending.set(Some(Record { error, fact: Some(fact), head })));
+    forget(PENDING.replace(keep(Record { error, fact: Some(fact), head })));
     error
 }
 
 /// A call fails with the error: what was noted about it is the thread's from now on.
 #[cold]
 pub(crate) fn settle(error: Errno) {
-    let _ = LAST.try_with(|last| {
-        let noted = PENDING.try_with(Cell::take).ok().flatten().filter(|record| record.error == error);
-        let record = noted.unwrap_or(Record { error, fact: None, head: Vec::new() });
-        // Whatever is dropped may look here again.
-        drop(last.replace(Some(record)));
-    });
+    let noted = PENDING.take().map(ManuallyDrop::into_inner).filter(|record| record.error == error);
+    let record = noted.unwrap_or(Record { error, fact: None, head: Vec::new() });
+    forget(LAST.replace(keep(record)));
 }
 
 /// The status of the answer that the last failed call has got; 0 if that is not why it failed.
 pub(crate) fn status() -> u16 {
-    let status = LAST.try_with(|last| match last.borrow().as_ref().and_then(|record| record.fact) {
+    LAST.with_borrow(|last| match last.as_ref().and_then(|record| record.fact) {
         Some(Fact::Answer(status, ..)) => status,
         _ => 0,
-    });
-    status.unwrap_or(0)
+    })
 }
 
 /// Looks at the head of that answer, which is empty if there was none.
@@ -108,7 +124,7 @@ pub(crate) fn sentence() -> *const c_char {
     let written = SENTENCE.try_with(|sentence| {
         let mut sentence = sentence.borrow_mut();
         let mut writer = Writer { room: &mut sentence[..ROOM - 1], len: 0 };
-        let _ = LAST.try_with(|last| write(&mut writer, last.borrow().as_ref()));
+        let _ = LAST.try_with(|last| write(&mut writer, last.borrow().as_deref()));
         let len = writer.len;
         sentence[len] = 0;
         sentence.as_ptr().cast()

@@ -64,8 +64,8 @@ unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
 /// # Safety
 /// None.
 #[cfg(not(feature = "tls"))]
-unsafe fn check_tls(_: &WsOpts) -> Result<()> {
-    Ok(())
+unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
+    if opts.tls.is_null() { Ok(()) } else { Err(not_allowed("struct tls_opts, without TLS")) }
 }
 
 /// TLS as the options want it: the host is that of the URL, unless it is given for the first one.

@@ -21,6 +21,9 @@ use core::cell::Cell;
 use core::ffi::c_int;
 use core::ptr;
 
+/// A function for each layer above that keeps something for the thread.
+type AtEnd = [Option<fn()>; 2];
+
 /// The state of a thread, made by the first call that needs it.
 pub struct Context {
     current: Cell<*const Coroutine>,
@@ -56,6 +59,8 @@ pub struct Context {
     pub(super) waits: Cell<u64>,
     /// Counts the stretches between switches: equal numbers mean that nobody else has run.
     pub(super) run_id: Cell<u64>,
+    /// What frees that which the layers above keep for this thread.
+    at_end: Cell<AtEnd>,
     /// Where the thread's errno lies.
     errno: *mut c_int,
     main: Coroutine,
@@ -159,6 +164,7 @@ impl Context {
             last_spent: Cell::new(0),
             waits: Cell::new(0),
             run_id: Cell::new(1),
+            at_end: Cell::new([None; 2]),
             // SAFETY: takes nothing; the place is the thread's as long as it runs.
             errno: unsafe { libc::__errno_location() },
             main: Coroutine::main(),
@@ -224,6 +230,22 @@ impl Context {
     /// Whether somebody wants to go on whose time slice was over.
     pub(super) fn has_spent(&self) -> bool {
         !self.spent.is_empty()
+    }
+
+    /// Has a function called when this thread ends, one for each layer above that keeps something for it:
+    /// registering a destructor with the system needs memory, and without it the process is aborted.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn at_end(&self, layer: usize, free: fn()) {
+        let mut functions = self.at_end.get();
+        functions[layer] = Some(free);
+        self.at_end.set(functions);
+    }
+
+    /// Calls these functions.
+    pub(super) fn free_above(&self) {
+        for free in self.at_end.take().into_iter().flatten() {
+            free();
+        }
     }
 
     /// ECANCELED if the current coroutine must not block.

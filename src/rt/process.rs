@@ -65,6 +65,7 @@ unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
     let context = unsafe { Box::from_raw(value.cast::<Context>()) };
     // What is sent looks for the context of its thread, which must not be made once more.
     context.flush_output();
+    context.free_above();
     context.poller.release();
     thread_slot::set(ptr::null::<Context>());
     if !context.release_stacks() {

@@ -11,6 +11,7 @@ use super::extension::{Extension, MIN_ROOM, NoMemory, Progress, Undecodable};
 use crate::memory::try_box;
 use crate::zlib::{Broken, Compressor, Decompressor};
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 
 /// RFC 7692, 6: the first reserved bit, "Per-Message Compressed".
 const COMPRESSED: u8 = 0x40;
@@ -257,7 +258,13 @@ struct Codecs {
 
 thread_local! {
     /// On the heap: a library that is loaded by `dlopen` gets only what is left of the thread's static room.
-    static CODECS: RefCell<Option<Box<Codecs>>> = const { RefCell::new(None) };
+    static CODECS: RefCell<ManuallyDrop<Option<Box<Codecs>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+/// Frees the codecs that this thread keeps.
+pub(crate) fn free() {
+    let kept = CODECS.with_borrow_mut(|codecs| codecs.take());
+    drop(kept);
 }
 
 /// Takes one of the kept codecs that is right.
@@ -265,7 +272,7 @@ fn borrow<T>(
     kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEPT],
     is_right: impl Fn(&T) -> bool,
 ) -> Option<T> {
-    let take = |codecs: &RefCell<Option<Box<Codecs>>>| {
+    let take = |codecs: &RefCell<ManuallyDrop<Option<Box<Codecs>>>>| {
         let mut codecs = codecs.try_borrow_mut().ok()?;
         kind(codecs.as_mut()?).iter_mut().find(|codec| codec.as_ref().is_some_and(&is_right))?.take()
     };
@@ -279,7 +286,7 @@ fn give_back<T>(codec: T, kind: impl FnOnce(&mut Codecs) -> &mut [Option<T>; KEP
         let Ok(mut codecs) = codecs.try_borrow_mut() else { return };
         if codecs.is_none() {
             let none = Codecs { compressors: [const { None }; KEPT], decompressors: [const { None }; KEPT] };
-            *codecs = try_box(none).ok();
+            **codecs = try_box(none).ok();
         }
         let Some(codecs) = codecs.as_mut() else { return };
         if let Some(place) = kind(codecs).iter_mut().find(|place| place.is_none()) {

@@ -15,7 +15,7 @@ use crate::sock::layer::close_and_fail;
 use crate::transport::Transport;
 use crate::why;
 use crate::ws::connection::Connection;
-use crate::ws::deflate::{Deflate, Negotiated};
+use crate::ws::deflate::{self, Deflate, Negotiated};
 use crate::ws::extension::Extension;
 use crate::ws::frame::Role;
 use crate::ws::handshake::header::Header;
@@ -24,6 +24,9 @@ use crate::ws::options::Options;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_int};
 use std::sync::OnceLock;
+
+/// The codecs that a thread keeps are freed with its context: see `Context::at_end`.
+const CODECS_AT_END: usize = 1;
 
 const NO_ROOM_FOR_RESOURCE: Refusal =
     Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
@@ -258,6 +261,7 @@ pub(super) fn make(
     let mut extension = None;
     if let Some((negotiated, effort)) = compression {
         let deflate = try_box(Deflate::new(negotiated, effort))?;
+        Context::get()?.at_end(CODECS_AT_END, deflate::free);
         connection.set_extension_bits(deflate.bits());
         extension = Some(deflate);
     }
