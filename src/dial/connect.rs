@@ -5,15 +5,15 @@ use super::proxy::{self, Proxy};
 use super::tunnel::{self, as_c_str, with_nul};
 use super::url::Url;
 use crate::error::{Errno, Result};
-use crate::memory::try_push;
+use crate::memory::{try_box, try_push};
 use crate::net::{happyeyeballs, ipc};
-use crate::rt::handle::{self, Id};
+use crate::rt::handle::Id;
 use crate::why::{self, Fact, Text};
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{BuildError, StoredHead};
 use crate::ws::options::Options;
 use crate::ws::sock::head::{note_answer, note_argument};
-use crate::ws::sock::{Ask, Asked, ask_for};
+use crate::ws::sock::{Ask, Asked, ask_for, close_and_fail};
 use core::ffi::{CStr, c_char, c_int};
 
 unsafe extern "C" {
@@ -60,6 +60,7 @@ impl<'a> Target<'a> {
     }
 
     /// Who cannot be connected to.
+    #[inline(never)]
     fn fact(&self) -> Fact {
         let mut place = Vec::new();
         match self {
@@ -77,31 +78,34 @@ impl<'a> Target<'a> {
 /// the last address failed with, EACCES, EPROTO, ELOOP after too many redirects, ECONNRESET, ETIMEDOUT,
 /// ECANCELED, ENOMEM, EMFILE, ENFILE.
 pub fn connect(url: &[u8], dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
-    let first = Url::parse(url).map_err(note_argument)?;
-    // Whatever is wrong with the arguments shows before anything is sent.
+    let first = prepare(url, dial)?;
+    let mut redirected: Option<Box<Url>> = None;
+    let mut left = dial.redirects;
+    loop {
+        let url = redirected.as_ref().unwrap_or(&first);
+        let head = match ask(url, &first, dial, deadline)? {
+            Asked::WebSocket(handle) => return Ok(handle),
+            Asked::Redirected(head) => head,
+        };
+        redirected = Some(follow(url, head, left)?);
+        left -= 1;
+    }
+}
+
+/// Takes the URL apart. Whatever is wrong with the arguments shows before anything is sent. EINVAL, ENOMEM.
+#[inline(never)]
+fn prepare(url: &[u8], dial: &Dial<'_>) -> Result<Box<Url>> {
+    let url = Url::parse(url).map_err(note_argument)?;
     dial.connect_to.map(Target::parse).transpose().map_err(note_argument)?;
     if let Some(proxy) = dial.proxy.filter(|proxy| !proxy.is_empty()) {
         Proxy::parse(proxy).map_err(note_argument)?;
     }
-    check(&first, dial.options)?;
-    let mut redirected: Option<Url> = None;
-    let mut left = dial.redirects;
-    loop {
-        let url = redirected.as_ref().unwrap_or(&first);
-        let follows = dial.redirects > 0;
-        let head = match ask(url, &first, dial, follows, deadline)? {
-            Asked::WebSocket(handle) => return Ok(handle),
-            Asked::Redirected(head) => head,
-        };
-        if left == 0 {
-            return Err(note_answer(Errno::ELOOP, "too many redirects", head));
-        }
-        left -= 1;
-        redirected = Some(follow(url, head)?);
-    }
+    check(&url, dial.options)?;
+    try_box(url)
 }
 
 /// Whether the request can be sent. EINVAL.
+#[inline(never)]
 fn check(url: &Url, options: &Options<'_>) -> Result<()> {
     let host = url.host_field().map_err(note_argument)?;
     let authorization = url.authorization().map_err(note_argument)?;
@@ -115,8 +119,12 @@ fn check(url: &Url, options: &Options<'_>) -> Result<()> {
     ask.check(options)
 }
 
-/// Where an answer redirects to. EPROTO, ENOMEM.
-fn follow(url: &Url, head: StoredHead) -> Result<Url> {
+/// Where an answer redirects to, if so many more redirects are followed. ELOOP, EPROTO, ENOMEM.
+#[inline(never)]
+fn follow(url: &Url, head: StoredHead, left: u32) -> Result<Box<Url>> {
+    if left == 0 {
+        return Err(note_answer(Errno::ELOOP, "too many redirects", head));
+    }
     let location = head.as_answer().and_then(|answer| answer.fields.first("Location"));
     let target = location.map(|location| url.redirect(location));
     match target {
@@ -126,33 +134,51 @@ fn follow(url: &Url, head: StoredHead) -> Result<Url> {
         Some(Ok(target)) if url.secure && !target.secure => {
             Err(note_answer(Errno::EPROTO, "redirected from wss to where nothing is encrypted", head))
         }
-        Some(Ok(target)) => Ok(target),
+        Some(Ok(target)) => try_box(target),
     }
 }
 
 /// Connects to one URL and asks for a WebSocket.
-fn ask(url: &Url, first: &Url, dial: &Dial<'_>, follows: bool, deadline: i64) -> Result<Asked> {
+#[inline(never)]
+fn ask(url: &Url, first: &Url, dial: &Dial<'_>, deadline: i64) -> Result<Asked> {
     let at_first = url.is_same_origin(first);
     let mut s = open(url, at_first, dial, deadline)?;
-    let made = with_nul(url.host()).and_then(|host| {
-        if url.secure {
-            s = (dial.secure)(s, as_c_str(&host)?, at_first, deadline).inspect_err(|_| s = -1)?;
-        }
-        let resource = url.resource();
+    if url.secure {
+        s = secure(s, url, at_first, dial, deadline)?;
+    }
+    ask_on(s, url, at_first, dial, deadline)
+}
+
+/// TLS. On failure the bytestream is closed.
+#[inline(never)]
+fn secure(s: c_int, url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
+    match with_nul(url.host()) {
+        Ok(host) => (dial.secure)(s, as_c_str(&host).unwrap_or_default(), at_first, deadline),
+        Err(error) => Err(close_and_fail(s, error)),
+    }
+}
+
+/// The opening handshake. On failure the bytestream is closed.
+#[inline(never)]
+fn ask_on(s: c_int, url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<Asked> {
+    let fields = || {
         let host = url.host_field().map_err(note_argument)?;
         let authorization = url.authorization().map_err(note_argument)?;
-        let headers = headers(dial.options, at_first)?;
-        Ok((resource, host, authorization, headers))
-    });
-    let (resource, host, authorization, headers) = made.inspect_err(|_| {
-        let _ = handle::close(s);
-    })?;
-    let ask =
-        Ask { resource, host: &host, authorization: authorization.as_deref(), headers: &headers, follows };
+        Ok((host, authorization, headers(dial.options, at_first)?))
+    };
+    let (host, authorization, headers) = fields().map_err(|error| close_and_fail(s, error))?;
+    let ask = Ask {
+        resource: url.resource(),
+        host: &host,
+        authorization: authorization.as_deref(),
+        headers: &headers,
+        follows: dial.redirects > 0,
+    };
     ask_for(s, &ask, dial.options, deadline)
 }
 
 /// The program's headers: to another place than the first one goes nothing that is for that one alone.
+#[inline(never)]
 fn headers<'a>(options: &Options<'a>, at_first: bool) -> Result<Vec<Header<'a>>> {
     const FIRST_ONLY: [&str; 3] = ["Authorization", "Cookie", "Host"];
     let mut headers = Vec::new();
@@ -165,6 +191,7 @@ fn headers<'a>(options: &Options<'a>, at_first: bool) -> Result<Vec<Header<'a>>>
 }
 
 /// A bytestream to the URL's host, or to what stands in for it, through the proxy if there is one.
+#[inline(never)]
 fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
     let given = dial.connect_to.filter(|_| at_first).map(Target::parse).transpose().map_err(note_argument)?;
     let target = given.unwrap_or(Target::Host(url.host(), url.port()));
@@ -186,6 +213,7 @@ fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_i
     }
 }
 
+#[inline(never)]
 fn reach(target: &Target<'_>, deadline: i64) -> Result<c_int> {
     let connected = match target {
         Target::Path(path) => with_nul(path).and_then(|path| ipc::connect(as_c_str(&path)?, deadline)),

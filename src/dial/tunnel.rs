@@ -37,6 +37,7 @@ pub(super) fn open(s: c_int, proxy: &Proxy, host: &[u8], port: u16, deadline: i6
     }
 }
 
+#[inline(never)]
 fn open_by_http(s: c_int, proxy: &Proxy, host: &[u8], port: u16, deadline: i64) -> Result<()> {
     let context = Context::get()?;
     let transport = Transport::new(Id::of(s))?;
@@ -50,6 +51,7 @@ fn open_by_http(s: c_int, proxy: &Proxy, host: &[u8], port: u16, deadline: i64) 
     Ok(())
 }
 
+#[inline(never)]
 fn open_by_socks(s: c_int, proxy: &Proxy, host: &[u8], port: u16, deadline: i64) -> Result<()> {
     let login = proxy.login().map_err(note_argument)?;
     let login = match &login {

@@ -5,6 +5,8 @@ use super::ws::text;
 use super::ws_opts::{WsOpts, not_allowed, read_common, read_struct};
 use crate::dial::connect::{self, Dial};
 use crate::error::{Errno, Result};
+use crate::memory::try_box;
+use crate::ws::options::Options;
 use core::ffi::{CStr, c_char, c_int};
 
 /// Connects to a WebSocket: "ws://host/path", "wss://host:port/path?query", with options, which may be NULL.
@@ -24,12 +26,9 @@ use core::ffi::{CStr, c_char, c_int};
 pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts, deadline: i64) -> c_int {
     socket_call(|| {
         // SAFETY: by contract.
-        let opts = unsafe { read_struct(opts) }?;
+        let opts = unsafe { keep_struct(opts) }?;
         // SAFETY: by contract.
-        let options = unsafe { read_common(&opts) }?;
-        if options.no_http {
-            return Err(not_allowed("WS_NOHTTP, and a URL"));
-        }
+        let options = unsafe { keep_options(&opts) }?;
         // SAFETY: by contract.
         unsafe { check_tls(&opts) }?;
         let redirects = u32::try_from(opts.redirects).map_err(|_| not_allowed("redirects below 0"))?;
@@ -48,11 +47,34 @@ pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts
     })
 }
 
+// What stays during the call is on the heap: below it run handshakes that take what a small stack has.
+
+/// # Safety
+/// NULL, or options.
+#[inline(never)]
+unsafe fn keep_struct(opts: *const WsOpts) -> Result<Box<WsOpts>> {
+    // SAFETY: by contract.
+    try_box(unsafe { read_struct(opts) }?)
+}
+
+/// # Safety
+/// Options that stay as they are for `'a`.
+#[inline(never)]
+unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<Options<'a>>> {
+    // SAFETY: by contract.
+    let options = unsafe { read_common(opts) }?;
+    if options.no_http {
+        return Err(not_allowed("WS_NOHTTP, and a URL"));
+    }
+    try_box(options)
+}
+
 /// Whether the options of TLS are any good, before anything is sent. EINVAL, ENOMEM.
 ///
 /// # Safety
 /// The options that they point to stay as they are during the call.
 #[cfg(feature = "tls")]
+#[inline(never)]
 unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
     // SAFETY: by contract.
     unsafe { super::tls_opts::read(opts.tls) }.map(drop).map_err(|error| match error {
@@ -73,6 +95,7 @@ unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
 /// # Safety
 /// The options that they point to stay as they are during the call.
 #[cfg(feature = "tls")]
+#[inline(never)]
 unsafe fn secure(s: c_int, opts: &WsOpts, host: &CStr, at_first: bool, deadline: i64) -> Result<c_int> {
     // SAFETY: by contract.
     let options = unsafe { super::tls_opts::read(opts.tls) }.and_then(|mut options| {

@@ -320,6 +320,7 @@ unsafe fn read<'a>(opts: *const WsOpts) -> Result<Options<'a>> {
 
 /// # Safety
 /// NULL, or options.
+#[inline(never)]
 pub(super) unsafe fn read_struct(opts: *const WsOpts) -> Result<WsOpts> {
     // SAFETY: by contract.
     unsafe { options::read(opts) }
@@ -330,6 +331,7 @@ pub(super) unsafe fn read_struct(opts: *const WsOpts) -> Result<WsOpts> {
 ///
 /// # Safety
 /// Options that stay as they are for `'a`.
+#[inline(never)]
 pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
     let known = sock::TEXT | sock::NOHTTP | sock::NOGATHER | sock::GATHER | sock::KEEP_HEAD | sock::DEFLATE;
     if opts.flags & !known != 0 {

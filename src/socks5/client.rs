@@ -1,7 +1,7 @@
 //! The side that asks for a connection.
 
 use super::wire::{
-    self, AUTH_VERSION, CONNECT, MAX_MESSAGE, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, Message, VERSION,
+    self, AUTH_VERSION, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, Message, VERSION,
 };
 use super::{Text, recv, recv_message};
 use crate::error::{Errno, Result};
@@ -24,13 +24,7 @@ pub fn connect_by_name(s: Id, login: Login<'_>, name: &CStr, port: c_int, deadli
     ask(s, login, || wire::with_name(CONNECT as u8, name, port), deadline)
 }
 
-/// No message is kept while another one is made: all of them together take 2 KB of stack.
-fn ask(
-    s: Id,
-    login: Login<'_>,
-    request: impl Fn() -> Result<Message<MAX_MESSAGE>>,
-    deadline: i64,
-) -> Result<()> {
+fn ask(s: Id, login: Login<'_>, request: impl Fn() -> Result<Message>, deadline: i64) -> Result<()> {
     // Whatever is wrong with the arguments shows before anything is sent.
     check(login, &request)?;
     match (agree(s, login, deadline)?, login) {
@@ -45,7 +39,7 @@ fn ask(
 }
 
 #[inline(never)]
-fn check((username, password): Login<'_>, request: &impl Fn() -> Result<Message<MAX_MESSAGE>>) -> Result<()> {
+fn check((username, password): Login<'_>, request: &impl Fn() -> Result<Message>) -> Result<()> {
     wire::login(username.unwrap_or_default().to_bytes(), password.unwrap_or_default().to_bytes())?;
     request().map(drop)
 }
@@ -76,7 +70,7 @@ fn log_in(s: Id, username: &CStr, password: &CStr, deadline: i64) -> Result<()> 
 
 /// RFC 1928, 4.
 #[inline(never)]
-fn send(s: Id, request: &impl Fn() -> Result<Message<MAX_MESSAGE>>, deadline: i64) -> Result<()> {
+fn send(s: Id, request: &impl Fn() -> Result<Message>, deadline: i64) -> Result<()> {
     call::send_all(s.handle(), request()?.as_bytes(), deadline)
 }
 

@@ -1,6 +1,7 @@
 //! The messages of SOCKS5, RFC 1928, and of its password authentication, RFC 1929. No I/O.
 
 use crate::error::{Errno, Result};
+use crate::memory::{try_extend, try_vec};
 use crate::net::addr::{self, IpAddr, Mode};
 use core::ffi::{CStr, c_int};
 use std::net::IpAddr as StdAddr;
@@ -38,31 +39,21 @@ pub const IPV6: u8 = 4;
 pub const MAX_TEXT: usize = 255;
 /// Version, command or reply, a reserved byte, type of the address.
 pub const HEAD: usize = 4;
-/// The longest request or reply: head, length, name, port.
-pub const MAX_MESSAGE: usize = HEAD + 1 + MAX_TEXT + 2;
-/// The longest message with a user name and a password: version, and two texts with their lengths.
-pub const MAX_LOGIN: usize = 1 + 2 * (1 + MAX_TEXT);
+/// Bytes that were put together; on the heap, for who asks a proxy has little of the stack left.
+pub struct Message(Vec<u8>);
 
-/// Bytes that were put together.
-pub struct Message<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Message<N> {
-    fn new() -> Message<N> {
-        Message { bytes: [0; N], len: 0 }
+impl Message {
+    /// Of these bytes. ENOMEM.
+    fn new(bytes: &[u8]) -> Result<Message> {
+        try_vec(bytes).map(Message)
     }
 
-    /// Adds bytes. EINVAL if they do not fit.
+    /// Adds bytes. ENOMEM.
     fn add(&mut self, bytes: &[u8]) -> Result<()> {
-        let end = self.len + bytes.len();
-        self.bytes.get_mut(self.len..end).ok_or(Errno::EINVAL)?.copy_from_slice(bytes);
-        self.len = end;
-        Ok(())
+        try_extend(&mut self.0, bytes)
     }
 
-    /// Adds a text behind its length. EINVAL if it is longer than 255 bytes.
+    /// Adds a text behind its length. EINVAL if it is longer than 255 bytes; ENOMEM.
     fn add_text(&mut self, text: &[u8]) -> Result<()> {
         let len = u8::try_from(text.len()).map_err(|_| Errno::EINVAL)?;
         self.add(&[len])?;
@@ -86,30 +77,28 @@ impl<const N: usize> Message<N> {
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.0
     }
 }
 
 /// RFC 1929, 2: user name and password. EINVAL if one has more than 255 bytes.
-pub fn login(username: &[u8], password: &[u8]) -> Result<Message<MAX_LOGIN>> {
-    let mut message = Message::new();
-    message.add(&[AUTH_VERSION])?;
+pub fn login(username: &[u8], password: &[u8]) -> Result<Message> {
+    let mut message = Message::new(&[AUTH_VERSION])?;
     message.add_text(username)?;
     message.add_text(password)?;
     Ok(message)
 }
 
 /// RFC 1928, 4 and 6: a request or a reply with an address. EINVAL if it is of no IP family.
-pub fn with_address(code: u8, address: &IpAddr) -> Result<Message<MAX_MESSAGE>> {
-    let mut message = Message::new();
-    message.add(&[VERSION, code, 0])?;
+pub fn with_address(code: u8, address: &IpAddr) -> Result<Message> {
+    let mut message = Message::new(&[VERSION, code, 0])?;
     message.add_address(address)?;
     Ok(message)
 }
 
 /// RFC 1928, 4: a request with a name, or with the address that the name spells out. EINVAL if the
 /// name has more than 255 bytes, or the port is not 1 to 65535.
-pub fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message<MAX_MESSAGE>> {
+pub fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
     let port = addr::port(port)?;
     if port == 0 {
         return Err(Errno::EINVAL);
@@ -117,8 +106,7 @@ pub fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message<MAX_MESSA
     if let Some(address) = addr::literal(name, port, Mode::new(0)?) {
         return with_address(code, &address);
     }
-    let mut message = Message::new();
-    message.add(&[VERSION, code, 0, NAME])?;
+    let mut message = Message::new(&[VERSION, code, 0, NAME])?;
     message.add_text(name.to_bytes())?;
     message.add(&port.to_be_bytes())?;
     Ok(message)
@@ -178,10 +166,10 @@ mod tests {
     #[test]
     fn texts_have_at_most_255_bytes() {
         let longest = [b'x'; 255];
-        assert_eq!(login(&longest, &longest).unwrap().as_bytes().len(), MAX_LOGIN);
+        assert_eq!(login(&longest, &longest).unwrap().as_bytes().len(), 1 + 2 * (1 + MAX_TEXT));
         assert!(login(&[b'x'; 256], b"").is_err() && login(b"", &[b'x'; 256]).is_err());
         let name = std::ffi::CString::new([b'x'; 255]).unwrap();
-        assert_eq!(with_name(1, &name, 1).unwrap().as_bytes().len(), MAX_MESSAGE);
+        assert_eq!(with_name(1, &name, 1).unwrap().as_bytes().len(), HEAD + 1 + MAX_TEXT + 2);
         let name = std::ffi::CString::new([b'x'; 256]).unwrap();
         assert!(with_name(1, &name, 1).is_err());
     }
