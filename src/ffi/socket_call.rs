@@ -11,19 +11,27 @@ use core::slice;
 /// what the kernel said on the way, such as EAGAIN: there are programs that look at errno alone.
 #[inline(always)]
 pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
-    let Some(context) = Context::existing() else {
-        return first_call(run);
-    };
+    let context = Context::existing();
+    let place = context.map_or_else(errno_place, Context::errno);
     // SAFETY: this thread's errno.
-    let before = unsafe { context.errno().read() };
-    let waits = context.waits();
+    let before = unsafe { place.read() };
+    let waits = context.map_or(0, Context::waits);
+    // Called in one place only, so that it becomes a part of this function.
     call(|| {
         let value = run().inspect_err(|error| why::settle(*error))?;
-        let errno = if context.waits() == waits { before } else { 0 };
-        // SAFETY: this thread's errno.
-        unsafe { context.errno().write(errno) };
+        let errno =
+            if context.or_else(Context::existing).map_or(0, Context::waits) == waits { before } else { 0 };
+        // SAFETY: as above.
+        unsafe { place.write(errno) };
         Ok(value)
     })
+}
+
+/// Where errno lies in a thread that has no context yet.
+#[cold]
+fn errno_place() -> *mut c_int {
+    // SAFETY: takes nothing.
+    unsafe { libc::__errno_location() }
 }
 
 /// The same for the two calls that leave errno at 0 whenever they succeed, as libdill has it.
@@ -33,18 +41,6 @@ pub(super) fn socket_call_clearing_errno(run: impl FnOnce() -> Result<c_int>) ->
         set_errno(0);
     }
     result
-}
-
-/// The same for a thread that has no context yet.
-#[cold]
-fn first_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
-    let before = errno::errno().0;
-    call(|| {
-        let value = run().inspect_err(|error| why::settle(*error))?;
-        let has_waited = Context::existing().is_some_and(|context| context.waits() > 0);
-        set_errno(if has_waited { 0 } else { before });
-        Ok(value)
-    })
 }
 
 /// A string argument. EINVAL if NULL.

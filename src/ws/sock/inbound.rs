@@ -148,6 +148,23 @@ impl Ws {
 
     #[inline(always)]
     fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
+        let Some(front) = context.buffers.received(stream) else {
+            return self.take_whole_saved(context, stream, place);
+        };
+        let mut connection = self.connection.borrow_mut();
+        let (consumed, size) = connection.whole_message(front, place)?;
+        context.buffers.consume(consumed);
+        Some((connection.decoder().message_is_text(), size))
+    }
+
+    /// The same while the receive buffer is lent to somebody else.
+    #[inline(never)]
+    fn take_whole_saved(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        place: &mut [u8],
+    ) -> Option<(bool, usize)> {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
