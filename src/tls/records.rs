@@ -29,6 +29,14 @@ const MAX_PAYLOAD: usize = MAX_PLAINTEXT + 2048;
 const MAX_HANDSHAKE_MESSAGE: usize = 1 << 17;
 /// Slices of plaintext that are sealed together.
 const BATCH: usize = 16;
+/// How many new keys the peer may announce before it sends something with one. (BoringSSL has the same limit.)
+const MAX_KEY_UPDATES: u32 = 32;
+/// How many tickets of a server's are taken; there is no use for more.
+const MAX_TICKETS: u32 = 16;
+/// How much is done in one call of `open`, in records.
+const MAX_WORK: u32 = 1024;
+/// What a new key or a ticket takes, in the time of a small record.
+const HANDSHAKE_WORK: u32 = 16;
 /// How many records before the limit of a key it is replaced.
 const SPARE_RECORDS: u64 = 1 << 16;
 
@@ -65,6 +73,11 @@ pub(super) struct Session {
     opened: u64,
     /// The beginning of a handshake message.
     handshake: Vec<u8>,
+    /// New keys of the peer's since its last application data, and all its tickets.
+    key_updates: u32,
+    tickets: u32,
+    /// What this call of `open` has done, in records.
+    work: u32,
     /// The peer's close_notify has come.
     ended: bool,
     failed: Option<Errno>,
@@ -107,6 +120,9 @@ impl Session {
             decrypter: decrypter(suite, rx)?,
             opened,
             handshake: Vec::new(),
+            key_updates: 0,
+            tickets: 0,
+            work: 0,
             ended: false,
             failed: None,
             strict,
@@ -134,7 +150,12 @@ impl Session {
 
     fn open_all(&mut self, wire: &mut [u8]) -> Opened {
         let (mut used, mut plain) = (0, 0);
+        self.work = 0;
         while !self.ended && self.failed.is_none() && wire.len() - used >= HEADER {
+            if self.work >= MAX_WORK {
+                return Opened { used, plain, more: true };
+            }
+            self.work += 1;
             let range = match Session::length_of_rest(&wire[used..used + HEADER]) {
                 Ok(len) if wire.len() - used < HEADER + len => break,
                 Ok(len) => {
@@ -156,7 +177,7 @@ impl Session {
                 }
             }
         }
-        Opened { used, plain }
+        Opened { used, plain, more: false }
     }
 
     /// Opens one record in place; returns where its application data lies.
@@ -183,7 +204,12 @@ impl Session {
             return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
         }
         match typ {
-            ContentType::ApplicationData => return Ok(start..start + payload.len()),
+            ContentType::ApplicationData => {
+                if !payload.is_empty() {
+                    self.key_updates = 0;
+                }
+                return Ok(start..start + payload.len());
+            }
             ContentType::Alert => {
                 let refusal = if self.strict { Errno::EACCES } else { Errno::EPROTO };
                 take_alert(payload, self.version, refusal, &mut self.ended)?;
@@ -214,10 +240,14 @@ impl Session {
             }
             let Some((body, next)) = behind.split_at_checked(len) else { break };
             rest = next;
+            self.work += HANDSHAKE_WORK;
             match (typ, &mut self.kernel) {
-                (NEW_SESSION_TICKET, Kernel::Client(kernel)) => kernel
-                    .handle_new_session_ticket(body)
-                    .map_err(|_| Failure(Errno::EPROTO, DECODE_ERROR))?,
+                (NEW_SESSION_TICKET, Kernel::Client(_)) if self.tickets == MAX_TICKETS => {}
+                (NEW_SESSION_TICKET, Kernel::Client(kernel)) => {
+                    self.tickets += 1;
+                    let taken = kernel.handle_new_session_ticket(body);
+                    taken.map_err(|_| Failure(Errno::EPROTO, DECODE_ERROR))?;
+                }
                 // RFC 8446, 5.1: a message that changes the key is the last of its record.
                 (KEY_UPDATE, _) if rest.is_empty() => self.take_key_update(body)?,
                 _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
@@ -231,6 +261,10 @@ impl Session {
         let &[request @ (0 | 1)] = body else {
             return Err(Failure(Errno::EPROTO, DECODE_ERROR));
         };
+        if self.key_updates == MAX_KEY_UPDATES {
+            return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
+        }
+        self.key_updates += 1;
         let fresh = match &mut self.kernel {
             Kernel::Client(kernel) => kernel.update_rx_secret(),
             Kernel::Server(kernel) => kernel.update_rx_secret(),

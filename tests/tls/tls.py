@@ -474,6 +474,22 @@ def the_client_changes_its_keys(command):
 
 
 @case()
+def a_client_that_only_changes_its_keys_is_refused():
+    with our_server() as (server, port), s_client(port, "-tls1_3") as client:
+        client.expect("Verify return code")
+        for _ in range(2):
+            for _ in range(32):
+                client.write("k\n")
+                client.expect("KEYUPDATE")
+            client.write("hello\n")
+            client.expect("^hello$")
+        for _ in range(33):
+            client.write("k\n")
+            client.expect("KEYUPDATE")
+        server.expect("receive: EPROTO")
+
+
+@case()
 def the_client_wants_to_renegotiate():
     with our_server() as (server, port), s_client(port, "-tls1_2") as client:
         client.expect("Verify return code")

@@ -19,6 +19,8 @@ pub(super) const SEAL_LIMIT: usize = 256 * 1024;
 const BATCH: usize = 16;
 /// How much is received at a time, in bytes.
 const RECEIVE_LIMIT: usize = 256 * 1024;
+/// What it costs to open as much as is done in one call, whatever came out, in bytes moved.
+const WORK_OF_OPENING: usize = 32 * 1024;
 
 /// A protocol of records, without I/O.
 pub(crate) trait Records {
@@ -55,6 +57,8 @@ pub(crate) struct Opened {
     pub used: usize,
     /// How many bytes came out.
     pub plain: usize,
+    /// It has done enough for one call: there may be more to open.
+    pub more: bool,
 }
 
 /// The records of a stream.
@@ -211,7 +215,7 @@ impl Ref<Stream> {
         deadline: i64,
     ) -> Result<usize> {
         let mut rounds = Rounds::default();
-        let mut wait_first = self.is_drained(context) && !self.wire().is_some_and(|wire| wire.fresh);
+        let mut wait_first = self.has_nothing_to_open(context);
         loop {
             self.wire().ok_or(Errno::EBADF)?.records.check()?;
             if wait_first {
@@ -223,7 +227,7 @@ impl Ref<Stream> {
             match opened {
                 Ok(0) => {
                     rounds.spend(context, crate::rt::budget::SYSTEM_CALL, deadline)?;
-                    wait_first = self.is_drained(context);
+                    wait_first = self.has_nothing_to_open(context);
                 }
                 Ok(_) if place.is_empty() => return Ok(0),
                 Ok(_) => return self.read(context, place, deadline),
@@ -231,6 +235,11 @@ impl Ref<Stream> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether one has to wait before there can be anything to open.
+    fn has_nothing_to_open(&self, context: &Context) -> bool {
+        self.is_drained(context) && !self.wire().is_some_and(|wire| wire.fresh)
     }
 
     /// Sends what received has made necessary. If that is not possible, the next send tells.
@@ -268,7 +277,11 @@ impl Ref<Stream> {
         let used = opened.as_ref().map_or(filled, |opened| opened.used);
         try_extend(&mut wire.unopened, &region[used..filled])?;
         try_extend(&mut wire.unopened, &carried_over[carried..])?;
-        let Opened { plain, .. } = opened?;
+        let Opened { plain, more, .. } = opened?;
+        if more {
+            wire.fresh = true;
+            context.charge(WORK_OF_OPENING);
+        }
         context.buffers.received_more(plain);
         Ok(plain)
     }
