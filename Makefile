@@ -42,6 +42,10 @@ RELEASE := $(TARGET)/release
 
 VERSION := 20.5.0
 EXAMPLES := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
+# What an example needs besides, which may be missing.
+GLIB := $(shell pkg-config --cflags --libs glib-2.0 2> /dev/null)
+EXAMPLES := $(if $(GLIB),$(EXAMPLES),$(filter-out %/glib_loop,$(EXAMPLES)))
+build/examples/glib_loop: PACKAGES = $(GLIB)
 DOCUMENTS := LICENSE README.md CHANGELOG.md SECURITY.md
 # The version of the package is in Cargo.toml alone; that of the interface is libdill's.
 RELEASE_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -72,7 +76,7 @@ all:
 
 build/examples/%: examples/%.c FORCE | all
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -ldill \
+	$(CC) -std=gnu11 -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -ldill -pthread $(PACKAGES) \
 		-Wl,-rpath,'$$ORIGIN/../../$(RELEASE)'
 
 examples: $(EXAMPLES)

@@ -87,6 +87,7 @@ const SECTIONS: &[Section] = &[
 
 /// The sections of `libdillext.h`.
 const EXT_SECTIONS: &[Section] = &[
+    section("outer_loop", "In an event loop of the program's own", &[], Core),
     section("tcp_opts", "TCP: listeners with options", &[], Sockets),
     section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls),
     section("ws_opts", "WebSocket: options, and requests", &[], Sockets),
@@ -137,9 +138,18 @@ const NAMES: &[(&str, &str)] = &[
 /// How long a line of the headers may be.
 const WIDTH: usize = 100;
 
-/// What only the macros in `header/coroutine.h` and compiled programs use: no short name.
-const INTERNAL: &[&str] =
-    &["dill_prologue", "dill_epilogue", "dill_setjmp", "dill_longjmp", "dill_setsp", "dill_unoptimisable"];
+/// What has no short name: what only the macros in `header/coroutine.h` and compiled programs use, and what a
+/// program is likely to call something of its own.
+const NO_RAW_NAME: &[&str] = &[
+    "dill_prologue",
+    "dill_epilogue",
+    "dill_setjmp",
+    "dill_longjmp",
+    "dill_setsp",
+    "dill_unoptimisable",
+    "dill_loop",
+    "dill_run",
+];
 
 /// What C takes from `header/`, though cbindgen meets it in the sources.
 const HAND_WRITTEN: &[&str] = &["IpAddr", "TypeId", "dill_bsock_type", "dill_msock_type"];
@@ -307,7 +317,7 @@ fn short_names(text: &str) -> String {
     let (mut macros, mut functions) = (Vec::new(), Vec::new());
     let is_macro = |name: &str| text.contains(&format!("#define {name}"));
     for line in text.lines() {
-        let Some(name) = declared(line).filter(|name| !INTERNAL.contains(name)) else { continue };
+        let Some(name) = declared(line).filter(|name| !NO_RAW_NAME.contains(name)) else { continue };
         let Some(short) = name.strip_prefix("dill_").or_else(|| name.strip_prefix("DILL_")) else { continue };
         let names =
             if line.starts_with("DILL_EXPORT ") && !is_macro(name) { &mut functions } else { &mut macros };
@@ -323,5 +333,6 @@ fn short_names(text: &str) -> String {
         [] => String::new(),
         functions => format!("#ifdef __cplusplus\n{aliases}#else\n{}#endif\n", defines(functions)),
     };
-    format!("#ifndef DILL_DISABLE_RAW_NAMES\n{}{functions}#endif\n", defines(&macros))
+    let names = defines(&macros) + &functions;
+    if names.is_empty() { names } else { format!("#ifndef DILL_DISABLE_RAW_NAMES\n{names}#endif\n") }
 }

@@ -63,12 +63,16 @@ static void on_signal(int sig) {
     errno = saved;
 }
 
-/* Serves until a signal, then cancels every coroutine and waits until all have cleaned up. */
-static inline void serve_clients(int listener, serve_function *serve, void *context) {
+static inline void stop_on_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
     if (pipe(stop_pipe) < 0 || sigaction(SIGINT, &action, NULL) < 0 ||
         sigaction(SIGTERM, &action, NULL) < 0)
         fail("signals");
+}
+
+/* Serves until a signal, then cancels every coroutine and waits until all have cleaned up. */
+static inline void serve_clients(int listener, serve_function *serve, void *context) {
+    stop_on_signals();
     int clients = bundle();
     if (clients < 0 || bundle_go(clients, accept_clients(listener, clients, serve, context)) < 0)
         fail("start");

@@ -29,6 +29,26 @@ extern "C" {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 
+/* --- In an event loop of the program's own ------------------------------------------------------ */
+
+/* For a program that has an event loop already: returns a descriptor that polls readable when the library
+   has something to do, and stores in `*next`, unless that is NULL, the time at which it will have without
+   that, on the clock of `now`, or -1 for never. To be called last before the loop polls: it hands over what
+   was gathered. The descriptor is the library's; it may be another one at the next call.
+
+   Errors: ECANCELED, EMFILE, ENFILE, ENOMEM, ENOTSUP (inside a coroutine).
+
+   Required: The time can be written, or is NULL. */
+DILL_EXPORT int dill_loop(int64_t *next);
+
+/* Runs what is ready, for about a millisecond at most, and returns 1 if more is, else 0. To be called after
+   the loop has polled, when the descriptor of `dill_loop` is readable or its time has come; calling it
+   at any other time does no harm.
+
+   Errors: ECANCELED, ENOMEM, ENOTSUP (inside a coroutine). */
+DILL_EXPORT int dill_run(void);
+
+
 #ifndef DILL_DISABLE_SOCKETS
 
 /* --- TCP: listeners with options ---------------------------------------------------------------- */

@@ -21,6 +21,7 @@ pub mod ipaddr;
 pub mod ipc;
 #[cfg(feature = "sockets")]
 mod options;
+pub mod outer_loop;
 #[cfg(feature = "sockets")]
 pub mod prefix;
 #[cfg(feature = "sockets")]
@@ -82,6 +83,15 @@ impl Answer for () {
 
     fn answer(self) -> c_int {
         0
+    }
+}
+
+impl Answer for bool {
+    type C = c_int;
+    const FAILED: c_int = -1;
+
+    fn answer(self) -> c_int {
+        c_int::from(self)
     }
 }
 

@@ -85,6 +85,14 @@ impl Queue {
         self.first.get().is_null()
     }
 
+    /// Lets it run before all others.
+    fn push_front(&self, coroutine: &Coroutine) {
+        coroutine.next_ready.set(self.first.replace(coroutine));
+        if self.last.get().is_null() {
+            self.last.set(coroutine);
+        }
+    }
+
     #[inline]
     fn push(&self, coroutine: &Coroutine) {
         coroutine.next_ready.set(ptr::null());
@@ -269,6 +277,15 @@ impl Context {
         self.ready.push(coroutine);
     }
 
+    /// Makes the current coroutine the next one to run after the one that is switched to.
+    pub(super) fn make_next(&self) {
+        let current = self.current();
+        current.wake_id.set(0);
+        current.wake_error.set(None);
+        current.ready.set(true);
+        self.ready.push_front(current);
+    }
+
     /// Puts the current coroutine behind everybody who is ready now, or will be soon.
     pub(super) fn make_spent(&self) {
         let current = self.current();
@@ -293,9 +310,14 @@ impl Context {
         coroutine
     }
 
+    /// Whether no coroutine that `go` has started is running.
+    pub(super) fn is_outside(&self) -> bool {
+        ptr::eq(self.current.get(), &self.main)
+    }
+
     /// Unmaps the stacks, unless this is running on one of them.
     pub(super) fn release_stacks(&self) -> bool {
-        let on_main_stack = ptr::eq(self.current.get(), &self.main);
+        let on_main_stack = self.is_outside();
         if on_main_stack {
             self.stacks.release();
         }

@@ -14,6 +14,7 @@ pub mod handle;
 pub mod list;
 pub mod mutex;
 pub mod object;
+pub(crate) mod outer_loop;
 pub mod poller;
 pub mod process;
 #[cfg(feature = "tls")]

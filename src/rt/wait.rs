@@ -182,8 +182,21 @@ impl Context {
 
     #[inline(always)]
     fn run_next(&self) {
-        let from = self.current_ptr();
         let to = self.pop_ready();
+        self.switch_to(to);
+    }
+
+    /// Runs the one who is ready first until it waits. The current coroutine goes on then.
+    pub(super) fn run_first(&self) {
+        self.resume_spent(self.last_poll.get());
+        let first = self.pop_ready();
+        self.make_next();
+        self.switch_to(first);
+    }
+
+    #[inline(always)]
+    fn switch_to(&self, to: *const Coroutine) {
+        let from = self.current_ptr();
         self.run_id.set(self.run_id.get() + 1);
         self.budget.renew();
         if ptr::eq(from, to) {
@@ -231,6 +244,29 @@ impl Context {
             self.last_look.set(now);
             self.cautious_looks.set(CAUTIOUS_LOOKS);
         }
+    }
+
+    /// Polls descriptors and timers without waiting.
+    pub(super) fn poll_now(&self) {
+        self.poller.poll(self, 0);
+        let now = clock::nanoseconds();
+        self.fire_timers(clock::milliseconds(now));
+        self.resume_spent(now);
+        self.last_poll.set(now);
+    }
+
+    /// Whether somebody can go on.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_ready() || self.has_spent()
+    }
+
+    /// When somebody can go on without I/O: a time of deadlines; -1: never.
+    pub(super) fn next_time(&self) -> i64 {
+        if self.has_more() {
+            return clock::now();
+        }
+        // SAFETY: the first timer, if any, is alive.
+        unsafe { self.timers.first().as_ref() }.map_or(-1, |first| first.deadline().max(0))
     }
 
     /// Milliseconds until the first timer, as the poller takes them.

@@ -65,6 +65,11 @@ impl Set {
         self.fd.get() >= 0
     }
 
+    /// Polls readable when there is an event.
+    pub(super) fn descriptor(&self) -> libc::c_int {
+        self.fd.get()
+    }
+
     /// Makes it. EMFILE, ENFILE, ENOMEM.
     pub(super) fn make(&self) -> Result<()> {
         let mut events = self.events.borrow_mut();

@@ -415,6 +415,14 @@ impl Poller {
         }
     }
 
+    /// Makes the set ready to be polled by others: returns its descriptor. EMFILE, ENFILE, ENOMEM.
+    pub(super) fn prepare(&self, context: &Context) -> Result<libc::c_int> {
+        self.notice_fork();
+        self.apply_changes(context);
+        self.make_set()?;
+        Ok(self.set.descriptor())
+    }
+
     /// Waits at most `timeout` milliseconds (-1: without end) and readies whoever waited for what
     /// happened: in the kernel's order, and the reader of a descriptor before its writer.
     pub fn poll(&self, context: &Context, timeout: libc::c_int) {
