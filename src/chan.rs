@@ -69,7 +69,7 @@ struct Channel {
 }
 
 /// The body of a handle: one end of a channel.
-pub struct End {
+pub(crate) struct End {
     channel: NonNull<Channel>,
     index: usize,
 }
@@ -150,7 +150,7 @@ struct Party {
 unsafe impl Linked for Party {}
 
 /// Makes a channel. ECANCELED, ENOMEM.
-pub fn make() -> Result<[c_int; 2]> {
+pub(crate) fn make() -> Result<[c_int; 2]> {
     let channel = try_box(Channel {
         directions: [Direction::new(), Direction::new()],
         open_handles: Cell::new(2),
@@ -169,7 +169,7 @@ pub fn make() -> Result<[c_int; 2]> {
 }
 
 /// Ends what an end sends: it fails with EPIPE from now on, for both sides and all who wait.
-pub fn done(handle: c_int) -> Result<()> {
+pub(crate) fn done(handle: c_int) -> Result<()> {
     let context = Context::get()?;
     let end = object::find::<End>(handle)?;
     let direction = end.direction(Role::Send);
@@ -184,7 +184,7 @@ pub fn done(handle: c_int) -> Result<()> {
 ///
 /// # Safety
 /// `value` is readable for `len` bytes.
-pub unsafe fn send(handle: c_int, value: *const c_void, len: usize, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn send(handle: c_int, value: *const c_void, len: usize, deadline: i64) -> Result<()> {
     // SAFETY: by contract; a sender's value is only read.
     unsafe { exchange(handle, Role::Send, value.cast_mut(), len, deadline) }
 }
@@ -193,7 +193,7 @@ pub unsafe fn send(handle: c_int, value: *const c_void, len: usize, deadline: i6
 ///
 /// # Safety
 /// `value` is writable for `len` bytes.
-pub unsafe fn recv(handle: c_int, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn recv(handle: c_int, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
     // SAFETY: by contract.
     unsafe { exchange(handle, Role::Receive, value, len, deadline) }
 }
@@ -248,13 +248,13 @@ unsafe fn meet(context: &Context, end: &End, role: Role, value: *mut u8, len: us
 }
 
 /// How `choose` ended: the clause that decided, and its error if it failed.
-pub type Choice = (usize, Option<Errno>);
+pub(crate) type Choice = (usize, Option<Errno>);
 
 /// Does the first thing of several that becomes possible.
 ///
 /// # Safety
 /// The values of the clauses are readable or writable as their operations need.
-pub unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choice> {
+pub(crate) unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choice> {
     let context = Context::get()?;
     context.check_cancelled()?;
     for (index, clause) in clauses.iter().enumerate() {

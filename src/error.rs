@@ -2,7 +2,7 @@
 //! that the library returns on its own account, and one for what the kernel says beyond them.
 
 /// The result of everything below the C boundary.
-pub type Result<T> = core::result::Result<T, Errno>;
+pub(crate) type Result<T> = core::result::Result<T, Errno>;
 
 macro_rules! errnos {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
@@ -105,7 +105,7 @@ errnos! {
 }
 
 /// The error of the system call that has just failed.
-pub fn last() -> Errno {
+pub(crate) fn last() -> Errno {
     match errno::errno().0 {
         // The kernel's name for a lack of memory for what is on its way.
         libc::ENOBUFS => Errno::ENOMEM,
@@ -114,12 +114,12 @@ pub fn last() -> Errno {
 }
 
 /// Turns the -1 of a system call into the error it left behind.
-pub fn check(result: libc::c_int) -> Result<libc::c_int> {
+pub(crate) fn check(result: libc::c_int) -> Result<libc::c_int> {
     if result < 0 { Err(last()) } else { Ok(result) }
 }
 
 /// The same for calls that return a size.
-pub fn check_size(result: libc::ssize_t) -> Result<usize> {
+pub(crate) fn check_size(result: libc::ssize_t) -> Result<usize> {
     usize::try_from(result).map_err(|_| last())
 }
 

@@ -21,7 +21,7 @@ pub struct IoList {
 
 /// A piece of a list.
 #[derive(Clone, Copy)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Null: nothing to read from or write to.
     pub base: *mut u8,
     /// In bytes.
@@ -30,7 +30,7 @@ pub struct Piece {
 
 /// A list that was checked: it ends, and its elements are readable.
 #[derive(Clone, Copy)]
-pub struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     first: *const IoList,
     last: *const IoList,
     total: usize,
@@ -39,7 +39,7 @@ pub struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     /// A list of one element.
-    pub fn one(element: &'a IoList) -> Pieces<'a> {
+    pub(crate) fn one(element: &'a IoList) -> Pieces<'a> {
         Pieces { first: element, last: element, total: element.iol_len, list: PhantomData }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Pieces<'a> {
     ///
     /// # Safety
     /// The elements are alive and unchanged for `'a`, and their bytes readable.
-    pub unsafe fn to_send(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
+    pub(crate) unsafe fn to_send(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
         // SAFETY: by contract.
         unsafe { Pieces::check(first, last, true) }
     }
@@ -57,7 +57,7 @@ impl<'a> Pieces<'a> {
     ///
     /// # Safety
     /// The elements are alive and unchanged for `'a`, and their bytes writable.
-    pub unsafe fn to_receive(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
+    pub(crate) unsafe fn to_receive(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
         // SAFETY: by contract.
         unsafe { Pieces::check(first, last, false) }
     }
@@ -98,18 +98,18 @@ impl<'a> Pieces<'a> {
     }
 
     /// The bytes in all elements; `usize::MAX` if there are more.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total
     }
 
     /// The first and the last element.
-    pub fn ends(&self) -> (*const IoList, *const IoList) {
+    pub(crate) fn ends(&self) -> (*const IoList, *const IoList) {
         (self.first, self.last)
     }
 
     /// The only element, if there is but one and it is somewhere.
     #[inline]
-    pub fn single(&self) -> Option<Piece> {
+    pub(crate) fn single(&self) -> Option<Piece> {
         // SAFETY: a checked list is alive.
         let element = unsafe { self.first.as_ref() }?;
         let only = ptr::eq(self.first, self.last) && !element.iol_base.is_null();
@@ -118,19 +118,19 @@ impl<'a> Pieces<'a> {
 
     /// Whether bytes are promised where there are none.
     #[inline]
-    pub fn has_null(&self) -> bool {
+    pub(crate) fn has_null(&self) -> bool {
         self.single().is_none() && self.cursor().any(|piece| piece.base.is_null())
     }
 
     /// A position at the front.
-    pub fn cursor(&self) -> Cursor<'a> {
+    pub(crate) fn cursor(&self) -> Cursor<'a> {
         Cursor { next: self.first, used: 0, list: PhantomData }
     }
 }
 
 /// A position in a list.
 #[derive(Clone)]
-pub struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     next: *const IoList,
     /// How much of `next` is behind us.
     used: usize,
@@ -139,7 +139,7 @@ pub struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// The rest of the element at this position, which is not empty; None at the end.
-    pub fn piece(&mut self) -> Option<Piece> {
+    pub(crate) fn piece(&mut self) -> Option<Piece> {
         loop {
             // SAFETY: a checked list is alive and ends.
             let element = unsafe { self.next.as_ref() }?;
@@ -155,12 +155,12 @@ impl Cursor<'_> {
     }
 
     /// Moves on by at most the rest of the present element.
-    pub fn advance(&mut self, len: usize) {
+    pub(crate) fn advance(&mut self, len: usize) {
         self.used += len;
     }
 
     /// Moves on by any number of bytes.
-    pub fn jump(&mut self, mut len: usize) {
+    pub(crate) fn jump(&mut self, mut len: usize) {
         while len > 0 {
             let Some(piece) = self.piece() else { return };
             let step = piece.len.min(len);

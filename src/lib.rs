@@ -24,43 +24,81 @@
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
 //! borrow is held across it.
 
+#![cfg_attr(not(feature = "sockets"), allow(dead_code, reason = "what only sockets need of the runtime"))]
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests may abort"))]
 
 #[cfg(not(any(panic = "abort", test)))]
 compile_error!("build with panic = \"abort\": a panic must not unwind into C code");
 
 mod arch;
-pub mod chan;
+mod chan;
 #[cfg(feature = "sockets")]
-pub mod dial;
-pub mod error;
+mod dial;
+mod error;
 pub mod ffi;
 #[cfg(feature = "sockets")]
-pub mod http;
+mod http;
 #[cfg(feature = "sockets")]
-pub mod iol;
-pub mod memory;
+mod iol;
+mod memory;
 #[cfg(feature = "sockets")]
-pub mod net;
+mod net;
 #[cfg(feature = "sockets")]
-pub mod prefix;
-pub mod random;
-pub mod rt;
+mod prefix;
+mod random;
+mod rt;
 #[cfg(feature = "sockets")]
-pub mod sock;
+mod sock;
 #[cfg(feature = "sockets")]
-pub mod socks5;
+mod socks5;
 #[cfg(feature = "sockets")]
-pub mod suffix;
+mod suffix;
 #[cfg(feature = "sockets")]
-pub mod term;
+mod term;
 #[cfg(feature = "tls")]
-pub mod tls;
+mod tls;
 #[cfg(feature = "sockets")]
-pub mod transport;
+mod transport;
 #[cfg(feature = "sockets")]
 mod why;
 #[cfg(feature = "sockets")]
-pub mod ws;
+mod ws;
 #[cfg(feature = "sockets")]
 mod zlib;
+
+/// What the fuzz targets drive without a socket; no part of any interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::error::Errno;
+    pub use crate::rt::handle::Id;
+    #[cfg(feature = "sockets")]
+    pub use crate::transport::delimiter;
+
+    #[cfg(feature = "tls")]
+    pub mod certificate {
+        pub use crate::tls::certificate::{public_key, validity};
+    }
+    #[cfg(feature = "sockets")]
+    pub mod dial {
+        pub use crate::dial::{no_proxy, proxy, url};
+    }
+    #[cfg(feature = "sockets")]
+    pub mod http {
+        pub use crate::http::grammar;
+    }
+    #[cfg(feature = "sockets")]
+    pub mod prefix {
+        pub use crate::prefix::header::Format;
+    }
+    #[cfg(feature = "sockets")]
+    pub mod socks5 {
+        pub use crate::socks5::{client, proxy};
+    }
+    #[cfg(feature = "sockets")]
+    pub mod ws {
+        pub use crate::ws::decoder::{Decoder, Next, Violation};
+        pub use crate::ws::frame::Role;
+        pub use crate::ws::handshake;
+        pub use crate::ws::utf8::{Utf8, is_valid};
+    }
+}

@@ -4,7 +4,7 @@ use crate::error::{Errno, Result};
 use core::alloc::Layout;
 
 /// `Box::new`, but ENOMEM when memory has run out.
-pub fn try_box<T>(value: T) -> Result<Box<T>> {
+pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
     const { assert!(size_of::<T>() > 0) };
     // SAFETY: the size is not zero.
     let place = unsafe { std::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
@@ -18,33 +18,22 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
 }
 
 /// A copy on the heap, or ENOMEM.
-pub fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = Vec::new();
     try_extend(&mut copy, bytes)?;
     Ok(copy)
 }
 
 /// Appends, or ENOMEM and nothing changed.
-pub fn try_extend(to: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
+pub(crate) fn try_extend(to: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
     to.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
     to.extend_from_slice(bytes);
     Ok(())
 }
 
 /// `push`, or ENOMEM and nothing changed.
-pub fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<()> {
+pub(crate) fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<()> {
     to.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     to.push(value);
     Ok(())
-}
-
-/// Several parts one after the other, or ENOMEM.
-pub fn try_concat(parts: &[&[u8]]) -> Result<Vec<u8>> {
-    let mut whole = Vec::new();
-    let len = parts.iter().map(|part| part.len()).sum();
-    whole.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    for part in parts {
-        whole.extend_from_slice(part);
-    }
-    Ok(whole)
 }

@@ -17,16 +17,16 @@ struct Pool {
 unsafe impl Zeroable for Pool {}
 
 /// The unused bytes of a thread. A child process does not have those of its parent.
-pub struct Random(OnceCell<WipedOnFork<Pool>>);
+pub(crate) struct Random(OnceCell<WipedOnFork<Pool>>);
 
 impl Random {
     /// Without a batch.
-    pub const fn new() -> Random {
+    pub(crate) const fn new() -> Random {
         Random(OnceCell::new())
     }
 
     /// Bytes that nobody else gets. ENOMEM.
-    pub fn take<const N: usize>(&self) -> Result<[u8; N]> {
+    pub(crate) fn take<const N: usize>(&self) -> Result<[u8; N]> {
         const { assert!(N <= BATCH) };
         let pool = match self.0.get() {
             Some(pool) => pool,
@@ -52,7 +52,7 @@ impl Random {
     }
 
     /// Drops the batch.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         if let Some(pool) = self.0.get() {
             pool.left.set(0);
         }

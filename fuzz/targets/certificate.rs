@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use dill::tls::certificate;
+use dill::fuzzing::certificate;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

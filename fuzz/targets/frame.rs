@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use dill::ws::decoder::{Decoder, Next, Violation};
-use dill::ws::frame::Role;
+use dill::fuzzing::ws::{Decoder, Next, Role, Violation};
 use libdill_fuzz::reference::{self, Event};
 use libfuzzer_sys::fuzz_target;
 

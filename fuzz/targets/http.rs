@@ -3,10 +3,10 @@
 
 #![no_main]
 
-use dill::http::grammar::{self, Spaces};
-use dill::ws::handshake::body::{Skip, Skipped};
-use dill::ws::handshake::header::Header;
-use dill::ws::handshake::{
+use dill::fuzzing::http::grammar::{self, Spaces};
+use dill::fuzzing::ws::handshake::body::{Skip, Skipped};
+use dill::fuzzing::ws::handshake::header::Header;
+use dill::fuzzing::ws::handshake::{
     ClientRequest, HeadScan, KEY_LEN, Reply, Scan, StoredHead, parse_answer_head, parse_request_head,
 };
 use libfuzzer_sys::fuzz_target;

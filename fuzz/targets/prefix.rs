@@ -3,7 +3,7 @@
 #![no_main]
 
 use dill::ffi::prefix;
-use dill::prefix::header::Format;
+use dill::fuzzing::prefix::Format;
 use libc::{ECONNRESET, EMSGSIZE, EPIPE};
 use libdill_fuzz::{Choices, received};
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use dill::ws::handshake::{self, HeadScan, KEY_LEN, Scan};
+use dill::fuzzing::ws::handshake::{self, HeadScan, KEY_LEN, Scan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use dill::ws::handshake::{self, HeadScan, KEY_LEN, Scan};
+use dill::fuzzing::ws::handshake::{self, HeadScan, KEY_LEN, Scan};
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &[u8; KEY_LEN] = b"dGhlIHNhbXBsZSBub25jZQ==";

@@ -2,9 +2,8 @@
 
 #![no_main]
 
-use dill::error::Errno;
-use dill::rt::handle::Id;
-use dill::socks5::{client, proxy};
+use dill::fuzzing::socks5::{client, proxy};
+use dill::fuzzing::{Errno, Id};
 use libdill_fuzz::Choices;
 use libfuzzer_sys::fuzz_target;
 

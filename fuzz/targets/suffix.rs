@@ -3,7 +3,7 @@
 #![no_main]
 
 use dill::ffi::suffix;
-use dill::transport::delimiter::{Delimiter, Scan};
+use dill::fuzzing::delimiter::{Delimiter, Scan};
 use libc::{ECONNRESET, EPIPE};
 use libdill_fuzz::{Choices, pieces, received};
 use libfuzzer_sys::fuzz_target;

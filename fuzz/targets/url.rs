@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use dill::dial::no_proxy;
-use dill::dial::proxy::{self, Proxy};
-use dill::dial::url::Url;
-use dill::http::grammar::{is_text, is_word};
-use dill::ws::handshake::{ClientRequest, KEY_LEN, parse_request_head};
+use dill::fuzzing::dial::no_proxy;
+use dill::fuzzing::dial::proxy::{self, Proxy};
+use dill::fuzzing::dial::url::Url;
+use dill::fuzzing::http::grammar::{is_text, is_word};
+use dill::fuzzing::ws::handshake::{ClientRequest, KEY_LEN, parse_request_head};
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &[u8; KEY_LEN] = b"dGhlIHNhbXBsZSBub25jZQ==";

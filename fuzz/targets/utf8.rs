@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use dill::ws::utf8::{Utf8, is_valid};
+use dill::fuzzing::ws::{Utf8, is_valid};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

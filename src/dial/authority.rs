@@ -10,7 +10,7 @@ use core::net::Ipv6Addr;
 
 /// The parts of an authority, where they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Authority<'a> {
+pub(crate) struct Authority<'a> {
     /// Percent-encoded.
     pub userinfo: Option<&'a [u8]>,
     /// A name, or an address without brackets; only that of IPv6 has colons. Not empty.
@@ -22,7 +22,7 @@ pub struct Authority<'a> {
 impl<'a> Authority<'a> {
     /// Takes an authority apart. Stricter than the RFC where a name of DNS is stricter: a host is made of
     /// letters, digits, `-`, `.` and `_`.
-    pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, BuildError> {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Authority<'a>, BuildError> {
         let mut parts = text.rsplit(|&byte| byte == b'@');
         let (place, userinfo) = (parts.next().unwrap_or_default(), parts.next());
         if parts.next().is_some() {
@@ -67,13 +67,13 @@ fn parse_port(text: &[u8]) -> Result<Option<u16>, BuildError> {
 }
 
 /// A host as it stands in a URL or a `Host`: an address of IPv6 in brackets.
-pub fn write_host(to: &mut Vec<u8>, host: &[u8]) -> Result<(), BuildError> {
+pub(crate) fn write_host(to: &mut Vec<u8>, host: &[u8]) -> Result<(), BuildError> {
     let parts: [&[u8]; 3] = if host.contains(&b':') { [b"[", host, b"]"] } else { [b"", host, b""] };
     parts.iter().try_for_each(|part| push(to, part))
 }
 
 /// A host, a colon and a port.
-pub fn write_host_and_port(to: &mut Vec<u8>, host: &[u8], port: u16) -> Result<(), BuildError> {
+pub(crate) fn write_host_and_port(to: &mut Vec<u8>, host: &[u8], port: u16) -> Result<(), BuildError> {
     write_host(to, host)?;
     let digits = [10_000, 1000, 100, 10, 1].map(|unit| b'0' + (port / unit % 10) as u8);
     let zeros = digits.iter().take(4).take_while(|&&digit| digit == b'0').count();
@@ -82,7 +82,7 @@ pub fn write_host_and_port(to: &mut Vec<u8>, host: &[u8], port: u16) -> Result<(
 }
 
 /// Appends.
-pub fn push(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), BuildError> {
+pub(crate) fn push(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), BuildError> {
     try_extend(to, bytes).map_err(|_| BuildError::NoMemory)
 }
 
@@ -91,10 +91,10 @@ fn check_percent(text: &[u8]) -> Result<(), BuildError> {
 }
 
 /// A user name and a password.
-pub type Login = (Vec<u8>, Vec<u8>);
+pub(crate) type Login = (Vec<u8>, Vec<u8>);
 
 /// User name and password: what stands before the first colon, and what behind it, decoded (RFC 3986, 2.1).
-pub fn login(userinfo: &[u8]) -> Result<Login, BuildError> {
+pub(crate) fn login(userinfo: &[u8]) -> Result<Login, BuildError> {
     let end = userinfo.iter().position(|&byte| byte == b':').unwrap_or(userinfo.len());
     let decode = |text: &[u8]| {
         let mut decoded = Vec::new();
@@ -127,7 +127,7 @@ fn decode_each(
 const MALFORMED_PERCENT: BuildError = BuildError::Invalid("RFC 3986, 2.1: malformed percent-encoding");
 
 /// The value of `Authorization` or `Proxy-Authorization` (RFC 7617).
-pub fn basic(userinfo: &[u8]) -> Result<Vec<u8>, BuildError> {
+pub(crate) fn basic(userinfo: &[u8]) -> Result<Vec<u8>, BuildError> {
     let (mut login, password) = login(userinfo)?;
     push(&mut login, b":")?;
     push(&mut login, &password)?;

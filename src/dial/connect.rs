@@ -25,10 +25,10 @@ const MAX_VARIABLE: usize = 16;
 
 /// How to secure a bytestream: it, the host of the URL, whether that is the first one, and the deadline. The
 /// bytestream is closed on failure.
-pub type Secure<'a> = &'a dyn Fn(c_int, &CStr, bool, i64) -> Result<c_int>;
+pub(crate) type Secure<'a> = &'a dyn Fn(c_int, &CStr, bool, i64) -> Result<c_int>;
 
 /// How to get where the URL points to.
-pub struct Dial<'a> {
+pub(crate) struct Dial<'a> {
     /// Of the WebSocket.
     pub options: &'a Options<'a>,
     /// For `wss`.
@@ -77,7 +77,7 @@ impl<'a> Target<'a> {
 /// Connects and returns the handle of a WebSocket. EINVAL, EADDRNOTAVAIL if the name has no address, what
 /// the last address failed with, EACCES, EPROTO, ELOOP after too many redirects, ECONNRESET, ETIMEDOUT,
 /// ECANCELED, ENOMEM, EMFILE, ENFILE.
-pub fn connect(url: &[u8], dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
+pub(crate) fn connect(url: &[u8], dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
     let first = prepare(url, dial)?;
     let mut redirected: Option<Box<Url>> = None;
     let mut left = dial.redirects;

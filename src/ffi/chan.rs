@@ -3,6 +3,7 @@
 use super::types::ChStorage;
 use super::{call, not_null, set_errno};
 use crate::chan::{self, ChClause, Choice};
+pub use crate::chan::{CHRECV, CHSEND};
 use crate::error::{Errno, Result};
 use crate::rt::context::Context;
 use core::ffi::{c_int, c_void};

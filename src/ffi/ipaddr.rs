@@ -3,6 +3,7 @@
 use super::{not_null, socket_call, store, string};
 use crate::error::{Errno, Result};
 use crate::net::addr::{self, IpAddr};
+pub use crate::net::addr::{IPV4, IPV6, MAX_TEXT, PREFER_IPV4, PREFER_IPV6};
 use crate::net::resolve;
 use core::ffi::{c_char, c_int};
 use core::ptr;

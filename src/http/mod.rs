@@ -2,7 +2,7 @@
 //! bytestream that comes back from detaching.
 
 pub mod grammar;
-pub mod syntax;
+pub(crate) mod syntax;
 
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
@@ -23,7 +23,7 @@ const END_OF_LINE: &[u8] = b"\r\n";
 const SHORT_LINE: usize = 256;
 
 /// The body of a HTTP handle.
-pub struct Http {
+pub(crate) struct Http {
     layer: Layer,
     end_of_line: Delimiter,
     reader: Reader,
@@ -173,7 +173,7 @@ impl Line {
 
 /// Makes ready to exchange headers on a bytestream, which is closed on failure. EBADF, ENOTSUP,
 /// ECANCELED, ENOMEM.
-pub fn attach(s: c_int) -> Result<c_int> {
+pub(crate) fn attach(s: c_int) -> Result<c_int> {
     let end_of_line = Delimiter::new(END_OF_LINE).map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::ENOTSUP, |layer| {
         let reader = Reader::new(layer.lower());
@@ -183,18 +183,18 @@ pub fn attach(s: c_int) -> Result<c_int> {
 
 /// Sends the blank line that ends our header. EBADF, ENOTSUP, EPIPE if that was done already, and
 /// the errors of the bytestream.
-pub fn done(handle: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn done(handle: c_int, deadline: i64) -> Result<()> {
     object::find::<Http>(handle)?.send_blank_line(deadline)
 }
 
 /// Sends the blank line unless that was done, drops lines until the peer's, and returns the
 /// bytestream. EBADF, ENOTSUP; on any other failure everything is closed.
-pub fn detach(handle: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn detach(handle: c_int, deadline: i64) -> Result<c_int> {
     layer::detach::<Http>(handle, |this| this.finish(deadline))
 }
 
 /// Sends a request line. EINVAL if a part is empty, or has white space or control characters in it.
-pub fn send_request(handle: c_int, command: &[u8], resource: &[u8], deadline: i64) -> Result<()> {
+pub(crate) fn send_request(handle: c_int, command: &[u8], resource: &[u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
     syntax::check_word(command)?;
     syntax::check_word(resource)?;
@@ -204,14 +204,19 @@ pub fn send_request(handle: c_int, command: &[u8], resource: &[u8], deadline: i6
 /// Receives a request line. A blank line before it is ignored if nothing else has come (RFC 9112, 2.2).
 /// EPIPE if it is blank, EPROTO if it is none or too long; EMSGSIZE if a part does not fit, its NUL
 /// included; ECONNRESET if the stream ends before the blank line.
-pub fn recv_request(handle: c_int, command: &mut [u8], resource: &mut [u8], deadline: i64) -> Result<()> {
+pub(crate) fn recv_request(
+    handle: c_int,
+    command: &mut [u8],
+    resource: &mut [u8],
+    deadline: i64,
+) -> Result<()> {
     let http = object::find::<Http>(handle)?;
     http.parse_line(deadline, true, |line| syntax::parse_request(line, command, resource))
 }
 
 /// Sends a status line. EINVAL if the status is not 100 to 599, or the reason has control characters
 /// in it.
-pub fn send_status(handle: c_int, status: c_int, reason: &[u8], deadline: i64) -> Result<()> {
+pub(crate) fn send_status(handle: c_int, status: c_int, reason: &[u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
     let digits = syntax::status_digits(status)?;
     syntax::check_text(reason)?;
@@ -219,14 +224,14 @@ pub fn send_status(handle: c_int, status: c_int, reason: &[u8], deadline: i64) -
 }
 
 /// Receives a status line and returns the status. As `recv_request`.
-pub fn recv_status(handle: c_int, reason: &mut [u8], deadline: i64) -> Result<c_int> {
+pub(crate) fn recv_status(handle: c_int, reason: &mut [u8], deadline: i64) -> Result<c_int> {
     let http = object::find::<Http>(handle)?;
     http.parse_line(deadline, false, |line| syntax::parse_status(line, reason))
 }
 
 /// Sends a field. EINVAL if the name is empty, has separators or white space in it, or either has
 /// control characters in it; EPROTO if the value is empty.
-pub fn send_field(handle: c_int, name: &[u8], value: &[u8], deadline: i64) -> Result<()> {
+pub(crate) fn send_field(handle: c_int, name: &[u8], value: &[u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
     syntax::check_name(name)?;
     let value = syntax::value_to_send(value)?;
@@ -234,7 +239,7 @@ pub fn send_field(handle: c_int, name: &[u8], value: &[u8], deadline: i64) -> Re
 }
 
 /// Receives a field. EPIPE if there are no more; otherwise as `recv_request`.
-pub fn recv_field(handle: c_int, name: &mut [u8], value: &mut [u8], deadline: i64) -> Result<()> {
+pub(crate) fn recv_field(handle: c_int, name: &mut [u8], value: &mut [u8], deadline: i64) -> Result<()> {
     let http = object::find::<Http>(handle)?;
     http.parse_line(deadline, false, |line| syntax::parse_field(line, name, value))
 }

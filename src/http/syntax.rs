@@ -11,7 +11,7 @@ use crate::error::{Errno, Result};
 
 /// The longest line, in bytes and without its CRLF: as long as a whole head may be in the opening
 /// handshake.
-pub const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 impl From<Malformed> for Errno {
     fn from(_: Malformed) -> Errno {
@@ -24,24 +24,24 @@ fn check(good: bool) -> Result<()> {
 }
 
 /// Whether a method or a resource can be sent. EINVAL.
-pub fn check_word(word: &[u8]) -> Result<()> {
+pub(crate) fn check_word(word: &[u8]) -> Result<()> {
     check(is_word(word))
 }
 
 /// Whether the name of a field can be sent. EINVAL.
-pub fn check_name(name: &[u8]) -> Result<()> {
+pub(crate) fn check_name(name: &[u8]) -> Result<()> {
     check(is_token(name))
 }
 
 /// Whether a reason or a value can be sent: RFC 9110, 5.5 has a recipient take a CR or a LF for the
 /// end of the line. EINVAL.
-pub fn check_text(text: &[u8]) -> Result<()> {
+pub(crate) fn check_text(text: &[u8]) -> Result<()> {
     check(is_text(text))
 }
 
 /// The value of a field as it is sent: without the spaces around it. EINVAL; EPROTO if nothing is
 /// left.
-pub fn value_to_send(mut value: &[u8]) -> Result<&[u8]> {
+pub(crate) fn value_to_send(mut value: &[u8]) -> Result<&[u8]> {
     check_text(value)?;
     if trim(value).is_empty() {
         return Err(Errno::EPROTO);
@@ -53,7 +53,7 @@ pub fn value_to_send(mut value: &[u8]) -> Result<&[u8]> {
 }
 
 /// The digits of a status. EINVAL unless it is 100 to 599.
-pub fn status_digits(status: i32) -> Result<[u8; 3]> {
+pub(crate) fn status_digits(status: i32) -> Result<[u8; 3]> {
     match u16::try_from(status) {
         Ok(status @ 100..=599) => {
             Ok([status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8))
@@ -76,7 +76,7 @@ fn check_version(minor: u8) -> Result<()> {
 
 /// Takes a request line apart. EPROTO; EMSGSIZE if a part does not fit, and then the parts before it
 /// are stored.
-pub fn parse_request(line: &[u8], command: &mut [u8], resource: &mut [u8]) -> Result<()> {
+pub(crate) fn parse_request(line: &[u8], command: &mut [u8], resource: &mut [u8]) -> Result<()> {
     let line = grammar::request_line(line, Spaces::Any)?;
     check_version(line.minor)?;
     store(line.method, command)?;
@@ -84,7 +84,7 @@ pub fn parse_request(line: &[u8], command: &mut [u8], resource: &mut [u8]) -> Re
 }
 
 /// Takes a status line apart and returns the status. As above.
-pub fn parse_status(line: &[u8], reason: &mut [u8]) -> Result<i32> {
+pub(crate) fn parse_status(line: &[u8], reason: &mut [u8]) -> Result<i32> {
     let line = grammar::status_line(line, Spaces::Any)?;
     check_version(line.minor)?;
     if !(100..=599).contains(&line.status) {
@@ -95,7 +95,7 @@ pub fn parse_status(line: &[u8], reason: &mut [u8]) -> Result<i32> {
 }
 
 /// Takes a field apart. As above.
-pub fn parse_field(line: &[u8], name: &mut [u8], value: &mut [u8]) -> Result<()> {
+pub(crate) fn parse_field(line: &[u8], name: &mut [u8], value: &mut [u8]) -> Result<()> {
     let field = grammar::field_line(line)?;
     store(field.name, name)?;
     store(field.value, value)

@@ -25,14 +25,14 @@ pub struct IpAddr([u8; 32]);
 
 /// Which families a caller wants, the preferred one first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mode {
+pub(crate) struct Mode {
     first: c_int,
     second: Option<c_int>,
 }
 
 impl Mode {
     /// Reads the argument of the C functions; 0 is `PREFER_IPV4`. EINVAL.
-    pub fn new(mode: c_int) -> Result<Mode> {
+    pub(crate) fn new(mode: c_int) -> Result<Mode> {
         let (first, second) = match mode {
             IPV4 => (libc::AF_INET, None),
             IPV6 => (libc::AF_INET6, None),
@@ -44,13 +44,13 @@ impl Mode {
     }
 
     /// The families in order of preference.
-    pub fn families(self) -> impl Iterator<Item = c_int> {
+    pub(crate) fn families(self) -> impl Iterator<Item = c_int> {
         [Some(self.first), self.second].into_iter().flatten()
     }
 }
 
 /// Reads a port argument. EINVAL.
-pub fn port(port: c_int) -> Result<u16> {
+pub(crate) fn port(port: c_int) -> Result<u16> {
     u16::try_from(port).map_err(|_| Errno::EINVAL)
 }
 
@@ -187,7 +187,7 @@ impl core::fmt::Write for Text {
 }
 
 /// Reads a numeric address of a wanted family.
-pub fn literal(name: &CStr, port: u16, mode: Mode) -> Option<IpAddr> {
+pub(crate) fn literal(name: &CStr, port: u16, mode: Mode) -> Option<IpAddr> {
     let name = name.to_str().ok()?;
     mode.families().find_map(|family| {
         let address: StdAddr = match family {
@@ -199,7 +199,7 @@ pub fn literal(name: &CStr, port: u16, mode: Mode) -> Option<IpAddr> {
 }
 
 /// A local address: the wildcard, a literal, or that of a network interface. EINVAL, ENODEV.
-pub fn local(name: Option<&CStr>, port: c_int, mode: c_int) -> Result<IpAddr> {
+pub(crate) fn local(name: Option<&CStr>, port: c_int, mode: c_int) -> Result<IpAddr> {
     let port = self::port(port)?;
     let mode = Mode::new(mode)?;
     let Some(name) = name else {

@@ -14,11 +14,11 @@ use core::ops::Range;
 use core::ptr;
 
 /// The receive buffer, in bytes.
-pub const RECEIVE_SIZE: usize = 512 * 1024;
+pub(crate) const RECEIVE_SIZE: usize = 512 * 1024;
 /// The send buffer, in bytes: a payload of 256 KiB fits in together with its header.
 const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
-pub const GATHER_LIMIT: usize = 128 * 1024;
+pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
 /// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.
 const MAX_STRIDE: u64 = 64;
 
@@ -64,10 +64,10 @@ impl Lease {
 /// The identity of nobody's lease.
 const NOBODY: u64 = 0;
 /// The identity of a stream that has not been opened.
-pub const UNOPENED: u64 = u64::MAX;
+pub(crate) const UNOPENED: u64 = u64::MAX;
 
 /// The shared buffers. Mapped on first use.
-pub struct Buffers {
+pub(crate) struct Buffers {
     /// How many streams were opened in this thread.
     streams: Cell<u64>,
 
@@ -93,7 +93,7 @@ pub struct Buffers {
 
 impl Buffers {
     /// Without memory so far.
-    pub const fn new() -> Buffers {
+    pub(crate) const fn new() -> Buffers {
         Buffers {
             streams: Cell::new(NOBODY),
             receive: Cell::new(ptr::null_mut()),
@@ -112,14 +112,14 @@ impl Buffers {
     }
 
     /// The identity of the next stream.
-    pub fn next_id(&self) -> u64 {
+    pub(crate) fn next_id(&self) -> u64 {
         self.streams.set(self.streams.get() + 1);
         self.streams.get()
     }
 
     /// What was received for a stream and not consumed, if the buffer is lent to it.
     #[inline]
-    pub fn received(&self, stream: &Stream) -> Option<&[u8]> {
+    pub(crate) fn received(&self, stream: &Stream) -> Option<&[u8]> {
         if !self.receiver.is_held_by(stream) {
             return None;
         }
@@ -131,7 +131,7 @@ impl Buffers {
 
     /// Drops bytes from the front.
     #[inline]
-    pub fn consume(&self, len: usize) {
+    pub(crate) fn consume(&self, len: usize) {
         self.start.set(self.start.get() + len);
         if self.start.get() == self.end.get() {
             self.start.set(0);
@@ -141,7 +141,7 @@ impl Buffers {
 
     /// Lends the receive buffer to a stream and brings what it has saved to the front. ENOMEM: nothing
     /// has changed. EBADF: the stream is closed.
-    pub fn lend_receive(&self, stream: &Ref<Stream>) -> Result<()> {
+    pub(crate) fn lend_receive(&self, stream: &Ref<Stream>) -> Result<()> {
         if !self.receiver.is_held_by(stream) {
             map(&self.receive, RECEIVE_SIZE)?;
             if let Some(holder) = self.receiver.holder() {
@@ -166,12 +166,12 @@ impl Buffers {
     }
 
     /// The free end of the receive buffer, which is lent to the caller.
-    pub fn room(&self) -> (*mut u8, usize) {
+    pub(crate) fn room(&self) -> (*mut u8, usize) {
         (self.receive.get().wrapping_add(self.end.get()), RECEIVE_SIZE - self.end.get())
     }
 
     /// Counts bytes that were received into `room`.
-    pub fn received_more(&self, len: usize) {
+    pub(crate) fn received_more(&self, len: usize) {
         self.end.set(self.end.get() + len);
     }
 
@@ -185,7 +185,7 @@ impl Buffers {
     }
 
     /// Takes a stream that is being closed out of the buffers.
-    pub fn forget(&self, stream: &Stream) {
+    pub(crate) fn forget(&self, stream: &Stream) {
         self.forget_received(stream);
         if self.sender.is_held_by(stream) {
             self.gathered.set(0);
@@ -206,20 +206,20 @@ impl Buffers {
 
     /// Whether gathered bytes wait to be sent.
     #[inline]
-    pub fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         self.gathered.get() > 0
     }
 
     /// How many bytes a stream has gathered.
     #[inline]
-    pub fn gathered(&self, stream: &Stream) -> usize {
+    pub(crate) fn gathered(&self, stream: &Stream) -> usize {
         if self.sender.is_held_by(stream) { self.gathered.get() } else { 0 }
     }
 
     /// Sends a stream's gathered bytes if they have waited long enough. To be called once at each use
     /// of the socket.
     #[inline(always)]
-    pub fn flush_overdue(&self, stream: &Stream) {
+    pub(crate) fn flush_overdue(&self, stream: &Stream) {
         if self.is_overdue(stream) {
             self.flush();
         }
@@ -248,7 +248,7 @@ impl Buffers {
     }
 
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let len = self.gathered.replace(0);
         if let Some(holder) = self.sender.holder() {
             // SAFETY: the first bytes of the buffer were written when they were gathered.
@@ -259,7 +259,7 @@ impl Buffers {
     /// Lends the send buffer to a stream: what another one gathered leaves first. Returns how much
     /// the stream itself has gathered, which is at the front.
     #[inline(always)]
-    pub fn lend_send(&self, stream: &Ref<Stream>) -> Result<usize> {
+    pub(crate) fn lend_send(&self, stream: &Ref<Stream>) -> Result<usize> {
         if !self.sender.is_held_by(stream) {
             self.take_send_over(stream)?;
         }
@@ -281,7 +281,7 @@ impl Buffers {
     /// Nothing else is done with the buffer while this slice is in use.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "the buffer is no part of this value")]
-    pub unsafe fn send_place(&self, from: usize) -> &mut [u8] {
+    pub(crate) unsafe fn send_place(&self, from: usize) -> &mut [u8] {
         // SAFETY: the buffer is SEND_SIZE long; by contract nobody else looks at it.
         let buffer = unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) };
         &mut buffer[from..]
@@ -289,14 +289,14 @@ impl Buffers {
 
     /// A part of the send buffer, which is lent to the caller and was filled as far as that.
     #[inline]
-    pub fn filled_send(&self, part: Range<usize>) -> &[u8] {
+    pub(crate) fn filled_send(&self, part: Range<usize>) -> &[u8] {
         // SAFETY: the buffer is SEND_SIZE long; the slice is used before anything else is written.
         let buffer = unsafe { core::slice::from_raw_parts(self.send.get(), SEND_SIZE) };
         &buffer[part]
     }
 
     /// Drops the filled part of the send buffer but for its end, which stays gathered, or is from now on.
-    pub fn keep_filled(&self, end: Range<usize>) {
+    pub(crate) fn keep_filled(&self, end: Range<usize>) {
         if end.start >= self.gathered.get() {
             // The oldest of these bytes are new.
             self.set_gathered(0);
@@ -309,7 +309,7 @@ impl Buffers {
 
     /// Notes how much of the send buffer now holds gathered bytes.
     #[inline]
-    pub fn set_gathered(&self, len: usize) {
+    pub(crate) fn set_gathered(&self, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
             self.since.set(ticks::now());
             self.uses.set(0);

@@ -12,41 +12,41 @@ use core::ffi::c_int;
 const CLOSED: c_int = -1;
 
 /// A descriptor, until it is closed.
-pub struct Descriptor(Cell<c_int>);
+pub(crate) struct Descriptor(Cell<c_int>);
 
 impl Descriptor {
     /// None so far.
-    pub const fn none() -> Descriptor {
+    pub(crate) const fn none() -> Descriptor {
         Descriptor(Cell::new(CLOSED))
     }
 
     /// Takes a descriptor over.
-    pub fn open(&self, fd: Fd) {
+    pub(crate) fn open(&self, fd: Fd) {
         self.0.set(fd.into_raw());
     }
 
     /// The number for a system call, which fails with EBADF after the close.
     #[inline]
-    pub fn get(&self) -> c_int {
+    pub(crate) fn get(&self) -> c_int {
         self.0.get()
     }
 
     /// EBADF after the close.
     #[inline]
-    pub fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.0.get() == CLOSED { Err(Errno::EBADF) } else { Ok(()) }
     }
 
     /// Waits until it may go on, having just refused. EBADF if it was closed meanwhile, also if it had
     /// become ready before that. ETIMEDOUT, ECANCELED, EBUSY.
-    pub fn wait(&self, context: &Context, direction: Direction, deadline: i64) -> Result<()> {
+    pub(crate) fn wait(&self, context: &Context, direction: Direction, deadline: i64) -> Result<()> {
         let waited = wait(context, self.0.get(), direction, deadline);
         self.check_open()?;
         waited
     }
 
     /// Wakes whoever waits with EBADF and hands the descriptor over, to be closed. None: it was before.
-    pub fn close(&self) -> Option<Fd> {
+    pub(crate) fn close(&self) -> Option<Fd> {
         let fd = self.0.replace(CLOSED);
         if fd == CLOSED {
             return None;
@@ -65,7 +65,7 @@ impl Descriptor {
 
 /// Waits until a non-blocking descriptor, which nobody can close meanwhile, may go on, having just
 /// refused. ETIMEDOUT, ECANCELED, EBUSY.
-pub fn wait(context: &Context, fd: c_int, direction: Direction, deadline: i64) -> Result<()> {
+pub(crate) fn wait(context: &Context, fd: c_int, direction: Direction, deadline: i64) -> Result<()> {
     context.check_cancelled()?;
     let clause = Clause::new(0, Source::Descriptor(fd, direction));
     // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.

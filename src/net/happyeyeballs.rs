@@ -3,7 +3,7 @@
 //! `race` decides; here are the lookups, the sockets and the clock that it works with, all waited
 //! for at once by the calling coroutine.
 
-pub mod race;
+pub(crate) mod race;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +28,7 @@ const MOST_ADDRESSES: usize = 10;
 /// Connects to a name by TCP and returns the connection's handle. EINVAL unless the port is 1 to
 /// 65535, EADDRNOTAVAIL if the name has no address, ETIMEDOUT, ECANCELED, ENOMEM, EMFILE, ENFILE, and
 /// what the last attempt failed with if all have.
-pub fn connect(name: &CStr, port: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn connect(name: &CStr, port: c_int, deadline: i64) -> Result<c_int> {
     let port = addr::port(port)?;
     if port == 0 {
         return Err(Errno::EINVAL);

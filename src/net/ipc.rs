@@ -37,7 +37,7 @@ fn native(path: &CStr) -> Result<libc::sockaddr_un> {
 }
 
 /// Listens at a path.
-pub fn listen(path: &CStr, backlog: c_int) -> Result<c_int> {
+pub(crate) fn listen(path: &CStr, backlog: c_int) -> Result<c_int> {
     let address = native(path)?;
     let fd = socket::open(libc::AF_UNIX, libc::SOCK_STREAM)?;
     // SAFETY: the address is readable for its size.
@@ -47,7 +47,7 @@ pub fn listen(path: &CStr, backlog: c_int) -> Result<c_int> {
 }
 
 /// Accepts a connection.
-pub fn accept(s: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn accept(s: c_int, deadline: i64) -> Result<c_int> {
     let none = core::ptr::null_mut();
     // SAFETY: no address is asked for.
     let fd = unsafe { listener::accept(s, Family::Unix, none, core::ptr::null_mut(), deadline) }?;
@@ -55,7 +55,7 @@ pub fn accept(s: c_int, deadline: i64) -> Result<c_int> {
 }
 
 /// Connects to a path. While the listener's queue is full it is tried again until the deadline.
-pub fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
+pub(crate) fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
     let address = native(path)?;
     loop {
         let fd = socket::open(libc::AF_UNIX, libc::SOCK_STREAM)?;
@@ -79,7 +79,7 @@ pub fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
 }
 
 /// Makes a connected pair.
-pub fn pair() -> Result<[c_int; 2]> {
+pub(crate) fn pair() -> Result<[c_int; 2]> {
     let [first, second] = socket::pair()?;
     let first = listener::make_stream(first, Family::Unix)?;
     match listener::make_stream(second, Family::Unix) {
@@ -92,22 +92,22 @@ pub fn pair() -> Result<[c_int; 2]> {
 }
 
 /// Ends our half.
-pub fn done(s: c_int) -> Result<()> {
+pub(crate) fn done(s: c_int) -> Result<()> {
     listener::done(s, Family::Unix)
 }
 
 /// Ends our half, waits for the end of the peer's, and closes. Closes in any case.
-pub fn close(s: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn close(s: c_int, deadline: i64) -> Result<()> {
     listener::close(s, Family::Unix, deadline)
 }
 
 /// Adopts a connected socket.
-pub fn from_fd(fd: c_int) -> Result<c_int> {
+pub(crate) fn from_fd(fd: c_int) -> Result<c_int> {
     listener::adopt(fd, Family::Unix, false)
 }
 
 /// Adopts a listening socket.
-pub fn listener_from_fd(fd: c_int) -> Result<c_int> {
+pub(crate) fn listener_from_fd(fd: c_int) -> Result<c_int> {
     listener::adopt(fd, Family::Unix, true)
 }
 
@@ -126,7 +126,7 @@ const _: () = {
 };
 
 /// Sends a descriptor. The caller keeps its own.
-pub fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
     let context = Context::get()?;
     let stream = find_stream(s, Family::Unix)?;
     if fd < 0 {
@@ -165,7 +165,7 @@ pub fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
 }
 
 /// Receives a descriptor, which is the caller's then.
-pub fn recv_fd(s: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn recv_fd(s: c_int, deadline: i64) -> Result<c_int> {
     let context = Context::get()?;
     let stream = find_stream(s, Family::Unix)?;
     let received = stream.receive_with(context, deadline, receive_descriptor);

@@ -18,7 +18,7 @@ use core::ffi::{c_int, c_void};
 const PAUSE: i64 = 10;
 
 /// The body of a listener's handle.
-pub struct Listener {
+pub(crate) struct Listener {
     fd: Descriptor,
     family: Family,
     busy: Cell<bool>,
@@ -52,7 +52,7 @@ impl Drop for Listener {
 }
 
 /// Makes the handle of a listening socket.
-pub fn make(fd: Fd, family: Family) -> Result<c_int> {
+pub(crate) fn make(fd: Fd, family: Family) -> Result<c_int> {
     let handle = make_listener(family)?;
     object::find::<Listener>(handle)?.fd.open(fd);
     Ok(handle)
@@ -64,14 +64,14 @@ fn make_listener(family: Family) -> Result<c_int> {
 
 /// Makes the handle of a connection. Closes the descriptor if it cannot, and does nothing else
 /// to the socket.
-pub fn make_stream(fd: Fd, family: Family) -> Result<c_int> {
+pub(crate) fn make_stream(fd: Fd, family: Family) -> Result<c_int> {
     let handle = object::make(Stream::new(family))?;
     object::find::<Stream>(handle)?.open(Context::get()?, fd);
     Ok(handle)
 }
 
 /// The connection behind a handle. EBADF; ENOTSUP for any other kind, the other family included.
-pub fn find_stream(handle: c_int, family: Family) -> Result<Ref<Stream>> {
+pub(crate) fn find_stream(handle: c_int, family: Family) -> Result<Ref<Stream>> {
     let stream = object::find::<Stream>(handle)?;
     if stream.family() == family { Ok(stream) } else { Err(Errno::ENOTSUP) }
 }
@@ -81,7 +81,7 @@ pub fn find_stream(handle: c_int, family: Family) -> Result<Ref<Stream>> {
 ///
 /// # Safety
 /// `address` is null or writable for `*len` bytes.
-pub unsafe fn accept(
+pub(crate) unsafe fn accept(
     handle: c_int,
     family: Family,
     address: *mut libc::sockaddr,
@@ -158,7 +158,12 @@ fn is_of_connection(error: Errno) -> bool {
 ///
 /// # Safety
 /// `address` is readable for `len` bytes.
-pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadline: i64) -> Result<Fd> {
+pub(crate) unsafe fn connect(
+    fd: Fd,
+    address: *const libc::sockaddr,
+    len: usize,
+    deadline: i64,
+) -> Result<Fd> {
     // SAFETY: by contract.
     if unsafe { socket::connect(fd.get(), address, len) }? {
         return Ok(fd);
@@ -169,12 +174,12 @@ pub unsafe fn connect(fd: Fd, address: *const libc::sockaddr, len: usize, deadli
 }
 
 /// Ends our half of a connection.
-pub fn done(handle: c_int, family: Family) -> Result<()> {
+pub(crate) fn done(handle: c_int, family: Family) -> Result<()> {
     find_stream(handle, family)?.done()
 }
 
 /// Closes a listener, or a connection in an orderly way: see `Stream::finish`.
-pub fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
+pub(crate) fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
     if let Ok(listener) = object::find::<Listener>(handle) {
         if listener.family != family {
             return Err(Errno::ENOTSUP);
@@ -190,7 +195,7 @@ pub fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
 }
 
 /// Adopts a descriptor: a connection, or a listening socket. Fails with the descriptor untouched.
-pub fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
+pub(crate) fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int> {
     if fd < 0 {
         return Err(Errno::EINVAL);
     }

@@ -1,14 +1,14 @@
 //! Transports of the operating system: addresses, TCP, AF_UNIX, UDP.
 
-pub mod addr;
-pub mod buffers;
-pub mod descriptor;
-pub mod happyeyeballs;
-pub mod ipc;
-pub mod listener;
+pub(crate) mod addr;
+pub(crate) mod buffers;
+pub(crate) mod descriptor;
+pub(crate) mod happyeyeballs;
+pub(crate) mod ipc;
+pub(crate) mod listener;
 mod question;
-pub mod resolve;
-pub mod socket;
-pub mod stream;
-pub mod tcp;
-pub mod udp;
+pub(crate) mod resolve;
+pub(crate) mod socket;
+pub(crate) mod stream;
+pub(crate) mod tcp;
+pub(crate) mod udp;

@@ -47,14 +47,14 @@ impl Watcher for Body {
 }
 
 /// What a coroutine wants to know, and the answer; shared with the thread that asks.
-pub struct Question(NonNull<Body>);
+pub(super) struct Question(NonNull<Body>);
 
 // SAFETY: what is shared is counted atomically, behind a lock, or never changes.
 unsafe impl Send for Question {}
 
 impl Question {
     /// The addresses of a name. EMFILE, ENFILE, ENOMEM.
-    pub fn new(name: &CStr, family: c_int) -> Result<Question> {
+    pub(super) fn new(name: &CStr, family: c_int) -> Result<Question> {
         Question::from_name(name.to_bytes_with_nul(), family)
     }
 
@@ -82,27 +82,27 @@ impl Question {
     }
 
     /// The descriptor that is readable once the answer is there.
-    pub fn wakeup(&self) -> c_int {
+    pub(super) fn wakeup(&self) -> c_int {
         self.body().wakeup.get()
     }
 
     /// The one who waits for the answer, for the poller.
-    pub fn watcher(&self) -> &(dyn Watcher + 'static) {
+    pub(super) fn watcher(&self) -> &(dyn Watcher + 'static) {
         self.body()
     }
 
     /// Whether it has to be asked again, as another question: this process is the child of the one that asked.
-    pub fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         self.body().is_lost.load(Ordering::Relaxed)
     }
 
     /// The same question, not asked yet. EMFILE, ENFILE, ENOMEM.
-    pub fn again(&self) -> Result<Question> {
+    pub(super) fn again(&self) -> Result<Question> {
         Question::from_name(&self.body().name, self.body().family)
     }
 
     /// The answer, once. ENOMEM.
-    pub fn take_answer(&self) -> Result<Vec<IpAddr>> {
+    pub(super) fn take_answer(&self) -> Result<Vec<IpAddr>> {
         let mut answer = self.body().answer.lock().map_err(|_| Errno::ENOMEM)?;
         core::mem::replace(&mut *answer, Ok(Vec::new()))
     }
@@ -215,7 +215,7 @@ fn pool() -> Result<&'static Pool> {
 }
 
 /// Has a thread find the answer, as soon as there is one. ENOMEM; EAGAIN if there can be no thread.
-pub fn ask(question: &Question) -> Result<()> {
+pub(super) fn ask(question: &Question) -> Result<()> {
     let pool = pool()?;
     let mut state = pool.state.lock().map_err(|_| Errno::ENOMEM)?;
     state.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -232,7 +232,7 @@ pub fn ask(question: &Question) -> Result<()> {
 }
 
 /// Nobody wants to know the answer any more. A thread that has begun goes on.
-pub fn withdraw(question: &Question) {
+pub(super) fn withdraw(question: &Question) {
     if let Ok(pool) = pool()
         && let Ok(mut state) = pool.state.lock()
     {

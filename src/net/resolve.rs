@@ -10,12 +10,12 @@ use crate::rt::poller::{self, Direction};
 use core::ffi::{CStr, c_int};
 
 /// A lookup under way. When dropped nobody hears of it any more.
-pub struct Lookup(Question);
+pub(crate) struct Lookup(Question);
 
 impl Lookup {
     /// Asks for the addresses of one family. EMFILE, ENFILE, ENOMEM, and EAGAIN if there can be no
     /// thread.
-    pub fn start(name: &CStr, family: c_int) -> Result<Lookup> {
+    pub(crate) fn start(name: &CStr, family: c_int) -> Result<Lookup> {
         Lookup::ask(Question::new(name, family)?)
     }
 
@@ -29,12 +29,12 @@ impl Lookup {
     }
 
     /// The descriptor that is readable once the answer is there.
-    pub fn wakeup(&self) -> c_int {
+    pub(crate) fn wakeup(&self) -> c_int {
         self.0.wakeup()
     }
 
     /// To be called before each wait: in the child of a fork, the answer would come to the parent.
-    pub fn renew_after_fork(&mut self) -> Result<()> {
+    pub(crate) fn renew_after_fork(&mut self) -> Result<()> {
         if self.0.is_lost() {
             *self = Lookup::ask(self.0.again()?)?;
         }
@@ -42,7 +42,7 @@ impl Lookup {
     }
 
     /// The answer, once there is one: None if it has to be waited for. ENOMEM.
-    pub fn take(&mut self) -> Result<Option<Vec<IpAddr>>> {
+    pub(crate) fn take(&mut self) -> Result<Option<Vec<IpAddr>>> {
         if self.0.is_lost() { Ok(None) } else { self.0.take_answer().map(Some) }
     }
 }
@@ -57,7 +57,13 @@ impl Drop for Lookup {
 
 /// All addresses of a name, at most `most`, the preferred family first. EINVAL, ETIMEDOUT,
 /// ECANCELED, EMFILE, ENFILE, ENOMEM, EAGAIN. No address is no error.
-pub fn remotes(name: &CStr, port: c_int, mode: c_int, most: usize, deadline: i64) -> Result<Vec<IpAddr>> {
+pub(crate) fn remotes(
+    name: &CStr,
+    port: c_int,
+    mode: c_int,
+    most: usize,
+    deadline: i64,
+) -> Result<Vec<IpAddr>> {
     let port = addr::port(port)?;
     let mode = Mode::new(mode)?;
     let mut addresses = Vec::new();
@@ -84,7 +90,7 @@ pub fn remotes(name: &CStr, port: c_int, mode: c_int, most: usize, deadline: i64
 }
 
 /// The first address of a name. EADDRNOTAVAIL if there is none.
-pub fn remote(name: &CStr, port: c_int, mode: c_int, deadline: i64) -> Result<IpAddr> {
+pub(crate) fn remote(name: &CStr, port: c_int, mode: c_int, deadline: i64) -> Result<IpAddr> {
     remotes(name, port, mode, 1, deadline)?.first().copied().ok_or(Errno::EADDRNOTAVAIL)
 }
 

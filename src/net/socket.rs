@@ -6,11 +6,11 @@ use core::ffi::{c_int, c_void};
 use core::mem;
 
 /// A descriptor that is closed when dropped.
-pub struct Fd(c_int);
+pub(crate) struct Fd(c_int);
 
 impl Fd {
     /// Takes a descriptor over that has just been made.
-    pub fn new(fd: c_int) -> Fd {
+    pub(crate) fn new(fd: c_int) -> Fd {
         if let Some(context) = Context::existing() {
             context.poller.begin_life(context, fd);
         }
@@ -18,17 +18,17 @@ impl Fd {
     }
 
     /// Takes a descriptor back that was given away with `into_raw`.
-    pub fn again(fd: c_int) -> Fd {
+    pub(crate) fn again(fd: c_int) -> Fd {
         Fd(fd)
     }
 
     /// The number.
-    pub fn get(&self) -> c_int {
+    pub(crate) fn get(&self) -> c_int {
         self.0
     }
 
     /// Gives the descriptor away.
-    pub fn into_raw(self) -> c_int {
+    pub(crate) fn into_raw(self) -> c_int {
         let fd = self.0;
         mem::forget(self);
         fd
@@ -42,7 +42,7 @@ impl Drop for Fd {
 }
 
 /// A new non-blocking socket with SO_REUSEADDR.
-pub fn open(family: c_int, kind: c_int) -> Result<Fd> {
+pub(crate) fn open(family: c_int, kind: c_int) -> Result<Fd> {
     // SAFETY: the call takes no pointer.
     let fd = error::check(unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK, 0) })?;
     let fd = Fd::new(fd);
@@ -51,17 +51,17 @@ pub fn open(family: c_int, kind: c_int) -> Result<Fd> {
 }
 
 /// Lets an address be listened at again at once. ENOMEM.
-pub fn reuse_address(fd: c_int) -> Result<()> {
+pub(crate) fn reuse_address(fd: c_int) -> Result<()> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1).map_err(|_| Errno::ENOMEM)
 }
 
 /// Has the kernel wait for nothing before it sends. A connection that is not TCP has no such option, and works.
-pub fn send_at_once(fd: c_int) {
+pub(crate) fn send_at_once(fd: c_int) {
     let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
 }
 
 /// A connected pair of non-blocking AF_UNIX streams.
-pub fn pair() -> Result<[Fd; 2]> {
+pub(crate) fn pair() -> Result<[Fd; 2]> {
     let mut fds = [0; 2];
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
     // SAFETY: there is room for two descriptors.
@@ -74,7 +74,7 @@ pub fn pair() -> Result<[Fd; 2]> {
 }
 
 /// Sets an option that is an int.
-pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
+pub(crate) fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
     let size = size_of::<c_int>() as libc::socklen_t;
     let value: *const c_int = &value;
     // SAFETY: the value is readable for its size.
@@ -82,7 +82,7 @@ pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<
 }
 
 /// Reads an option that is an int.
-pub fn option(fd: c_int, level: c_int, name: c_int) -> Result<c_int> {
+pub(crate) fn option(fd: c_int, level: c_int, name: c_int) -> Result<c_int> {
     let mut value: c_int = 0;
     let mut size = size_of::<c_int>() as libc::socklen_t;
     let place = (&raw mut value).cast();
@@ -95,7 +95,7 @@ pub fn option(fd: c_int, level: c_int, name: c_int) -> Result<c_int> {
 ///
 /// # Safety
 /// `address` is readable for `len` bytes.
-pub unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
+pub(crate) unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
     // SAFETY: by contract.
     error::check(unsafe { libc::bind(fd, address, len as libc::socklen_t) }).map(|_| ())
 }
@@ -104,7 +104,7 @@ pub unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Res
 ///
 /// # Safety
 /// `address` is readable for `len` bytes.
-pub unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<bool> {
+pub(crate) unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<bool> {
     // SAFETY: by contract.
     match error::check(unsafe { libc::connect(fd, address, len as libc::socklen_t) }) {
         Ok(_) => Ok(true),
@@ -115,7 +115,7 @@ pub unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> 
 }
 
 /// Whether a connection was made.
-pub fn outcome(fd: c_int) -> Result<()> {
+pub(crate) fn outcome(fd: c_int) -> Result<()> {
     match option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(()),
         code => Err(of_connect(Errno::from_code(code))),
@@ -152,7 +152,7 @@ fn of_stream(error: Errno) -> Errno {
 }
 
 /// Begins to listen.
-pub fn listen(fd: c_int, backlog: c_int) -> Result<()> {
+pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<()> {
     // SAFETY: the call takes no pointer.
     error::check(unsafe { libc::listen(fd, backlog) }).map(|_| ())
 }
@@ -173,7 +173,7 @@ fn move_bytes(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
 }
 
 /// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
-pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
+pub(crate) fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
     let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
     // SAFETY: the bytes are readable.
     move_bytes(|| unsafe { libc::send(fd, data, bytes.len(), flags) })
@@ -183,7 +183,7 @@ pub fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
 ///
 /// # Safety
 /// What the message points to is readable.
-pub unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
+pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: by contract.
     move_bytes(|| unsafe { libc::sendmsg(fd, message, flags) })
@@ -193,7 +193,7 @@ pub unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
 ///
 /// # Safety
 /// `place` is writable for `len` bytes.
-pub unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
+pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
     // SAFETY: by contract.
     move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) })
 }
@@ -202,13 +202,13 @@ pub unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
 ///
 /// # Safety
 /// What the message points to is writable.
-pub unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
+pub(crate) unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
     // SAFETY: by contract.
     move_bytes(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) })
 }
 
 /// A message header for scattered bytes.
-pub fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
+pub(crate) fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
     // SAFETY: all zeros is a valid message header: no name, no ancillary data.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = iov;
@@ -217,13 +217,13 @@ pub fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
 }
 
 /// Ends the outbound half.
-pub fn shutdown_write(fd: c_int) -> Result<()> {
+pub(crate) fn shutdown_write(fd: c_int) -> Result<()> {
     // SAFETY: the call takes no pointer.
     error::check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(|_| ())
 }
 
 /// Makes `close` drop the connection at once: TCP sends a reset.
-pub fn make_close_abortive(fd: c_int) {
+pub(crate) fn make_close_abortive(fd: c_int) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let (value, size): (*const c_void, _) = ((&raw const linger).cast(), size_of::<libc::linger>());
     // An error leaves an orderly close, which is no worse.
@@ -232,7 +232,7 @@ pub fn make_close_abortive(fd: c_int) {
 }
 
 /// Makes the descriptor non-blocking, or blocking. Returns whether that has changed anything.
-pub fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
+pub(crate) fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
     // SAFETY: the call takes no pointer.
     let flags = error::check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
     let wanted = if nonblocking { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
@@ -244,7 +244,7 @@ pub fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
 }
 
 /// Closes a descriptor; this thread's poller forgets it.
-pub fn close(fd: c_int) {
+pub(crate) fn close(fd: c_int) {
     if let Some(context) = Context::existing() {
         context.poller.forget_own(fd);
     }

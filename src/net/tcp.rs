@@ -9,7 +9,7 @@ use core::ffi::c_int;
 
 /// How to listen.
 #[derive(Clone, Copy)]
-pub struct Listening {
+pub(crate) struct Listening {
     /// How many connections may wait to be accepted.
     pub backlog: c_int,
     /// Others may listen at the same address.
@@ -19,12 +19,12 @@ pub struct Listening {
 }
 
 /// Listens. If the port is 0, the one that the kernel chose is stored in the address.
-pub fn listen(address: &mut IpAddr, backlog: c_int) -> Result<c_int> {
+pub(crate) fn listen(address: &mut IpAddr, backlog: c_int) -> Result<c_int> {
     listen_with(address, Listening { backlog, reuse_port: false, v6_only: false })
 }
 
 /// The same, in a particular way.
-pub fn listen_with(address: &mut IpAddr, listening: Listening) -> Result<c_int> {
+pub(crate) fn listen_with(address: &mut IpAddr, listening: Listening) -> Result<c_int> {
     let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
     if listening.reuse_port {
         socket::set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
@@ -45,7 +45,7 @@ pub fn listen_with(address: &mut IpAddr, listening: Listening) -> Result<c_int> 
 }
 
 /// The port that a socket is bound to.
-pub fn local_port(fd: c_int) -> Result<c_int> {
+pub(crate) fn local_port(fd: c_int) -> Result<c_int> {
     let mut address = IpAddr::UNSPECIFIED;
     let mut len = size_of::<IpAddr>() as libc::socklen_t;
     let place = (&raw mut address).cast();
@@ -55,7 +55,7 @@ pub fn local_port(fd: c_int) -> Result<c_int> {
 }
 
 /// Accepts a connection; returns its handle and the peer's address.
-pub fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
+pub(crate) fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
     let mut address = IpAddr::UNSPECIFIED;
     let mut len = size_of::<IpAddr>() as libc::socklen_t;
     let place = (&raw mut address).cast();
@@ -65,7 +65,7 @@ pub fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
 }
 
 /// Connects; returns the handle of the connection.
-pub fn connect(address: &IpAddr, deadline: i64) -> Result<c_int> {
+pub(crate) fn connect(address: &IpAddr, deadline: i64) -> Result<c_int> {
     let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
     let len = address.native_len() as usize;
     // SAFETY: the address is readable for its length.
@@ -74,21 +74,21 @@ pub fn connect(address: &IpAddr, deadline: i64) -> Result<c_int> {
 }
 
 /// Ends our half: the peer reads what was sent and then the end of the stream.
-pub fn done(handle: c_int) -> Result<()> {
+pub(crate) fn done(handle: c_int) -> Result<()> {
     listener::done(handle, Family::Tcp)
 }
 
 /// Ends our half, waits for the end of the peer's, and closes. Closes in any case.
-pub fn close(handle: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn close(handle: c_int, deadline: i64) -> Result<()> {
     listener::close(handle, Family::Tcp, deadline)
 }
 
 /// Adopts a connected socket.
-pub fn from_fd(fd: c_int) -> Result<c_int> {
+pub(crate) fn from_fd(fd: c_int) -> Result<c_int> {
     listener::adopt(fd, Family::Tcp, false)
 }
 
 /// Adopts a listening socket.
-pub fn listener_from_fd(fd: c_int) -> Result<c_int> {
+pub(crate) fn listener_from_fd(fd: c_int) -> Result<c_int> {
     listener::adopt(fd, Family::Tcp, true)
 }

@@ -24,7 +24,7 @@ const BATCH: usize = 16;
 const MAX_DATAGRAM: usize = 65536;
 
 /// The body of a UDP handle.
-pub struct Udp {
+pub(crate) struct Udp {
     fd: Descriptor,
     /// The default peer.
     remote: Option<IpAddr>,
@@ -69,7 +69,7 @@ impl MessageSocket for Udp {
 
 /// Opens a socket. If the port of the local address is 0, the one that the kernel chose is stored
 /// there. EINVAL if the families differ, EADDRINUSE, EADDRNOTAVAIL, ECANCELED, ENOMEM, EMFILE, ENFILE.
-pub fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> Result<c_int> {
+pub(crate) fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> Result<c_int> {
     let families = (local.as_ref().map(|local| local.family()), remote.map(IpAddr::family));
     let family = match families {
         (Some(local), Some(remote)) if local != remote => return Err(Errno::EINVAL),
@@ -101,13 +101,13 @@ fn make(fd: Fd, remote: Option<IpAddr>) -> Result<c_int> {
 
 /// Sends a datagram to an address, or to the default peer. Never waits: what the kernel does not
 /// take is lost. EBADF, ENOTSUP, EINVAL if there is no peer, EMSGSIZE, and what the kernel says.
-pub fn send(s: c_int, to: Option<&IpAddr>, pieces: Pieces<'_>) -> Result<()> {
+pub(crate) fn send(s: c_int, to: Option<&IpAddr>, pieces: Pieces<'_>) -> Result<()> {
     object::find::<Udp>(s)?.send_to(to, pieces)
 }
 
 /// Receives a datagram; returns its size and where it came from. None: drops it. EBADF, ENOTSUP,
 /// EBUSY, EMSGSIZE if it did not fit, and then it is lost; ETIMEDOUT, ECANCELED.
-pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(usize, IpAddr)> {
+pub(crate) fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(usize, IpAddr)> {
     object::find::<Udp>(s)?.recv_from(pieces, deadline)
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Errno, Result};
 
 /// The longest header, in bytes.
-pub const MAX_HEADER: usize = 255;
+pub(crate) const MAX_HEADER: usize = 255;
 
 /// How lengths are written.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! PREFIX: messages behind their length, over a bytestream.
 
-pub mod header;
+pub(crate) mod header;
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
@@ -12,12 +12,12 @@ use core::ffi::{c_int, c_void};
 use header::{Format, MAX_HEADER};
 
 /// Flag: the length begins with its highest byte.
-pub const BIG_ENDIAN: c_int = 0;
+pub(crate) const BIG_ENDIAN: c_int = 0;
 /// Flag: the length begins with its lowest byte.
-pub const LITTLE_ENDIAN: c_int = 1;
+pub(crate) const LITTLE_ENDIAN: c_int = 1;
 
 /// The body of a PREFIX handle.
-pub struct Prefix {
+pub(crate) struct Prefix {
     layer: Layer,
     format: Format,
 }
@@ -94,7 +94,7 @@ impl Prefix {
 
 /// Cuts a bytestream into messages. It is closed on failure. EBADF, EINVAL unless headers have 1 to
 /// 255 bytes, EPROTO if it is no bytestream, ECANCELED, ENOMEM.
-pub fn attach(s: c_int, header_size: usize, flags: c_int) -> Result<c_int> {
+pub(crate) fn attach(s: c_int, header_size: usize, flags: c_int) -> Result<c_int> {
     let format = Format::new(header_size, flags & LITTLE_ENDIAN != 0);
     let format = format.map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| Prefix { layer, format })
@@ -102,6 +102,6 @@ pub fn attach(s: c_int, header_size: usize, flags: c_int) -> Result<c_int> {
 
 /// Returns the bytestream, behind the last message that was received. Without any I/O. EBADF,
 /// ENOTSUP; ECONNRESET if a message was left half sent or received, EBUSY: then it is closed.
-pub fn detach(handle: c_int) -> Result<c_int> {
+pub(crate) fn detach(handle: c_int) -> Result<c_int> {
     layer::detach::<Prefix>(handle, |this| this.layer.check_between_messages())
 }

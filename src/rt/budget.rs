@@ -12,13 +12,13 @@ const WORK: i64 = 64 * 1024;
 /// What a call, or a round of a loop, costs besides the bytes that it moves.
 const CALL: usize = 256;
 /// What a system call costs.
-pub const SYSTEM_CALL: usize = 2048;
+pub(crate) const SYSTEM_CALL: usize = 2048;
 /// How long a coroutine may go on without waiting, in ns. (Seen: with 1 ms, an echo beside one
 /// flooding client takes 0.6 ms, with half of that 0.3.)
 const SLICE: i64 = 500_000;
 
 /// What is left of the time slice of the coroutine that runs.
-pub struct Budget {
+pub(crate) struct Budget {
     left: Cell<i64>,
     /// When the clock was first read in this slice, in ns; 0: not yet.
     since: Cell<i64>,
@@ -50,7 +50,7 @@ impl Budget {
 /// The loop of a call whose rounds may all complete without waiting, or with waits that readiness ends
 /// whatever the time is.
 #[derive(Default)]
-pub struct Rounds {
+pub(crate) struct Rounds {
     /// What was done since the clock was read.
     work: i64,
     /// When the clock was first read, in ms; 0: not yet.
@@ -65,7 +65,7 @@ impl Rounds {
     /// Charges a round that has moved `len` bytes. If the time slice is over, others run: then look again
     /// at everything. ETIMEDOUT, ECANCELED.
     #[inline(always)]
-    pub fn spend(&mut self, context: &Context, len: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn spend(&mut self, context: &Context, len: usize, deadline: i64) -> Result<()> {
         let cost = cost(len);
         self.work += cost;
         if context.budget.charge(cost) && self.work < WORK { Ok(()) } else { self.check(context, deadline) }
@@ -98,7 +98,7 @@ impl Context {
     /// Charges work that moves `len` bytes without waiting. False: it is time to look at the clock, in
     /// `admit` or `spend`.
     #[inline(always)]
-    pub fn charge(&self, len: usize) -> bool {
+    pub(crate) fn charge(&self, len: usize) -> bool {
         self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
     }
 
@@ -106,7 +106,7 @@ impl Context {
     /// over, others run first: then look again at everything. A deadline of 0 asks for one attempt,
     /// which the call still makes. ETIMEDOUT, ECANCELED.
     #[inline(always)]
-    pub fn admit(&self, len: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn admit(&self, len: usize, deadline: i64) -> Result<()> {
         if self.charge(len) {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Context {
     /// Lets others run if the slice is over, at the end of a call whose place among others was given by its
     /// beginning, such as a send. Cancellation is for the next call.
     #[inline(always)]
-    pub fn pause(&self) {
+    pub(crate) fn pause(&self) {
         // Read here, since it is rarely so.
         if self.budget.left.get() <= 0 && self.check_slice() == Ok(true) {
             self.budget.deadline_unchecked.set(true);

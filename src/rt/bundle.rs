@@ -10,7 +10,7 @@ use core::cell::Cell;
 use core::ffi::c_void;
 
 /// The body of a bundle's handle.
-pub struct Bundle {
+pub(crate) struct Bundle {
     /// The coroutines that have not ended, in the order of their launch.
     pub(super) members: List<Coroutine>,
     /// The coroutines in `bundle_wait`.
@@ -59,17 +59,17 @@ impl Bundle {
 }
 
 /// Makes an empty bundle. ECANCELED, ENOMEM.
-pub fn make() -> Result<i32> {
+pub(crate) fn make() -> Result<i32> {
     object::make(Bundle { members: List::new(), waiters: List::new(), closed: Cell::new(false) })
 }
 
 /// The bundle behind a handle. EBADF, ENOTSUP.
-pub fn find(handle: i32) -> Result<Ref<Bundle>> {
+pub(crate) fn find(handle: i32) -> Result<Ref<Bundle>> {
     object::find::<Bundle>(handle)
 }
 
 /// Waits until the last coroutine of a bundle has ended.
-pub fn wait(handle: i32, deadline: i64) -> Result<()> {
+pub(crate) fn wait(handle: i32, deadline: i64) -> Result<()> {
     let context = Context::get()?;
     context.check_cancelled()?;
     let bundle = find(handle)?;

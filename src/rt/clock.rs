@@ -1,12 +1,12 @@
 //! Time: milliseconds on the monotonic clock.
 
 /// Milliseconds since an arbitrary point, the clock of every deadline. Never 0 or negative.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     milliseconds(nanoseconds())
 }
 
 /// The same clock in nanoseconds, for what is shorter than a millisecond.
-pub fn nanoseconds() -> i64 {
+pub(crate) fn nanoseconds() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; the call cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
@@ -14,7 +14,7 @@ pub fn nanoseconds() -> i64 {
 }
 
 /// The time of deadlines that a time in nanoseconds is.
-pub fn milliseconds(nanoseconds: i64) -> i64 {
+pub(crate) fn milliseconds(nanoseconds: i64) -> i64 {
     // One is added so that not even the first millisecond after boot reads 0, which as a deadline
     // means "immediately".
     nanoseconds / 1_000_000 + 1

@@ -25,7 +25,7 @@ use core::ptr;
 type AtEnd = [Option<fn()>; 2];
 
 /// The state of a thread, made by the first call that needs it.
-pub struct Context {
+pub(crate) struct Context {
     current: Cell<*const Coroutine>,
     /// Who runs next.
     ready: Queue,
@@ -130,7 +130,7 @@ pub(super) mod layout {
 impl Context {
     /// This thread's context. ENOMEM if it cannot be made.
     #[inline]
-    pub fn get() -> Result<&'static Context> {
+    pub(crate) fn get() -> Result<&'static Context> {
         // SAFETY: a context lives until its thread ends, or until the process does.
         match unsafe { thread_slot::get::<Context>().as_ref() } {
             Some(context) => Ok(context),
@@ -141,7 +141,7 @@ impl Context {
 
     /// This thread's context if there is one.
     #[inline]
-    pub fn existing() -> Option<&'static Context> {
+    pub(crate) fn existing() -> Option<&'static Context> {
         // SAFETY: as in `get`.
         unsafe { thread_slot::get::<Context>().as_ref() }
     }
@@ -197,12 +197,12 @@ impl Context {
 
     /// Where the thread's errno lies, without the call that it takes to find it.
     #[inline]
-    pub fn errno(&self) -> *mut c_int {
+    pub(crate) fn errno(&self) -> *mut c_int {
         self.errno
     }
 
     /// The coroutine that runs.
-    pub fn current(&self) -> &Coroutine {
+    pub(crate) fn current(&self) -> &Coroutine {
         // SAFETY: the current coroutine is the one whose stack this is.
         unsafe { &*self.current.get() }
     }
@@ -216,22 +216,22 @@ impl Context {
     }
 
     /// How many waits of this thread have ended: equal numbers mean that a call has not waited.
-    pub fn waits(&self) -> u64 {
+    pub(crate) fn waits(&self) -> u64 {
         self.waits.get()
     }
 
     /// Tells stretches of execution apart: unchanged as long as no other coroutine has run.
-    pub fn run_id(&self) -> u64 {
+    pub(crate) fn run_id(&self) -> u64 {
         self.run_id.get()
     }
 
     /// Ends the current stretch without a switch, for whoever changed what others may see.
-    pub fn next_run(&self) {
+    pub(crate) fn next_run(&self) {
         self.run_id.set(self.run_id.get() + 1);
     }
 
     /// Whether somebody is ready to run.
-    pub fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
@@ -257,13 +257,13 @@ impl Context {
     }
 
     /// ECANCELED if the current coroutine must not block.
-    pub fn check_cancelled(&self) -> Result<()> {
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
         if self.current().may_not_block() { Err(Errno::ECANCELED) } else { Ok(()) }
     }
 
     /// Sends what was gathered, because this thread is about to wait.
     #[inline]
-    pub fn flush_output(&self) {
+    pub(crate) fn flush_output(&self) {
         #[cfg(feature = "sockets")]
         if self.buffers.has_output() {
             self.buffers.flush();

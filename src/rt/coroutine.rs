@@ -31,7 +31,7 @@ const STACK_ALIGNMENT: usize = 16;
 
 /// The control block of a coroutine.
 #[repr(C, align(16))]
-pub struct Coroutine {
+pub(crate) struct Coroutine {
     /// In the bundle's list of running coroutines.
     link: Link,
     registers: Registers,
@@ -59,14 +59,14 @@ pub struct Coroutine {
 /// A line of the program; the file is null for what the program did not launch.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct SourceLine {
+pub(crate) struct SourceLine {
     pub(super) file: *const c_char,
     pub(super) line: c_int,
 }
 
 impl SourceLine {
     /// The line that a macro was expanded in. The name of the file stays in place.
-    pub fn new(file: *const c_char, line: c_int) -> SourceLine {
+    pub(crate) fn new(file: *const c_char, line: c_int) -> SourceLine {
         SourceLine { file, line }
     }
 }
@@ -150,13 +150,13 @@ impl Coroutine {
     }
 
     /// Whether calls that might block must fail with ECANCELED.
-    pub fn may_not_block(&self) -> bool {
+    pub(crate) fn may_not_block(&self) -> bool {
         self.cancelled.get() || self.in_close.get()
     }
 }
 
 /// What the `go` macro goes on with.
-pub struct Started {
+pub(crate) struct Started {
     /// The value of the macro: the new bundle's handle, or 0.
     pub handle: c_int,
     /// Where the macro is to save the parent's registers.
@@ -176,7 +176,7 @@ const BUNDLE_SIZE: usize = 64;
 ///
 /// # Safety
 /// If `buffer` is not null, its `len` bytes belong to the coroutine until it has ended.
-pub unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize, line: SourceLine) -> Result<Started> {
+pub(crate) unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize, line: SourceLine) -> Result<Started> {
     let context = Context::get()?;
     context.check_cancelled()?;
     if bundle != NEW_BUNDLE {
@@ -248,7 +248,7 @@ fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, usize, Storage)
 ///
 /// # Safety
 /// Called by the `go` macro on the stack of a coroutine that it launched.
-pub unsafe fn finish() -> ! {
+pub(crate) unsafe fn finish() -> ! {
     let Ok(context) = Context::get() else { fatal("a coroutine ended in a thread that has none") };
     let current = context.current();
     current.link.unlink();

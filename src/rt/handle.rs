@@ -36,7 +36,7 @@ struct Slot {
 const NONE: u32 = u32::MAX;
 
 /// The handles of a thread. Free numbers form a queue.
-pub struct Table {
+pub(crate) struct Table {
     slots: UnsafeCell<Vec<Slot>>,
     first_free: Cell<u32>,
     last_free: Cell<u32>,
@@ -72,7 +72,7 @@ pub(super) mod layout {
 
 impl Table {
     /// A table without any number.
-    pub const fn new() -> Table {
+    pub(crate) const fn new() -> Table {
         Table {
             slots: UnsafeCell::new(Vec::new()),
             first_free: Cell::new(NONE),
@@ -161,7 +161,7 @@ impl Table {
     }
 
     /// Frees a number without closing its object: for `detach`, which hands the object on.
-    pub fn release(&self, handle: c_int) {
+    pub(crate) fn release(&self, handle: c_int) {
         self.update(handle, |slot| {
             slot.vfs = ptr::null_mut();
             slot.kind = ptr::null();
@@ -171,7 +171,7 @@ impl Table {
 
     /// The interface of an object if it is the one that was asked for last.
     #[inline]
-    pub fn queried(&self, handle: c_int, kind: *const c_void) -> Option<*mut c_void> {
+    pub(crate) fn queried(&self, handle: c_int, kind: *const c_void) -> Option<*mut c_void> {
         // SAFETY: a shared look that ends before anything else runs.
         let slots = unsafe { &*self.slots.get() };
         // A negative handle is larger than any table.
@@ -219,7 +219,7 @@ impl Id {
 ///
 /// # Safety
 /// `vfs` is null, or points to functions that may be called until the handle is closed.
-pub unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
+pub(crate) unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
     // SAFETY: by contract.
     let functions = unsafe { vfs.as_ref() }.ok_or(Errno::EINVAL)?;
     if functions.query.is_none() || functions.close.is_none() {
@@ -232,7 +232,7 @@ pub unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
 
 /// The interface of an object. EBADF, or whatever the object's own `query` says.
 #[inline]
-pub fn query(handle: c_int, kind: *const c_void) -> Result<*mut c_void> {
+pub(crate) fn query(handle: c_int, kind: *const c_void) -> Result<*mut c_void> {
     let table = &Context::get()?.handles;
     if !kind.is_null()
         && let Some(interface) = table.queried(handle, kind)
@@ -263,7 +263,7 @@ fn query_object(table: &Table, handle: c_int, kind: *const c_void) -> Result<*mu
 }
 
 /// Moves an object to a new number. If none can be had, the object is closed.
-pub fn own(handle: c_int) -> Result<c_int> {
+pub(crate) fn own(handle: c_int) -> Result<c_int> {
     let context = Context::get()?;
     let slot = context.handles.read(handle)?;
     if slot.closing {
@@ -282,7 +282,7 @@ pub fn own(handle: c_int) -> Result<c_int> {
 }
 
 /// Closes an object. May switch: closing a bundle waits for its coroutines.
-pub fn close(handle: c_int) -> Result<()> {
+pub(crate) fn close(handle: c_int) -> Result<()> {
     let context = Context::get()?;
     let slot = context.handles.read(handle)?;
     // A handle that is already being closed is no longer anybody's.

@@ -6,19 +6,19 @@ use core::marker::PhantomData;
 use core::ptr;
 
 /// A place in a list.
-pub struct Link {
+pub(crate) struct Link {
     prev: Cell<*const Link>,
     next: Cell<*const Link>,
 }
 
 impl Link {
     /// A link in no list.
-    pub const fn new() -> Link {
+    pub(crate) const fn new() -> Link {
         Link { prev: Cell::new(ptr::null()), next: Cell::new(ptr::null()) }
     }
 
     /// Leaves the list, if in one.
-    pub fn unlink(&self) {
+    pub(crate) fn unlink(&self) {
         let (prev, next) = (self.prev.get(), self.next.get());
         if next.is_null() {
             return;
@@ -40,20 +40,20 @@ pub(super) const NEXT: usize = core::mem::offset_of!(Link, next);
 /// # Safety
 /// It is `repr(C)` and begins with a `Link`, or with something of which that is true. So a pointer
 /// to the whole and a pointer to its link are the same address.
-pub unsafe trait Linked {}
+pub(crate) unsafe trait Linked {}
 
 // SAFETY: it is one.
 unsafe impl Linked for Link {}
 
 /// The head of a list. It must not move while anything is linked.
-pub struct List<T> {
+pub(crate) struct List<T> {
     head: Link,
     listed: PhantomData<*const T>,
 }
 
 impl<T: Linked> List<T> {
     /// An empty list.
-    pub const fn new() -> List<T> {
+    pub(crate) const fn new() -> List<T> {
         List { head: Link::new(), listed: PhantomData }
     }
 
@@ -61,7 +61,7 @@ impl<T: Linked> List<T> {
     ///
     /// # Safety
     /// It is in no list, and is unlinked before it goes away or moves.
-    pub unsafe fn push_back(&self, item: &T) {
+    pub(crate) unsafe fn push_back(&self, item: &T) {
         let head: *const Link = &self.head;
         // Made of the whole, so that whoever finds it in the list may use all of it.
         let pointer = ptr::from_ref(item).cast::<Link>();
@@ -80,13 +80,13 @@ impl<T: Linked> List<T> {
     }
 
     /// The first one, which is alive, or null.
-    pub fn front(&self) -> *const T {
+    pub(crate) fn front(&self) -> *const T {
         let first = self.head.next.get();
         if ptr::eq(first, &self.head) { ptr::null() } else { first.cast() }
     }
 
     /// Whether nothing is linked.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.front().is_null()
     }
 }

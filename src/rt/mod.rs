@@ -2,23 +2,23 @@
 
 #[cfg(feature = "sockets")]
 pub(crate) mod big_stack;
-pub mod budget;
-pub mod bundle;
-pub mod clock;
-pub mod context;
-pub mod coroutine;
+pub(crate) mod budget;
+pub(crate) mod bundle;
+pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod coroutine;
 #[cfg(not(miri))]
 mod debugger;
 mod fiber;
-pub mod handle;
-pub mod list;
-pub mod mutex;
-pub mod object;
+pub(crate) mod handle;
+pub(crate) mod list;
+pub(crate) mod mutex;
+pub(crate) mod object;
 pub(crate) mod outer_loop;
-pub mod poller;
-pub mod process;
+pub(crate) mod poller;
+pub(crate) mod process;
 #[cfg(feature = "tls")]
 mod reserve;
 mod stack;
 mod timer;
-pub mod wait;
+pub(crate) mod wait;

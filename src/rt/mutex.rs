@@ -7,24 +7,24 @@ use crate::error::{Errno, Result};
 use core::cell::Cell;
 
 /// Whose turn it is, and the line of those who wait for theirs.
-pub struct Mutex {
+pub(crate) struct Mutex {
     taken: Cell<bool>,
     line: List<Clause>,
 }
 
 impl Mutex {
     /// Nobody's.
-    pub const fn new() -> Mutex {
+    pub(crate) const fn new() -> Mutex {
         Mutex { taken: Cell::new(false), line: List::new() }
     }
 
     /// Whether somebody has it.
-    pub fn is_taken(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         self.taken.get()
     }
 
     /// Waits for the turn and runs an operation, which may wait. EBADF if the line was dismissed.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         context: &Context,
         deadline: i64,
@@ -49,7 +49,7 @@ impl Mutex {
     }
 
     /// Sends everybody in the line away with EBADF.
-    pub fn dismiss(&self, context: &Context) {
+    pub(crate) fn dismiss(&self, context: &Context) {
         // SAFETY: a linked waiter is alive; firing it unlinks it.
         while let Some(waiter) = unsafe { self.line.front().as_ref() } {
             context.fire(waiter, Some(Errno::EBADF));

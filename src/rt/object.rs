@@ -13,7 +13,7 @@ use core::ops::Deref;
 use core::ptr::{self, NonNull};
 
 /// A type of handle.
-pub trait Kind: Sized + 'static {
+pub(crate) trait Kind: Sized + 'static {
     /// The function table of the socket interface it offers besides, or `()`.
     type Vfs: 'static;
     /// The functions in it.
@@ -51,7 +51,7 @@ pub(super) const fn body_offset<T: Kind>() -> usize {
 }
 
 /// A reference to an object.
-pub struct Ref<T: Kind>(NonNull<Object<T>>);
+pub(crate) struct Ref<T: Kind>(NonNull<Object<T>>);
 
 impl<T: Kind> Ref<T> {
     fn object(&self) -> &Object<T> {
@@ -74,7 +74,7 @@ impl<T: Kind> Ref<T> {
     ///
     /// # Safety
     /// The table belongs to a living object of this type.
-    pub unsafe fn from_vfs(vfs: *mut T::Vfs) -> Ref<T> {
+    pub(crate) unsafe fn from_vfs(vfs: *mut T::Vfs) -> Ref<T> {
         // SAFETY: by contract the table is this field of an object.
         let object = unsafe { vfs.byte_sub(core::mem::offset_of!(Object<T>, vfs)) };
         // SAFETY: as above.
@@ -146,7 +146,7 @@ pub(super) unsafe extern "C" fn close_object<T: Kind>(hvfs: *mut Hvfs) {
 }
 
 /// Makes an object and its handle. ECANCELED, ENOMEM; then the body is dropped.
-pub fn make<T: Kind>(body: T) -> Result<c_int> {
+pub(crate) fn make<T: Kind>(body: T) -> Result<c_int> {
     let object = try_box(Object {
         hvfs: Hvfs { query: Some(query::<T>), close: Some(close_object::<T>) },
         vfs: T::VFS,
@@ -165,7 +165,7 @@ pub fn make<T: Kind>(body: T) -> Result<c_int> {
 
 /// The object of a handle. EBADF; ENOTSUP if it is of another kind.
 #[inline]
-pub fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
+pub(crate) fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
     let object = handle::query(handle, T::type_id())?;
     // SAFETY: only objects of this type answer its identity, with their own address.
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
@@ -188,7 +188,7 @@ pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -
 /// # Safety
 /// The object is not used after anything that may switch, or close handles.
 #[inline]
-pub unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
+pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
     let object = context.handles.queried(handle, T::type_id())?;
     // SAFETY: only objects of this type answer its identity, with their own address; by contract it is
     // alive.
@@ -203,7 +203,7 @@ fn stands_for<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
 }
 
 /// Closes the handle of an object if it still stands for it.
-pub fn close<T: Kind>(handle: c_int, this: Ref<T>) {
+pub(crate) fn close<T: Kind>(handle: c_int, this: Ref<T>) {
     if stands_for(handle, &this).is_ok() {
         drop(this);
         // Checked just now.
@@ -213,7 +213,7 @@ pub fn close<T: Kind>(handle: c_int, this: Ref<T>) {
 
 /// Frees the number of an object that is being handed on, and the handle's reference with it.
 /// The object's own `close` is not called. EBADF if somebody else has closed it.
-pub fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
+pub(crate) fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
     stands_for(handle, &this)?;
     Context::get()?.handles.release(handle);
     let of_handle: Ref<T> = Ref(this.0);

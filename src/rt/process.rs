@@ -98,18 +98,18 @@ unsafe extern "C" fn in_child() {
 ///
 /// # Safety
 /// All zeros is a valid value, which owns nothing.
-pub unsafe trait Zeroable {}
+pub(crate) unsafe trait Zeroable {}
 
 // SAFETY: zero is false.
 unsafe impl Zeroable for Cell<bool> {}
 
 /// A value that is all zeros at first, and again in a child process, however that was made: by `fork`,
 /// `_Fork` or `clone`. (Linux 4.14. Before, only `fork` calls its handlers.)
-pub struct WipedOnFork<T: Zeroable>(NonNull<T>);
+pub(crate) struct WipedOnFork<T: Zeroable>(NonNull<T>);
 
 impl<T: Zeroable> WipedOnFork<T> {
     /// Maps pages of its own. ENOMEM.
-    pub fn new() -> Result<WipedOnFork<T>> {
+    pub(crate) fn new() -> Result<WipedOnFork<T>> {
         const { assert!(align_of::<T>() <= 4096) };
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

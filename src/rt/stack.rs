@@ -14,7 +14,7 @@ use core::cell::RefCell;
 use core::ptr::{self, NonNull};
 
 /// The usable size of a pooled stack, in bytes.
-pub const STACK_SIZE: usize = 256 * 1024;
+pub(super) const STACK_SIZE: usize = 256 * 1024;
 
 /// How much below a stack is inaccessible. A frame that is larger can step over it, into the next
 /// stack: so the stacks of most programs have a wide one. In page tables it costs as much as the
@@ -43,11 +43,11 @@ const NO_ADVICE: libc::c_int = -1;
 
 /// The high end of a pooled stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Stack(NonNull<u8>);
+pub(super) struct Stack(NonNull<u8>);
 
 impl Stack {
     /// One past its highest byte; page aligned.
-    pub fn top(self) -> *mut u8 {
+    pub(super) fn top(self) -> *mut u8 {
         self.0.as_ptr()
     }
 
@@ -79,11 +79,11 @@ struct State {
 }
 
 /// The stacks of a thread.
-pub struct Pool(RefCell<State>);
+pub(super) struct Pool(RefCell<State>);
 
 impl Pool {
     /// A pool without any reservation.
-    pub const fn new() -> Pool {
+    pub(super) const fn new() -> Pool {
         Pool(RefCell::new(State {
             arenas: Vec::new(),
             fresh: ptr::null_mut(),
@@ -99,7 +99,7 @@ impl Pool {
     }
 
     /// A stack, the most recently used one if there is any. ENOMEM if none can be had.
-    pub fn take(&self) -> Result<Stack> {
+    pub(super) fn take(&self) -> Result<Stack> {
         let mut state = self.0.borrow_mut();
         let idle = state.ending.take();
         if let Some(stack) = idle.or_else(|| state.warm.pop()).or_else(|| state.cold.pop()) {
@@ -110,7 +110,7 @@ impl Pool {
     }
 
     /// Takes a stack back. The caller may still be running on it until it switches away.
-    pub fn give_back(&self, stack: Stack) {
+    pub(super) fn give_back(&self, stack: Stack) {
         let mut state = self.0.borrow_mut();
         let Some(previous) = state.ending.replace(stack) else { return };
         if state.warm.len() < WARM {
@@ -123,7 +123,7 @@ impl Pool {
     }
 
     /// Unmaps everything. No stack of the pool may be in use, the caller's included.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         let mut state = self.0.borrow_mut();
         for id in state.valgrind_ids.drain(..) {
             valgrind::deregister_stack(id);

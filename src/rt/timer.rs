@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ptr;
 
 /// The heap's part of a timer.
-pub struct Node {
+pub(crate) struct Node {
     deadline: i64,
     order: Cell<u64>,
     child: Cell<*const Node>,
@@ -21,7 +21,7 @@ pub struct Node {
 
 impl Node {
     /// A node that is in no heap yet.
-    pub fn new(deadline: i64) -> Node {
+    pub(crate) fn new(deadline: i64) -> Node {
         Node {
             deadline,
             order: Cell::new(0),
@@ -33,17 +33,17 @@ impl Node {
     }
 
     /// Names the clause that the timer fires.
-    pub fn belongs_to(&self, clause: &Clause) {
+    pub(crate) fn belongs_to(&self, clause: &Clause) {
         self.clause.set(clause);
     }
 
     /// The clause that the timer fires.
-    pub fn clause(&self) -> *const Clause {
+    pub(crate) fn clause(&self) -> *const Clause {
         self.clause.get()
     }
 
     /// When it is due.
-    pub fn deadline(&self) -> i64 {
+    pub(crate) fn deadline(&self) -> i64 {
         self.deadline
     }
 
@@ -53,19 +53,19 @@ impl Node {
 }
 
 /// All timers of a thread.
-pub struct Heap {
+pub(super) struct Heap {
     root: Cell<*const Node>,
     started: Cell<u64>,
 }
 
 impl Heap {
     /// An empty heap.
-    pub const fn new() -> Heap {
+    pub(super) const fn new() -> Heap {
         Heap { root: Cell::new(ptr::null()), started: Cell::new(0) }
     }
 
     /// The timer that is due first, or null.
-    pub fn first(&self) -> *const Node {
+    pub(super) fn first(&self) -> *const Node {
         self.root.get()
     }
 
@@ -73,7 +73,7 @@ impl Heap {
     ///
     /// # Safety
     /// `node` is in no heap, and is removed before it goes away or moves.
-    pub unsafe fn insert(&self, node: &Node) {
+    pub(super) unsafe fn insert(&self, node: &Node) {
         node.order.set(self.started.get());
         self.started.set(self.started.get() + 1);
         // SAFETY: the root is null or alive, the node is alive and alone.
@@ -84,7 +84,7 @@ impl Heap {
     ///
     /// # Safety
     /// `node` is in this heap.
-    pub unsafe fn remove(&self, node: &Node) {
+    pub(super) unsafe fn remove(&self, node: &Node) {
         // SAFETY: the children of a node in the heap are alive.
         let rest = unsafe { merge_pairs(node.child.get()) };
         if ptr::eq(self.root.get(), node) {

@@ -29,7 +29,7 @@ const SLOW: i64 = 200_000;
 const CAUTIOUS_LOOKS: u32 = 64;
 
 /// What a clause is registered with.
-pub enum Source {
+pub(crate) enum Source {
     /// A wait list, by the clause's link.
     List,
     /// The timers of the thread.
@@ -40,7 +40,7 @@ pub enum Source {
 
 /// One of the things a coroutine waits for. It lives on the waiter's stack.
 #[repr(C)]
-pub struct Clause {
+pub(crate) struct Clause {
     link: Link,
     owner: Cell<*const Coroutine>,
     /// The next clause of the same wait.
@@ -54,18 +54,8 @@ unsafe impl Linked for Clause {}
 
 impl Clause {
     /// A clause that will end a wait with `id`, which is not negative.
-    pub fn new(id: i32, source: Source) -> Clause {
+    pub(crate) fn new(id: i32, source: Source) -> Clause {
         Clause { link: Link::new(), owner: Cell::new(ptr::null()), next: Cell::new(ptr::null()), id, source }
-    }
-
-    /// The place of this clause in its wait.
-    pub fn id(&self) -> i32 {
-        self.id
-    }
-
-    /// Who waits.
-    pub fn owner(&self) -> *const Coroutine {
-        self.owner.get()
     }
 
     fn withdraw(&self, context: &Context) {
@@ -83,7 +73,7 @@ impl Clause {
 }
 
 /// How a wait ended.
-pub struct Wake {
+pub(crate) struct Wake {
     /// The clause that fired; negative for the deadline and for cancellation.
     pub id: i32,
     /// What went wrong, if anything.
@@ -92,7 +82,7 @@ pub struct Wake {
 
 impl Wake {
     /// For waits in which only one thing can go right.
-    pub fn result(self) -> Result<()> {
+    pub(crate) fn result(self) -> Result<()> {
         self.error.map_or(Ok(()), Err)
     }
 }
@@ -103,14 +93,14 @@ impl Context {
     ///
     /// # Safety
     /// The clause is registered with its source and stays in place until this returns.
-    pub unsafe fn wait_for(&self, clause: &Clause, deadline: i64) -> Result<()> {
+    pub(crate) unsafe fn wait_for(&self, clause: &Clause, deadline: i64) -> Result<()> {
         self.arm(clause);
         // SAFETY: by contract.
         unsafe { self.wait_armed(deadline) }.result()
     }
 
     /// Makes a registered clause part of the current coroutine's next wait.
-    pub fn arm(&self, clause: &Clause) {
+    pub(crate) fn arm(&self, clause: &Clause) {
         let current = self.current();
         clause.owner.set(current);
         clause.next.set(current.clauses.replace(clause));
@@ -120,7 +110,7 @@ impl Context {
     ///
     /// # Safety
     /// The armed clauses stay in place until this returns.
-    pub unsafe fn wait_armed(&self, deadline: i64) -> Wake {
+    pub(crate) unsafe fn wait_armed(&self, deadline: i64) -> Wake {
         if deadline < 0 {
             return self.wait();
         }
@@ -135,7 +125,7 @@ impl Context {
     }
 
     /// The wait step: runs others until the current coroutine is made ready.
-    pub fn wait(&self) -> Wake {
+    pub(crate) fn wait(&self) -> Wake {
         self.flush_output();
         self.switch_away();
         let current = self.current();
@@ -146,7 +136,7 @@ impl Context {
     }
 
     /// Makes the current coroutine ready again and lets the others run.
-    pub fn yield_now(&self) -> Result<()> {
+    pub(crate) fn yield_now(&self) -> Result<()> {
         self.make_ready(self.current(), 0, None);
         self.wait().result()
     }
@@ -162,7 +152,7 @@ impl Context {
     }
 
     /// Runs whoever is ready next; returns when the current coroutine is resumed.
-    pub fn switch_away(&self) {
+    pub(crate) fn switch_away(&self) {
         let budget = self.waits_until_look.get();
         if self.has_ready() && budget > 0 {
             self.waits_until_look.set(budget - 1);
@@ -293,14 +283,14 @@ impl Context {
     }
 
     /// Ends the wait that a clause belongs to.
-    pub fn fire(&self, clause: &Clause, error: Option<Errno>) {
+    pub(crate) fn fire(&self, clause: &Clause, error: Option<Errno>) {
         // SAFETY: the owner of an armed clause is alive: it is suspended in its wait.
         let owner = unsafe { &*clause.owner.get() };
         self.unblock(owner, clause.id, error);
     }
 
     /// Withdraws all clauses of a blocked coroutine and makes it ready.
-    pub fn unblock(&self, coroutine: &Coroutine, id: i32, error: Option<Errno>) {
+    pub(crate) fn unblock(&self, coroutine: &Coroutine, id: i32, error: Option<Errno>) {
         let mut next = coroutine.clauses.replace(ptr::null());
         // SAFETY: the clauses of a suspended coroutine are alive on its stack.
         while let Some(clause) = unsafe { next.as_ref() } {
@@ -311,13 +301,13 @@ impl Context {
     }
 
     /// Ends a wait with ECANCELED.
-    pub fn cancel_wait(&self, coroutine: &Coroutine) {
+    pub(crate) fn cancel_wait(&self, coroutine: &Coroutine) {
         self.unblock(coroutine, CANCELLED, Some(Errno::ECANCELED));
     }
 }
 
 /// Waits for the deadline; for ever if it is negative. ECANCELED.
-pub fn sleep(deadline: i64) -> Result<()> {
+pub(crate) fn sleep(deadline: i64) -> Result<()> {
     let context = Context::get()?;
     context.check_cancelled()?;
     // SAFETY: no clause is armed but the deadline's own.
@@ -328,7 +318,7 @@ pub fn sleep(deadline: i64) -> Result<()> {
 }
 
 /// Lets the others run. ECANCELED.
-pub fn yield_now() -> Result<()> {
+pub(crate) fn yield_now() -> Result<()> {
     let context = Context::get()?;
     context.check_cancelled()?;
     context.yield_now()

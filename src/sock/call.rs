@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// A list of one element on the caller's stack.
-pub fn one_element(base: *mut c_void, len: usize) -> IoList {
+pub(crate) fn one_element(base: *mut c_void, len: usize) -> IoList {
     IoList { iol_base: base, iol_len: len, iol_next: ptr::null_mut(), iol_rsvd: 0 }
 }
 
@@ -37,7 +37,7 @@ unsafe fn check_receive_ends(first: *mut IoList, last: *mut IoList) -> Result<()
 ///
 /// # Safety
 /// The list is alive, and its bytes readable.
-pub unsafe fn bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, BSOCK_TYPE.get())?.cast::<BsockVfs>();
     // SAFETY: by contract.
     unsafe { check_ends(first, last) }?;
@@ -51,7 +51,7 @@ pub unsafe fn bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: 
 ///
 /// # Safety
 /// The list is alive, and its bytes writable.
-pub unsafe fn brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, BSOCK_TYPE.get())?.cast::<BsockVfs>();
     // SAFETY: by contract.
     unsafe { check_receive_ends(first, last) }?;
@@ -65,7 +65,7 @@ pub unsafe fn brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: 
 ///
 /// # Safety
 /// The list is alive, and its bytes readable.
-pub unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, MSOCK_TYPE.get())?.cast::<MsockVfs>();
     // SAFETY: by contract.
     unsafe { check_ends(first, last) }?;
@@ -79,7 +79,7 @@ pub unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: 
 ///
 /// # Safety
 /// The list is alive, and its bytes writable.
-pub unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<usize> {
+pub(crate) unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<usize> {
     let vfs = handle::query(s, MSOCK_TYPE.get())?.cast::<MsockVfs>();
     // SAFETY: by contract.
     unsafe { check_receive_ends(first, last) }?;
@@ -90,7 +90,7 @@ pub unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: 
 }
 
 /// Sends bytes on a bytestream of any kind.
-pub fn send_all(s: c_int, bytes: &[u8], deadline: i64) -> Result<()> {
+pub(crate) fn send_all(s: c_int, bytes: &[u8], deadline: i64) -> Result<()> {
     let mut element = one_element(bytes.as_ptr().cast_mut().cast(), bytes.len());
     let element = &raw mut element;
     // SAFETY: one element on this stack; a sender only reads its bytes.
@@ -98,7 +98,7 @@ pub fn send_all(s: c_int, bytes: &[u8], deadline: i64) -> Result<()> {
 }
 
 /// Fills a buffer from a bytestream of any kind.
-pub fn recv_all(s: c_int, bytes: &mut [u8], deadline: i64) -> Result<()> {
+pub(crate) fn recv_all(s: c_int, bytes: &mut [u8], deadline: i64) -> Result<()> {
     let mut element = one_element(bytes.as_mut_ptr().cast(), bytes.len());
     let element = &raw mut element;
     // SAFETY: one element on this stack, with room for the bytes.

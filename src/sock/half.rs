@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 /// The state of a direction.
 #[derive(Default)]
-pub struct Half {
+pub(crate) struct Half {
     /// It has come to its orderly end.
     pub done: Cell<bool>,
     /// A failure has left it at an unknown place.
@@ -17,12 +17,12 @@ pub struct Half {
 
 impl Half {
     /// The socket is being closed: whoever is inside fails with EBADF, however his operation ends.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.set(true);
     }
 
     /// EBADF after the close, EBUSY, EPIPE after the orderly end, ECONNRESET after a failure.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.closed.get() {
             return Err(Errno::EBADF);
         }
@@ -36,7 +36,7 @@ impl Half {
     }
 
     /// Runs an operation that nobody else may run meanwhile.
-    pub fn run<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+    pub(crate) fn run<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         self.check()?;
         self.busy.set(true);
         let result = operation();
@@ -45,7 +45,7 @@ impl Half {
     }
 
     /// Notes what a failure of receiving means for later calls.
-    pub fn note<R>(&self, result: Result<R>) -> Result<R> {
+    pub(crate) fn note<R>(&self, result: Result<R>) -> Result<R> {
         match result {
             Err(Errno::EPIPE) => self.done.set(true),
             Err(_) => self.broken.set(true),
@@ -56,7 +56,7 @@ impl Half {
 
     /// Receives for a protocol: runs the operation and notes its failure. EBUSY means that the
     /// layer below refused before anything was received, and changes nothing.
-    pub fn receive<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+    pub(crate) fn receive<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         self.run(|| match operation() {
             Err(Errno::EBUSY) => Err(Errno::EBUSY),
             other => self.note(other),
@@ -64,7 +64,7 @@ impl Half {
     }
 
     /// The same for sending, where every other failure breaks the direction.
-    pub fn send<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+    pub(crate) fn send<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         self.run(|| {
             let result = operation();
             if result.as_ref().is_err_and(|&error| error != Errno::EBUSY) {

@@ -13,7 +13,7 @@ use core::cell::Cell;
 use core::ffi::c_int;
 
 /// The socket below, and the state of a protocol's directions.
-pub struct Layer {
+pub(crate) struct Layer {
     lower: Cell<Id>,
     /// Receiving.
     pub inbound: Half,
@@ -22,19 +22,19 @@ pub struct Layer {
 }
 
 /// A protocol on top of another socket.
-pub trait Protocol: Kind {
+pub(crate) trait Protocol: Kind {
     /// Its part of this kind.
     fn layer(&self) -> &Layer;
 }
 
 impl Layer {
     /// The handle of the socket below; -1 when it was closed.
-    pub fn lower(&self) -> c_int {
+    pub(crate) fn lower(&self) -> c_int {
         self.lower.get().handle()
     }
 
     /// Whether the socket can be handed back where it is. ECONNRESET, EBUSY.
-    pub fn check_between_messages(&self) -> Result<()> {
+    pub(crate) fn check_between_messages(&self) -> Result<()> {
         match self.inbound.check().and_then(|()| self.outbound.check()) {
             Err(Errno::EPIPE) => Err(Errno::ECONNRESET),
             other => other,
@@ -42,7 +42,7 @@ impl Layer {
     }
 
     /// Closes the socket below: whoever waits for it fails with EBADF.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.inbound.close();
         self.outbound.close();
         self.lower.replace(Id::NONE).close();
@@ -51,7 +51,7 @@ impl Layer {
 
 /// Puts a protocol on top of a socket that has an interface; `wrong_kind` if it does not. On every
 /// failure the socket is closed. EBADF, ECANCELED, ENOMEM.
-pub fn attach<T: Protocol>(
+pub(crate) fn attach<T: Protocol>(
     s: c_int,
     interface: TypeId,
     wrong_kind: Errno,
@@ -68,7 +68,7 @@ pub fn attach<T: Protocol>(
 
 /// What an attaching call fails with whose arguments are no good: the socket is closed, as on every
 /// other failure. EBADF if there is none.
-pub fn close_and_fail(s: c_int, error: Errno) -> Errno {
+pub(crate) fn close_and_fail(s: c_int, error: Errno) -> Errno {
     match handle::close(s) {
         Ok(()) => error,
         Err(bad_handle) => bad_handle,
@@ -77,7 +77,10 @@ pub fn close_and_fail(s: c_int, error: Errno) -> Errno {
 
 /// Takes a protocol off once `finish` has succeeded, and returns the handle of the socket below. A
 /// handle of another kind is left alone; on every other failure everything is closed.
-pub fn detach<T: Protocol>(handle: c_int, finish: impl FnOnce(&Ref<T>) -> Result<()>) -> Result<c_int> {
+pub(crate) fn detach<T: Protocol>(
+    handle: c_int,
+    finish: impl FnOnce(&Ref<T>) -> Result<()>,
+) -> Result<c_int> {
     let this = object::find::<T>(handle)?;
     let finished = finish(&this).and_then(|()| this.layer().lower.get().check());
     if let Err(error) = finished {

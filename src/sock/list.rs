@@ -69,19 +69,19 @@ impl List {
 }
 
 /// A list to send from.
-pub struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     list: List,
     bytes: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Outgoing<'a> {
     /// No bytes so far.
-    pub fn new() -> Outgoing<'a> {
+    pub(crate) fn new() -> Outgoing<'a> {
         Outgoing { list: List::new(), bytes: PhantomData }
     }
 
     /// Adds bytes. ENOMEM.
-    pub fn bytes(&mut self, bytes: &'a [u8]) -> Result<()> {
+    pub(crate) fn bytes(&mut self, bytes: &'a [u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -89,19 +89,19 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Adds the caller's list. ENOMEM.
-    pub fn pieces(&mut self, pieces: Pieces<'a>) -> Result<()> {
+    pub(crate) fn pieces(&mut self, pieces: Pieces<'a>) -> Result<()> {
         self.list.push_pieces(pieces.cursor(), usize::MAX)
     }
 
     /// Sends it on a bytestream, in one call.
-    pub fn send_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
+    pub(crate) fn send_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
         let (first, last) = self.list.ends();
         // SAFETY: the elements are linked and stay where they are; what they show is readable.
         unsafe { call::bsendl(s, first, last, deadline) }
     }
 
     /// Sends it as a message.
-    pub fn send_message(mut self, s: c_int, deadline: i64) -> Result<()> {
+    pub(crate) fn send_message(mut self, s: c_int, deadline: i64) -> Result<()> {
         let (first, last) = self.list.ends();
         // SAFETY: as above.
         unsafe { call::msendl(s, first, last, deadline) }
@@ -109,41 +109,41 @@ impl<'a> Outgoing<'a> {
 }
 
 /// A list to receive into.
-pub struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     list: List,
     places: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Incoming<'a> {
     /// Room for nothing so far.
-    pub fn new() -> Incoming<'a> {
+    pub(crate) fn new() -> Incoming<'a> {
         Incoming { list: List::new(), places: PhantomData }
     }
 
     /// Adds room. ENOMEM.
-    pub fn place(&mut self, place: &'a mut [u8]) -> Result<()> {
+    pub(crate) fn place(&mut self, place: &'a mut [u8]) -> Result<()> {
         self.list.push(place.as_mut_ptr().cast(), place.len())
     }
 
     /// Adds bytes that will be dropped. ENOMEM.
-    pub fn skip(&mut self, len: usize) -> Result<()> {
+    pub(crate) fn skip(&mut self, len: usize) -> Result<()> {
         self.list.push(ptr::null_mut(), len)
     }
 
     /// Adds at most `most` bytes of the caller's list, from a position on. ENOMEM.
-    pub fn pieces(&mut self, pieces: Cursor<'a>, most: usize) -> Result<()> {
+    pub(crate) fn pieces(&mut self, pieces: Cursor<'a>, most: usize) -> Result<()> {
         self.list.push_pieces(pieces, most)
     }
 
     /// Fills it from a bytestream.
-    pub fn receive_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
+    pub(crate) fn receive_bytes(mut self, s: c_int, deadline: i64) -> Result<()> {
         let (first, last) = self.list.ends();
         // SAFETY: the elements are linked and stay where they are; what they show is writable.
         unsafe { call::brecvl(s, first, last, deadline) }
     }
 
     /// Receives a message into it and returns the message's size.
-    pub fn receive_message(mut self, s: c_int, deadline: i64) -> Result<usize> {
+    pub(crate) fn receive_message(mut self, s: c_int, deadline: i64) -> Result<usize> {
         let (first, last) = self.list.ends();
         // SAFETY: as above.
         unsafe { call::mrecvl(s, first, last, deadline) }
@@ -151,7 +151,7 @@ impl<'a> Incoming<'a> {
 }
 
 /// Receives a message, drops it and returns its size.
-pub fn drop_message(s: c_int, deadline: i64) -> Result<usize> {
+pub(crate) fn drop_message(s: c_int, deadline: i64) -> Result<usize> {
     // SAFETY: there is no list.
     unsafe { call::mrecvl(s, ptr::null_mut(), ptr::null_mut(), deadline) }
 }

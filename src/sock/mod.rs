@@ -1,13 +1,13 @@
 //! Sockets as C sees them: function tables for bytestreams and for message sockets.
 
-pub mod call;
-pub mod half;
-pub mod layer;
-pub mod list;
-pub mod sink;
+pub(crate) mod call;
+pub(crate) mod half;
+pub(crate) mod layer;
+pub(crate) mod list;
+pub(crate) mod sink;
 mod vtable;
 
-pub use vtable::{bsock_vfs, msock_vfs, receive_list};
+pub(crate) use vtable::{bsock_vfs, msock_vfs, receive_list};
 
 use crate::error::Result;
 use crate::iol::{IoList, Pieces};
@@ -15,11 +15,11 @@ use crate::rt::object::{Kind, Ref};
 use core::ffi::{c_int, c_void};
 
 /// A function of a bytestream's table.
-pub type BytestreamFn = unsafe extern "C" fn(*mut BsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
+pub(crate) type BytestreamFn = unsafe extern "C" fn(*mut BsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
 
 /// The functions of a bytestream. Part of the ABI of socket types written in C.
 #[repr(C)]
-pub struct BsockVfs {
+pub(crate) struct BsockVfs {
     /// Sends all bytes, or fails.
     pub bsendl: Option<BytestreamFn>,
     /// Receives as many bytes as the list has room for, or fails.
@@ -27,13 +27,14 @@ pub struct BsockVfs {
 }
 
 /// The sending function of a message socket's table.
-pub type MsendlFn = unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
+pub(crate) type MsendlFn = unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> c_int;
 /// The receiving function of a message socket's table.
-pub type MrecvlFn = unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> libc::ssize_t;
+pub(crate) type MrecvlFn =
+    unsafe extern "C" fn(*mut MsockVfs, *mut IoList, *mut IoList, i64) -> libc::ssize_t;
 
 /// The functions of a message socket. Part of the ABI of socket types written in C.
 #[repr(C)]
-pub struct MsockVfs {
+pub(crate) struct MsockVfs {
     /// Sends one message.
     pub msendl: Option<MsendlFn>,
     /// Receives one message and returns its size.
@@ -63,12 +64,12 @@ static BYTESTREAM: u8 = 0;
 static MESSAGE: u8 = 0;
 
 /// The identity of the bytestream interface.
-pub const BSOCK_TYPE: TypeId = TypeId((&raw const BYTESTREAM).cast());
+pub(crate) const BSOCK_TYPE: TypeId = TypeId((&raw const BYTESTREAM).cast());
 /// The identity of the message socket interface.
-pub const MSOCK_TYPE: TypeId = TypeId((&raw const MESSAGE).cast());
+pub(crate) const MSOCK_TYPE: TypeId = TypeId((&raw const MESSAGE).cast());
 
 /// A bytestream of the library's own.
-pub trait Bytestream: Kind<Vfs = BsockVfs> {
+pub(crate) trait Bytestream: Kind<Vfs = BsockVfs> {
     /// Sends all bytes, or fails.
     fn send(this: &Ref<Self>, pieces: Pieces<'_>, deadline: i64) -> Result<()>;
     /// Fills all pieces, or fails. None: drops everything until an error or the end of the stream.
@@ -76,7 +77,7 @@ pub trait Bytestream: Kind<Vfs = BsockVfs> {
 }
 
 /// A message socket of the library's own.
-pub trait MessageSocket: Kind<Vfs = MsockVfs> {
+pub(crate) trait MessageSocket: Kind<Vfs = MsockVfs> {
     /// Sends one message.
     fn send(this: &Ref<Self>, pieces: Pieces<'_>, deadline: i64) -> Result<()>;
     /// Receives one message and returns its size. None: drops it.

@@ -5,7 +5,7 @@ use crate::iol::{Cursor, Pieces};
 use core::ptr;
 
 /// A list that is being filled.
-pub struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     /// None: everything is dropped.
     cursor: Option<Cursor<'a>>,
     room: usize,
@@ -14,7 +14,7 @@ pub struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     /// None: drops a message of any length.
-    pub fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
+    pub(crate) fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
         Sink {
             cursor: pieces.map(|pieces| pieces.cursor()),
             room: pieces.map_or(usize::MAX, |pieces| pieces.total()),
@@ -23,17 +23,12 @@ impl<'a> Sink<'a> {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Adds bytes. EMSGSIZE, and nothing added, if they do not fit.
-    pub fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub(crate) fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         if bytes.len() > self.room - self.len {
             return Err(Errno::EMSGSIZE);
         }

@@ -9,12 +9,12 @@ use core::ffi::c_int;
 use core::ptr;
 
 /// The table of a bytestream type.
-pub const fn bsock_vfs<T: Bytestream>() -> BsockVfs {
+pub(crate) const fn bsock_vfs<T: Bytestream>() -> BsockVfs {
     BsockVfs { bsendl: Some(bsendl::<T>), brecvl: Some(brecvl::<T>) }
 }
 
 /// The table of a message socket type.
-pub const fn msock_vfs<T: MessageSocket>() -> MsockVfs {
+pub(crate) const fn msock_vfs<T: MessageSocket>() -> MsockVfs {
     MsockVfs { msendl: Some(msendl::<T>), mrecvl: Some(mrecvl::<T>) }
 }
 
@@ -79,7 +79,7 @@ unsafe extern "C" fn mrecvl<T: MessageSocket>(
 ///
 /// # Safety
 /// As `Pieces::to_receive`.
-pub unsafe fn receive_list<'a>(first: *mut IoList, last: *mut IoList) -> Result<Option<Pieces<'a>>> {
+pub(crate) unsafe fn receive_list<'a>(first: *mut IoList, last: *mut IoList) -> Result<Option<Pieces<'a>>> {
     if ptr::eq(first, last) && first.is_null() {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 
 pub mod client;
 pub mod proxy;
-pub mod wire;
+pub(crate) mod wire;
 
 use crate::error::Result;
 use crate::net::addr::IpAddr;
@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use wire::{HEAD, IPV4, IPV6, MAX_TEXT};
 
 /// The bytestream of a handle. EBADF, ENOTSUP.
-pub fn find_bytestream(s: c_int) -> Result<Id> {
+pub(crate) fn find_bytestream(s: c_int) -> Result<Id> {
     handle::query(s, BSOCK_TYPE.get())?;
     Ok(Id::of(s))
 }

@@ -7,40 +7,40 @@ use core::ffi::{CStr, c_int};
 use std::net::IpAddr as StdAddr;
 
 /// The version of the protocol.
-pub const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 5;
 /// The version of the password authentication.
-pub const AUTH_VERSION: u8 = 1;
+pub(crate) const AUTH_VERSION: u8 = 1;
 
 /// RFC 1928, 3: no authentication.
-pub const METHOD_NONE: u8 = 0;
+pub(crate) const METHOD_NONE: u8 = 0;
 /// RFC 1928, 3: user name and password.
-pub const METHOD_PASSWORD: u8 = 2;
+pub(crate) const METHOD_PASSWORD: u8 = 2;
 /// RFC 1928, 3: none of the offered methods will do.
-pub const METHOD_REFUSED: u8 = 0xff;
+pub(crate) const METHOD_REFUSED: u8 = 0xff;
 
 /// Command: connect to the address.
-pub const CONNECT: c_int = 1;
+pub(crate) const CONNECT: c_int = 1;
 /// Command: listen for a connection.
-pub const BIND: c_int = 2;
+pub(crate) const BIND: c_int = 2;
 /// Command: relay datagrams.
-pub const UDP_ASSOCIATE: c_int = 3;
+pub(crate) const UDP_ASSOCIATE: c_int = 3;
 
 /// RFC 1928, 6: the last of the replies, which begin with 0 for success.
-pub const LAST_REPLY: u8 = 8;
+pub(crate) const LAST_REPLY: u8 = 8;
 
 /// RFC 1928, 5: an IPv4 address.
-pub const IPV4: u8 = 1;
+pub(crate) const IPV4: u8 = 1;
 /// RFC 1928, 5: a length and a name.
-pub const NAME: u8 = 3;
+pub(crate) const NAME: u8 = 3;
 /// RFC 1928, 5: an IPv6 address.
-pub const IPV6: u8 = 4;
+pub(crate) const IPV6: u8 = 4;
 
 /// The longest name, user name and password, in bytes.
-pub const MAX_TEXT: usize = 255;
+pub(crate) const MAX_TEXT: usize = 255;
 /// Version, command or reply, a reserved byte, type of the address.
-pub const HEAD: usize = 4;
+pub(crate) const HEAD: usize = 4;
 /// Bytes that were put together; on the heap, for who asks a proxy has little of the stack left.
-pub struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     /// Of these bytes. ENOMEM.
@@ -76,13 +76,13 @@ impl Message {
     }
 
     /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// RFC 1929, 2: user name and password. EINVAL if one has more than 255 bytes.
-pub fn login(username: &[u8], password: &[u8]) -> Result<Message> {
+pub(crate) fn login(username: &[u8], password: &[u8]) -> Result<Message> {
     let mut message = Message::new(&[AUTH_VERSION])?;
     message.add_text(username)?;
     message.add_text(password)?;
@@ -90,7 +90,7 @@ pub fn login(username: &[u8], password: &[u8]) -> Result<Message> {
 }
 
 /// RFC 1928, 4 and 6: a request or a reply with an address. EINVAL if it is of no IP family.
-pub fn with_address(code: u8, address: &IpAddr) -> Result<Message> {
+pub(crate) fn with_address(code: u8, address: &IpAddr) -> Result<Message> {
     let mut message = Message::new(&[VERSION, code, 0])?;
     message.add_address(address)?;
     Ok(message)
@@ -98,7 +98,7 @@ pub fn with_address(code: u8, address: &IpAddr) -> Result<Message> {
 
 /// RFC 1928, 4: a request with a name, or with the address that the name spells out. EINVAL if the
 /// name has more than 255 bytes, or the port is not 1 to 65535.
-pub fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
+pub(crate) fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
     let port = addr::port(port)?;
     if port == 0 {
         return Err(Errno::EINVAL);
@@ -113,7 +113,7 @@ pub fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
 }
 
 /// The code and the type of the address in the head of a request or a reply. EPROTO.
-pub fn decode_head(head: [u8; HEAD]) -> Result<(u8, u8)> {
+pub(crate) fn decode_head(head: [u8; HEAD]) -> Result<(u8, u8)> {
     match head {
         [VERSION, code, 0, kind @ (IPV4 | NAME | IPV6)] => Ok((code, kind)),
         _ => Err(Errno::EPROTO),
@@ -121,7 +121,7 @@ pub fn decode_head(head: [u8; HEAD]) -> Result<(u8, u8)> {
 }
 
 /// RFC 1928, 6: what a reply says.
-pub fn outcome(reply: u8) -> Result<()> {
+pub(crate) fn outcome(reply: u8) -> Result<()> {
     Err(match reply {
         0 => return Ok(()),
         1 => Errno::System(libc::EIO),

@@ -12,7 +12,7 @@ use crate::transport::until::Reader;
 use core::ffi::{c_int, c_void};
 
 /// The body of a SUFFIX handle.
-pub struct Suffix {
+pub(crate) struct Suffix {
     layer: Layer,
     delimiter: Delimiter,
     reader: Reader,
@@ -64,7 +64,7 @@ impl MessageSocket for Suffix {
 
 /// Cuts a bytestream into messages. It is closed on failure. EBADF, EINVAL unless the delimiter has
 /// 1 to 32 bytes, EPROTO if it is no bytestream, ECANCELED, ENOMEM.
-pub fn attach(s: c_int, delimiter: &[u8]) -> Result<c_int> {
+pub(crate) fn attach(s: c_int, delimiter: &[u8]) -> Result<c_int> {
     let delimiter = Delimiter::new(delimiter).map_err(|error| layer::close_and_fail(s, error))?;
     layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| {
         let reader = Reader::new(layer.lower());
@@ -74,6 +74,6 @@ pub fn attach(s: c_int, delimiter: &[u8]) -> Result<c_int> {
 
 /// Returns the bytestream, behind the last message that was received. Without any I/O. EBADF,
 /// ENOTSUP; ECONNRESET if a message was left half sent or received, EBUSY: then it is closed.
-pub fn detach(handle: c_int) -> Result<c_int> {
+pub(crate) fn detach(handle: c_int) -> Result<c_int> {
     layer::detach::<Suffix>(handle, |this| this.layer.check_between_messages())
 }

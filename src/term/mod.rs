@@ -12,11 +12,11 @@ use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::ffi::{c_int, c_void};
 
 /// The longest terminator, in bytes.
-pub const MAX_TERMINATOR: usize = 32;
+pub(crate) const MAX_TERMINATOR: usize = 32;
 
 /// The body of a TERM handle. Of the directions only `done` is used: what is broken is known to the
 /// layer below.
-pub struct Term {
+pub(crate) struct Term {
     layer: Layer,
     terminator: [u8; MAX_TERMINATOR],
     len: usize,
@@ -144,7 +144,7 @@ impl Term {
 /// Agrees upon a terminator; none means the empty message. The message socket is closed on failure.
 /// EBADF, EINVAL if the terminator has more than 32 bytes, EPROTO if it is no message socket,
 /// ECANCELED, ENOMEM.
-pub fn attach(s: c_int, terminator: &[u8]) -> Result<c_int> {
+pub(crate) fn attach(s: c_int, terminator: &[u8]) -> Result<c_int> {
     let len = terminator.len();
     let mut copy = [0; MAX_TERMINATOR];
     let place = copy.get_mut(..len).ok_or(Errno::EINVAL);
@@ -154,12 +154,12 @@ pub fn attach(s: c_int, terminator: &[u8]) -> Result<c_int> {
 
 /// Sends the terminator and ends our half. EBADF, ENOTSUP, EBUSY, EPIPE if it was ended already, and
 /// the errors of the message socket.
-pub fn done(handle: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn done(handle: c_int, deadline: i64) -> Result<()> {
     object::find::<Term>(handle)?.send_terminator(deadline)
 }
 
 /// Sends the terminator unless that was done, drops messages until the peer's, and returns the
 /// message socket. EBADF, ENOTSUP; on any other failure everything is closed.
-pub fn detach(handle: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn detach(handle: c_int, deadline: i64) -> Result<c_int> {
     layer::detach::<Term>(handle, |this| this.finish(deadline))
 }

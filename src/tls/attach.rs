@@ -32,7 +32,7 @@ use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
 
 /// What a client wants of a server.
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// Its name or address. None: unknown, and then its certificate cannot be verified.
     pub host: Option<&'a CStr>,
     /// PEM file of the certificates to trust. None: those that the system trusts.
@@ -45,7 +45,7 @@ pub struct Options<'a> {
 
 /// Makes a client's connection of a bytestream, with whoever is at the other end. The bytestream is
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
         let mut config = client_config(Arc::new(default_provider()), Arc::new(NoVerification))?;
         // The library insists on a name, which in this case nobody gets to see.
@@ -61,7 +61,11 @@ pub fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
 /// Makes a client's connection with the host that the caller wants to talk to. As `attach_client`,
 /// and EINVAL for what cannot be meant, EFAULT without any certificate to trust, EACCES if the
 /// server's certificate is not accepted.
-pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
+pub(crate) fn attach_client_verifying(
+    s: c_int,
+    options: Result<Options<'_>>,
+    deadline: i64,
+) -> Result<c_int> {
     attach(s, deadline, || {
         let (options, provider) = (options?, Arc::new(default_provider()));
         let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
@@ -85,7 +89,12 @@ pub fn attach_client_verifying(s: c_int, options: Result<Options<'_>>, deadline:
 
 /// Makes a server's connection of a bytestream, with the certificate chain and the key in two PEM
 /// files. As `attach_client`, and EFAULT if a file cannot be used or they do not belong together.
-pub fn attach_server(s: c_int, cert: Option<&CStr>, key: Option<&CStr>, deadline: i64) -> Result<c_int> {
+pub(crate) fn attach_server(
+    s: c_int,
+    cert: Option<&CStr>,
+    key: Option<&CStr>,
+    deadline: i64,
+) -> Result<c_int> {
     attach(s, deadline, || {
         let provider = Arc::new(default_provider());
         let (cert, key) = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);

@@ -10,7 +10,7 @@ use core::ffi::c_int;
 /// Sends the close_notify: the peer reads what was sent, and then the end of the stream. Receiving
 /// goes on. EBADF, ENOTSUP, ECONNRESET after a failure, EPIPE if it was done already, EBUSY,
 /// ETIMEDOUT, ECANCELED.
-pub fn done(s: c_int, deadline: i64) -> Result<()> {
+pub(crate) fn done(s: c_int, deadline: i64) -> Result<()> {
     object::find::<Tls>(s)?.end(deadline)
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn is_done(s: c_int) -> bool {
 /// Ends both directions in order and returns the handle of the bytestream below, which stands
 /// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
 /// failure everything is closed.
-pub fn detach(s: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn detach(s: c_int, deadline: i64) -> Result<c_int> {
     layer::detach::<Tls>(s, |tls| tls.finish(deadline))
 }
 

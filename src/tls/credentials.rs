@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// All certificates in a PEM file, at least one. EFAULT.
-pub fn certificates(file: &CStr) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(file: &CStr) -> Result<Vec<CertificateDer<'static>>> {
     let sections = CertificateDer::pem_file_iter(path(file)).map_err(|_| Errno::EFAULT)?;
     let certificates: core::result::Result<Vec<_>, _> = sections.collect();
     match certificates {
@@ -25,7 +25,7 @@ pub fn certificates(file: &CStr) -> Result<Vec<CertificateDer<'static>>> {
 
 /// The certificate of a server, with those that lead from it to a trusted one behind it, and the
 /// first private key of a file. EFAULT if there is none, or they do not belong together.
-pub fn load(cert: &CStr, key: &CStr, provider: &CryptoProvider) -> Result<CertifiedKey> {
+pub(super) fn load(cert: &CStr, key: &CStr, provider: &CryptoProvider) -> Result<CertifiedKey> {
     let chain = certificates(cert)?;
     let key = PrivateKeyDer::from_pem_file(path(key)).map_err(|_| Errno::EFAULT)?;
     let key = provider.key_provider.load_private_key(key).map_err(|_| Errno::EFAULT)?;

@@ -6,7 +6,7 @@
 //! connection. `trust` decides whom a client believes, `credentials` says who a server is.
 
 mod attach;
-pub mod certificate;
+pub(crate) mod certificate;
 mod closing;
 mod credentials;
 mod custom;
@@ -14,9 +14,9 @@ mod handshake;
 mod records;
 mod trust;
 
-pub use attach::{Options, attach_client, attach_client_verifying, attach_server};
+pub(crate) use attach::{Options, attach_client, attach_client_verifying, attach_server};
 pub(crate) use closing::is_done;
-pub use closing::{detach, done};
+pub(crate) use closing::{detach, done};
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
@@ -30,7 +30,7 @@ use core::ffi::{c_int, c_void};
 use custom::Custom;
 
 /// The body of a TLS handle.
-pub struct Tls {
+pub(crate) struct Tls {
     layer: Layer,
     below: Below,
     /// The protocol that was agreed on (ALPN); empty: none.
@@ -127,7 +127,7 @@ impl Tls {
 
 /// Copies the name of the protocol that was agreed on (ALPN, RFC 7301) and a NUL; the empty string
 /// if there is none. EBADF, ENOTSUP, EINVAL without a place, EMSGSIZE if it does not fit.
-pub fn alpn(s: c_int, place: Option<&mut [u8]>) -> Result<()> {
+pub(crate) fn alpn(s: c_int, place: Option<&mut [u8]>) -> Result<()> {
     let tls = object::find::<Tls>(s)?;
     let (name, place) = (tls.alpn.borrow(), place.ok_or(Errno::EINVAL)?);
     *place.get_mut(name.len()).ok_or(Errno::EMSGSIZE)? = 0;

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 /// Accepts every certificate, as libdill does: there is no name to compare it with. Nor does it
 /// matter who signed the handshake, since anybody could have made this certificate and its key.
 #[derive(Debug)]
-pub struct NoVerification;
+pub(super) struct NoVerification;
 
 impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
@@ -75,13 +75,13 @@ impl ServerCertVerifier for NoVerification {
 /// Accepts the certificates of the host that were issued by a trusted one, or are listed
 /// themselves: a self-signed certificate is trusted by naming it.
 #[derive(Debug)]
-pub struct Trust {
+pub(super) struct Trust {
     issued: Arc<WebPkiServerVerifier>,
     listed: Vec<CertificateDer<'static>>,
 }
 
 /// Trust in the certificates of a PEM file. EFAULT if there are none.
-pub fn in_file(file: &CStr, provider: &Arc<CryptoProvider>) -> Result<Trust> {
+pub(super) fn in_file(file: &CStr, provider: &Arc<CryptoProvider>) -> Result<Trust> {
     let listed = certificates(file)?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(listed.iter().cloned());
@@ -90,7 +90,7 @@ pub fn in_file(file: &CStr, provider: &Arc<CryptoProvider>) -> Result<Trust> {
 
 /// Trust in what the system trusts, as of the first time that this process asks. EFAULT if that is
 /// nobody.
-pub fn in_system(provider: &Arc<CryptoProvider>) -> Result<Trust> {
+pub(super) fn in_system(provider: &Arc<CryptoProvider>) -> Result<Trust> {
     static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let roots = match SYSTEM.get() {
         Some(roots) => roots.clone(),

@@ -19,7 +19,7 @@ use core::ffi::c_int;
 const FOREIGN_PIECE: usize = 4096;
 
 /// The bytestream below a WebSocket.
-pub enum Transport {
+pub(crate) enum Transport {
     /// Ours. Keeps what has arrived when a deadline strikes.
     Own(Ref<Stream>),
     /// Anything else that has the C function table.
@@ -27,7 +27,7 @@ pub enum Transport {
 }
 
 /// A bytestream behind a function table.
-pub struct Foreign {
+pub(crate) struct Foreign {
     id: Id,
     /// The beginning of something that has to be seen whole: a head, a header, a control frame.
     front: RefCell<Vec<u8>>,
@@ -35,7 +35,7 @@ pub struct Foreign {
 
 impl Transport {
     /// The transport behind a handle that is a bytestream.
-    pub fn new(id: Id) -> Result<Transport> {
+    pub(crate) fn new(id: Id) -> Result<Transport> {
         match stream::find_view(id.handle()) {
             Ok(stream) => {
                 stream.check_inbound()?;
@@ -48,7 +48,7 @@ impl Transport {
     }
 
     /// Our own stream, if it is one.
-    pub fn own(&self) -> Option<&Ref<Stream>> {
+    pub(crate) fn own(&self) -> Option<&Ref<Stream>> {
         match self {
             Transport::Own(stream) => Some(stream),
             Transport::Foreign(_) => None,
@@ -56,13 +56,13 @@ impl Transport {
     }
 
     /// Our own TCP stream, if it is one.
-    pub fn own_tcp(&self) -> Option<&Ref<Stream>> {
+    pub(crate) fn own_tcp(&self) -> Option<&Ref<Stream>> {
         self.own().filter(|stream| stream.family() == Family::Tcp)
     }
 
     /// Shows what was received and not consumed.
     #[inline]
-    pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             Transport::Own(stream) => stream.peek(context, look),
             Transport::Foreign(foreign) => look(&foreign.front.borrow()),
@@ -71,7 +71,7 @@ impl Transport {
 
     /// Drops bytes from the front.
     #[inline]
-    pub fn consume(&self, context: &Context, len: usize) {
+    pub(crate) fn consume(&self, context: &Context, len: usize) {
         match self {
             Transport::Own(stream) => stream.consume(context, len),
             Transport::Foreign(foreign) => _ = foreign.front.borrow_mut().drain(..len),
@@ -79,7 +79,7 @@ impl Transport {
     }
 
     /// Receives until `want` bytes can be seen. ECONNRESET when the stream ends.
-    pub fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
         let filled = match self {
             Transport::Own(stream) => stream.fill(context, want, deadline),
             Transport::Foreign(foreign) => foreign.fill(want, deadline),
@@ -88,7 +88,7 @@ impl Transport {
     }
 
     /// Receives the first byte of something, if none can be seen. EPIPE if the stream ends before it.
-    pub fn fill_first(&self, context: &Context, deadline: i64) -> Result<()> {
+    pub(crate) fn fill_first(&self, context: &Context, deadline: i64) -> Result<()> {
         match self {
             Transport::Own(stream) => stream.fill(context, 1, deadline),
             Transport::Foreign(foreign) => foreign.fill(1, deadline),
@@ -97,7 +97,7 @@ impl Transport {
 
     /// Receives at least one byte to be seen, and at most `most`, when none can be. ECONNRESET when the
     /// stream ends.
-    pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
         let filled = match self {
             Transport::Own(stream) => stream.fill_some(context, most, deadline),
             Transport::Foreign(foreign) => foreign.fill(most.min(FOREIGN_PIECE), deadline),
@@ -106,7 +106,13 @@ impl Transport {
     }
 
     /// Receives at least one byte into `place`. ECONNRESET when the stream ends.
-    pub fn read(&self, context: &Context, place: &mut [u8], text: bool, deadline: i64) -> Result<usize> {
+    pub(crate) fn read(
+        &self,
+        context: &Context,
+        place: &mut [u8],
+        text: bool,
+        deadline: i64,
+    ) -> Result<usize> {
         let read = match self {
             Transport::Own(stream) => stream.read(context, place, deadline),
             Transport::Foreign(foreign) => {
@@ -118,7 +124,7 @@ impl Transport {
     }
 
     /// Sends bytes before there is a WebSocket: nothing else is being sent.
-    pub fn send_all(&self, context: &Context, bytes: &[u8], deadline: i64) -> Result<()> {
+    pub(crate) fn send_all(&self, context: &Context, bytes: &[u8], deadline: i64) -> Result<()> {
         match self {
             Transport::Own(stream) => {
                 stream.push_out(bytes);
@@ -131,7 +137,7 @@ impl Transport {
 
 impl Foreign {
     /// The handle; -1 when it was closed.
-    pub fn handle(&self) -> c_int {
+    pub(crate) fn handle(&self) -> c_int {
         self.id.handle()
     }
 

@@ -14,19 +14,19 @@ use core::ffi::c_int;
 const AHEAD: usize = 512;
 
 /// The way to the bytes of the layer below.
-pub struct Reader {
+pub(crate) struct Reader {
     /// One of our own streams, whose buffer can be searched.
     own: Option<Ref<Stream>>,
 }
 
 impl Reader {
     /// For the bytestream behind a handle.
-    pub fn new(lower: c_int) -> Reader {
+    pub(crate) fn new(lower: c_int) -> Reader {
         Reader { own: stream::find_view(lower).ok() }
     }
 
     /// Reads one message and its delimiter; `emit` gets the message. EBUSY: nothing was read.
-    pub fn read(
+    pub(crate) fn read(
         &self,
         layer: &Layer,
         delimiter: &Delimiter,

@@ -6,11 +6,11 @@ use super::frame::ControlPayload;
 use super::utf8::Utf8;
 
 /// The peer broke the protocol.
-pub const PROTOCOL_ERROR: u16 = 1002;
+pub(crate) const PROTOCOL_ERROR: u16 = 1002;
 /// A text message or a close reason that is not UTF-8.
-pub const INVALID_PAYLOAD: u16 = 1007;
+pub(crate) const INVALID_PAYLOAD: u16 = 1007;
 /// A message above the maximum that we set.
-pub const MESSAGE_TOO_BIG: u16 = 1009;
+pub(crate) const MESSAGE_TOO_BIG: u16 = 1009;
 
 /// A rule that the peer broke. RFC 6455, 7.1.7: the connection fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,13 @@ impl Violation {
 /// RFC 6455, 7.4.1: 1004 is reserved, and 1005, 1006 and 1015 stand for the absence of a code.
 /// 1012 to 1014 were registered later with IANA. 7.4.2: 3000 to 3999 are for libraries and 4000
 /// to 4999 for private use; 1016 to 2999 are reserved and everything else means nothing.
-pub fn allowed_on_wire(code: u16) -> bool {
+pub(crate) fn allowed_on_wire(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 /// What a close frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CloseReason<'a> {
+pub(crate) struct CloseReason<'a> {
     /// The code, or 0 if there is none.
     pub code: u16,
     /// UTF-8 of at most 123 bytes.
@@ -52,7 +52,7 @@ pub struct CloseReason<'a> {
 }
 
 /// Reads the unmasked payload of a close frame.
-pub fn parse_payload(payload: &[u8]) -> Result<CloseReason<'_>, &'static Violation> {
+pub(crate) fn parse_payload(payload: &[u8]) -> Result<CloseReason<'_>, &'static Violation> {
     if payload.is_empty() {
         return Ok(CloseReason { code: 0, reason: &[] });
     }
@@ -75,13 +75,13 @@ pub fn parse_payload(payload: &[u8]) -> Result<CloseReason<'_>, &'static Violati
 
 /// A close frame that must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAllowed;
+pub(crate) struct NotAllowed;
 
 /// Builds the payload of a close frame. Code 0 stands for none.
 ///
 /// Fails if the code is not allowed on the wire, if there is a reason without a code, and if the
 /// reason is longer than 123 bytes or not UTF-8.
-pub fn close_payload(code: u16, reason: &[u8]) -> Result<ControlPayload, NotAllowed> {
+pub(crate) fn close_payload(code: u16, reason: &[u8]) -> Result<ControlPayload, NotAllowed> {
     if code == 0 {
         // RFC 6455, 5.5.1: a reason comes after a code.
         return match reason {

@@ -45,7 +45,7 @@ enum Outbound {
 
 /// What the peer's close frame said.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerClose {
+pub(crate) struct PeerClose {
     /// The code, or 0 if there was none.
     pub code: u16,
     /// UTF-8 of at most 123 bytes.
@@ -54,7 +54,7 @@ pub struct PeerClose {
 
 /// What [`Connection::next`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// Not enough to say: so many bytes must be at the front in all.
     Need(usize),
     /// The header of a data frame.
@@ -68,7 +68,7 @@ pub enum Event {
 }
 
 /// Where what the extension makes of a message goes.
-pub enum Output<'a> {
+pub(crate) enum Output<'a> {
     /// To this place.
     Place(&'a mut [u8]),
     /// Nowhere, if it is no more than so many bytes.
@@ -77,7 +77,7 @@ pub enum Output<'a> {
 
 /// How far the decoding of a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// The bytes to drop from the front.
     pub consumed: usize,
     /// The bytes of the message that were put out.
@@ -88,7 +88,7 @@ pub struct Decoded {
 
 /// Why decoding stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// The frame is not here whole.
     NeedPayload,
     /// There is more, and no room for it.
@@ -99,7 +99,7 @@ pub enum Stop {
 
 /// Why nothing was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotDecoded {
+pub(crate) enum NotDecoded {
     /// The peer broke a rule.
     Violation(Violation),
     /// It may be tried again.
@@ -108,7 +108,7 @@ pub enum NotDecoded {
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     decoder: Decoder,
     encoder: Encoder,
     role: Role,
@@ -123,7 +123,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection on which we are `role`, before the first frame.
-    pub fn new(role: Role) -> Connection {
+    pub(crate) fn new(role: Role) -> Connection {
         Connection {
             decoder: Decoder::new(role),
             encoder: Encoder::default(),
@@ -138,24 +138,24 @@ impl Connection {
 
     /// Which end we are.
     #[inline]
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     /// Sets how long a received message may be, in bytes.
-    pub fn set_max_message(&mut self, max: u64) {
+    pub(crate) fn set_max_message(&mut self, max: u64) {
         self.decoder.set_max_message(max);
     }
 
     /// Sets the reserved bits that messages of the extension have.
-    pub fn set_extension_bits(&mut self, bits: u8) {
+    pub(crate) fn set_extension_bits(&mut self, bits: u8) {
         self.decoder.set_extension_bits(bits);
     }
 
     // ---- receiving ----
 
     /// Whether something may be received. EPIPE after the peer's close frame, ECONNRESET, EBADF.
-    pub fn check_inbound(&self) -> Result<(), Errno> {
+    pub(crate) fn check_inbound(&self) -> Result<(), Errno> {
         match self.inbound {
             Inbound::Open => Ok(()),
             Inbound::Closed => Err(Errno::EPIPE),
@@ -165,37 +165,37 @@ impl Connection {
     }
 
     /// Whether the next byte is the first one of a message, or of a control frame before it.
-    pub fn is_between_messages(&self) -> bool {
+    pub(crate) fn is_between_messages(&self) -> bool {
         self.decoder.is_between_messages()
     }
 
     /// Whether the peer's close frame has come.
-    pub fn peer_has_closed(&self) -> bool {
+    pub(crate) fn peer_has_closed(&self) -> bool {
         self.inbound == Inbound::Closed
     }
 
     /// Whether the handle was closed.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.inbound == Inbound::Gone
     }
 
     /// What has begun of the inbound half, to ask it.
     #[inline]
-    pub fn decoder(&self) -> &Decoder {
+    pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 
     /// Takes a whole message in one frame at once, if that is what comes next and it fits in `place`:
     /// the bytes to drop from the front and its size. See [`Decoder::whole_message`].
     #[inline(always)]
-    pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
+    pub(crate) fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
         self.decoder.whole_message(front, place)
     }
 
     /// Reads a frame header, or a whole control frame, at the front of what was received: says what it
     /// is, and how many bytes to drop.
     #[inline]
-    pub fn next(&mut self, front: &[u8]) -> Result<(Event, usize), Violation> {
+    pub(crate) fn next(&mut self, front: &[u8]) -> Result<(Event, usize), Violation> {
         let next = self.decoder.next(front);
         match next.map_err(|violation| self.fail(violation))? {
             Next::Need(bytes) => Ok((Event::Need(bytes), 0)),
@@ -220,26 +220,26 @@ impl Connection {
 
     /// Takes payload from the receive buffer `src` to `dst`. See [`Decoder::payload_copy`].
     #[inline]
-    pub fn payload_copy(&mut self, dst: &mut [u8], src: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn payload_copy(&mut self, dst: &mut [u8], src: &[u8]) -> Result<(), Violation> {
         let taken = self.decoder.payload_copy(dst, src);
         taken.map_err(|violation| self.fail(violation))
     }
 
     /// Takes payload that lies in the user's memory already. See [`Decoder::payload_in_place`].
     #[inline]
-    pub fn payload_in_place(&mut self, buf: &mut [u8]) -> Result<(), Violation> {
+    pub(crate) fn payload_in_place(&mut self, buf: &mut [u8]) -> Result<(), Violation> {
         let taken = self.decoder.payload_in_place(buf);
         taken.map_err(|violation| self.fail(violation))
     }
 
     /// Takes payload that nobody wants. See [`Decoder::payload_skip`].
-    pub fn payload_skip(&mut self, src: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn payload_skip(&mut self, src: &[u8]) -> Result<(), Violation> {
         let taken = self.decoder.payload_skip(src);
         taken.map_err(|violation| self.fail(violation))
     }
 
     /// Drops payload of the extension's that is not even decoded: see [`Extension::can_skip`].
-    pub fn payload_discard(&mut self, len: usize) {
+    pub(crate) fn payload_discard(&mut self, len: usize) {
         self.decoder.advance(len);
     }
 
@@ -248,7 +248,7 @@ impl Connection {
     ///
     /// Goes on until something is missing. A message that just fits needs no room for one more byte, and
     /// nothing is made of what does not fit.
-    pub fn decode(
+    pub(crate) fn decode(
         &mut self,
         extension: &mut dyn Extension,
         front: &[u8],
@@ -322,13 +322,13 @@ impl Connection {
 
     /// Ends the current data frame: says whether it ended the message too. See [`Decoder::end_of_frame`].
     #[inline]
-    pub fn end_of_frame(&mut self) -> Result<bool, Violation> {
+    pub(crate) fn end_of_frame(&mut self) -> Result<bool, Violation> {
         let ended = self.decoder.end_of_frame();
         ended.map_err(|violation| self.fail(violation))
     }
 
     /// The stream has broken. What has ended otherwise stays so.
-    pub fn note_inbound_lost(&mut self) {
+    pub(crate) fn note_inbound_lost(&mut self) {
         if self.inbound == Inbound::Open {
             self.inbound = Inbound::Failed;
             self.decoder.stop();
@@ -336,7 +336,7 @@ impl Connection {
     }
 
     /// What the peer's close frame said, once it has come.
-    pub fn peer_close(&self) -> Option<&PeerClose> {
+    pub(crate) fn peer_close(&self) -> Option<&PeerClose> {
         self.peer_close.as_ref()
     }
 
@@ -357,7 +357,7 @@ impl Connection {
     // ---- sending ----
 
     /// Whether something may be sent. EPIPE after our close frame, ECONNRESET, EBADF.
-    pub fn check_outbound(&self) -> Result<(), Errno> {
+    pub(crate) fn check_outbound(&self) -> Result<(), Errno> {
         match self.outbound {
             Outbound::Open => Ok(()),
             Outbound::Done => Err(Errno::EPIPE),
@@ -368,39 +368,39 @@ impl Connection {
 
     /// Whether something may be sent.
     #[inline]
-    pub fn can_send(&self) -> bool {
+    pub(crate) fn can_send(&self) -> bool {
         self.outbound == Outbound::Open
     }
 
     /// Whether a message may begin.
     #[inline]
-    pub fn can_begin_message(&self) -> bool {
+    pub(crate) fn can_begin_message(&self) -> bool {
         self.outbound == Outbound::Open && !self.encoder.is_in_message()
     }
 
     /// Makes frames.
     #[inline]
-    pub fn encoder(&self) -> &Encoder {
+    pub(crate) fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
     /// Makes frames of messages.
-    pub fn encoder_mut(&mut self) -> &mut Encoder {
+    pub(crate) fn encoder_mut(&mut self) -> &mut Encoder {
         &mut self.encoder
     }
 
     /// The pong that is due, which the caller sends.
-    pub fn take_pending_pong(&mut self) -> Option<ControlPayload> {
+    pub(crate) fn take_pending_pong(&mut self) -> Option<ControlPayload> {
         self.pending_pong.take().filter(|_| self.outbound == Outbound::Open)
     }
 
     /// The close frame that a violation asks for, which the caller sends, or not at all.
-    pub fn take_pending_close(&mut self) -> Option<ControlPayload> {
+    pub(crate) fn take_pending_close(&mut self) -> Option<ControlPayload> {
         self.pending_close.take().and_then(|code| close::close_payload(code, &[]).ok())
     }
 
     /// Our close frame has gone out. A connection that was failed meanwhile stays so.
-    pub fn note_close_sent(&mut self) {
+    pub(crate) fn note_close_sent(&mut self) {
         if self.outbound == Outbound::Open {
             self.outbound = Outbound::Done;
         }
@@ -408,14 +408,14 @@ impl Connection {
     }
 
     /// A frame has left in part only, or the stream has broken.
-    pub fn note_outbound_broken(&mut self) {
+    pub(crate) fn note_outbound_broken(&mut self) {
         if self.outbound == Outbound::Open {
             self.outbound = Outbound::Broken;
         }
     }
 
     /// The handle is being closed.
-    pub fn note_gone(&mut self) {
+    pub(crate) fn note_gone(&mut self) {
         self.inbound = Inbound::Gone;
         self.decoder.stop();
         self.outbound = Outbound::Gone;

@@ -38,7 +38,7 @@ pub struct Negotiated {
 
 /// How we compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Effort {
+pub(crate) struct Effort {
     /// 0 to 9.
     pub level: u8,
     /// Messages of so many bytes are compressed, and longer ones.
@@ -49,13 +49,13 @@ impl Effort {
     /// The usual. (Measured with JSON, without context: a message of 64 bytes does not become shorter, one
     /// of 128 by a sixth. Level 4 takes no longer than 3 and 25 % less than 6, zlib's usual, and makes 16 KiB
     /// 4 % longer than that.)
-    pub fn usual(context: bool) -> Effort {
+    pub(crate) fn usual(context: bool) -> Effort {
         Effort { level: 4, threshold: if context { 32 } else { 128 } }
     }
 }
 
 /// The extension of one connection.
-pub struct Deflate {
+pub(crate) struct Deflate {
     agreed: Negotiated,
     effort: Effort,
     compressing: Option<Compressing>,
@@ -133,12 +133,12 @@ impl Decompressing {
 
 impl Deflate {
     /// What was agreed on in the handshake.
-    pub fn new(agreed: Negotiated, effort: Effort) -> Deflate {
+    pub(crate) fn new(agreed: Negotiated, effort: Effort) -> Deflate {
         Deflate { agreed, effort, compressing: None, decompressing: None }
     }
 
     /// What was agreed on in the handshake.
-    pub fn negotiated(&self) -> &Negotiated {
+    pub(crate) fn negotiated(&self) -> &Negotiated {
         &self.agreed
     }
 

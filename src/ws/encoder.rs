@@ -10,7 +10,7 @@ use super::mask;
 
 /// The kind of a message, as its first frame says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageKind {
+pub(crate) struct MessageKind {
     /// Whether it is text.
     pub text: bool,
     /// The reserved bits that an extension sets.
@@ -19,7 +19,7 @@ pub struct MessageKind {
 
 /// The state of the outbound half between two frames.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Encoder {
+pub(crate) struct Encoder {
     /// The last data frame was not the last one of its message.
     open: bool,
 }
@@ -27,14 +27,14 @@ pub struct Encoder {
 impl Encoder {
     /// Whether a message was begun and not ended.
     #[inline]
-    pub fn is_in_message(&self) -> bool {
+    pub(crate) fn is_in_message(&self) -> bool {
         self.open
     }
 
     /// Begins a message of one frame with `len` bytes that no extension has changed, while no message is
     /// open.
     #[inline(always)]
-    pub fn whole_message(&self, text: bool, len: u64, key: Option<[u8; 4]>) -> Frame {
+    pub(crate) fn whole_message(&self, text: bool, len: u64, key: Option<[u8; 4]>) -> Frame {
         debug_assert!(!self.open);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
         Frame { header: FrameHeader::encode(FIN, opcode, len, key), key }
@@ -43,7 +43,7 @@ impl Encoder {
     /// Begins a data frame with `len` bytes of payload: the first one of a message, or, if a message is
     /// open, the next one of that. A client gives a fresh key (RFC 6455, 5.3).
     #[inline(always)]
-    pub fn data(&mut self, kind: MessageKind, last: bool, len: u64, key: Option<[u8; 4]>) -> Frame {
+    pub(crate) fn data(&mut self, kind: MessageKind, last: bool, len: u64, key: Option<[u8; 4]>) -> Frame {
         let opcode = match (self.open, kind.text) {
             (true, _) => Opcode::Continuation,
             (false, true) => Opcode::Text,
@@ -58,7 +58,7 @@ impl Encoder {
 
     /// Begins a control frame, which may stand between the frames of a message (RFC 6455, 5.4).
     #[inline]
-    pub fn control(&self, opcode: Opcode, len: u64, key: Option<[u8; 4]>) -> Frame {
+    pub(crate) fn control(&self, opcode: Opcode, len: u64, key: Option<[u8; 4]>) -> Frame {
         debug_assert!(opcode.is_control());
         Frame { header: FrameHeader::encode(FIN, opcode, len, key), key }
     }
@@ -66,7 +66,7 @@ impl Encoder {
 
 /// A frame but for its payload.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     header: FrameHeader,
     key: Option<[u8; 4]>,
 }
@@ -74,19 +74,19 @@ pub struct Frame {
 impl Frame {
     /// The header as it goes out.
     #[inline]
-    pub fn header(&self) -> &[u8] {
+    pub(crate) fn header(&self) -> &[u8] {
         self.header.as_bytes()
     }
 
     /// Whether the payload leaves changed.
     #[inline]
-    pub fn is_masked(&self) -> bool {
+    pub(crate) fn is_masked(&self) -> bool {
         self.key.is_some()
     }
 
     /// Writes the frame to a place that has room for it and a few bytes more; returns its length.
     #[inline(always)]
-    pub fn write(&self, place: &mut [u8], payload: &[u8]) -> usize {
+    pub(crate) fn write(&self, place: &mut [u8], payload: &[u8]) -> usize {
         let begin = self.header().len();
         let end = begin + payload.len();
         if let Some(padded) = place.first_chunk_mut() {
@@ -97,7 +97,7 @@ impl Frame {
     }
 
     /// Masks the whole payload where it lies, if it has to be.
-    pub fn mask_in_place(&self, payload: &mut [u8]) {
+    pub(crate) fn mask_in_place(&self, payload: &mut [u8]) {
         if let Some(key) = self.key {
             mask::mask_in_place(payload, key, 0);
         }
@@ -106,7 +106,7 @@ impl Frame {
     /// Writes a piece of the payload, which begins `offset` bytes from the payload's start, to a place
     /// of the same length.
     #[inline(always)]
-    pub fn write_payload(&self, place: &mut [u8], piece: &[u8], offset: usize) {
+    pub(crate) fn write_payload(&self, place: &mut [u8], piece: &[u8], offset: usize) {
         match self.key {
             Some(key) => mask::mask_copy(place, piece, key, offset),
             None => place.copy_from_slice(piece),

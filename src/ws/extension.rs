@@ -10,11 +10,11 @@
 use super::close::Violation;
 
 /// The smallest room that encoding goes on in, in bytes.
-pub const MIN_ROOM: usize = 16;
+pub(crate) const MIN_ROOM: usize = 16;
 
 /// How far one step has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Bytes taken from the input: all, unless the output is full.
     pub consumed: usize,
     /// Bytes put out.
@@ -25,7 +25,7 @@ pub struct Progress {
 
 /// Why payload could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undecodable {
+pub(crate) enum Undecodable {
     /// It is not what the extension's other end makes.
     Broken(&'static Violation),
     /// Nothing was taken: the step may be repeated.
@@ -34,10 +34,10 @@ pub enum Undecodable {
 
 /// There is no memory for a message to be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoMemory;
+pub(crate) struct NoMemory;
 
 /// A negotiated extension.
-pub trait Extension {
+pub(crate) trait Extension {
     /// The reserved bits that are set in the first frame of a message that has gone through `encode`.
     fn bits(&self) -> u8;
 

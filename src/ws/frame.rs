@@ -3,25 +3,25 @@
 #![forbid(unsafe_code)]
 
 /// The longest header: two bytes, a 64-bit length and a masking key.
-pub const MAX_HEADER: usize = 14;
+pub(crate) const MAX_HEADER: usize = 14;
 
 /// RFC 6455, 5.5: "All control frames MUST have a payload length of 125 bytes or less".
-pub const MAX_CONTROL_PAYLOAD: usize = 125;
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// In the first byte: this frame is the last one of its message.
-pub const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 /// In the first byte: the three bits that are reserved for extensions.
-pub const RSV: u8 = 0x70;
+pub(crate) const RSV: u8 = 0x70;
 /// In the first byte: the opcode.
-pub const OPCODE: u8 = 0x0f;
+pub(crate) const OPCODE: u8 = 0x0f;
 /// In the second byte: a masking key follows the length.
-pub const MASK: u8 = 0x80;
+pub(crate) const MASK: u8 = 0x80;
 /// In the second byte: the length, or one of the two escapes below.
-pub const LENGTH: u8 = 0x7f;
+pub(crate) const LENGTH: u8 = 0x7f;
 /// The length is in the next two bytes.
-pub const LENGTH_16: u8 = 126;
+pub(crate) const LENGTH_16: u8 = 126;
 /// The length is in the next eight bytes.
-pub const LENGTH_64: u8 = 127;
+pub(crate) const LENGTH_64: u8 = 127;
 
 /// Which end of the connection we are. RFC 6455, 5.1: frames from the client are masked, frames
 /// from the server are not.
@@ -36,7 +36,7 @@ pub enum Role {
 /// What a frame is (RFC 6455, 5.2). The other ten values are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Opcode {
+pub(crate) enum Opcode {
     /// A further fragment of the message that is being sent.
     Continuation = 0,
     /// A text message, or its first fragment.
@@ -54,7 +54,7 @@ pub enum Opcode {
 impl Opcode {
     /// The opcode in the low four bits of a header's first byte, or `None` if it is reserved.
     #[inline]
-    pub fn from_first_byte(first: u8) -> Option<Opcode> {
+    pub(crate) fn from_first_byte(first: u8) -> Option<Opcode> {
         match first & OPCODE {
             0 => Some(Opcode::Continuation),
             1 => Some(Opcode::Text),
@@ -69,14 +69,14 @@ impl Opcode {
     /// RFC 6455, 5.5: "Control frames are identified by opcodes where the most significant bit of
     /// the opcode is 1."
     #[inline]
-    pub fn is_control(self) -> bool {
+    pub(crate) fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
     }
 }
 
 /// An encoded frame header of 2 to [`MAX_HEADER`] bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameHeader {
+pub(crate) struct FrameHeader {
     /// [`MAX_HEADER`] bytes and two that are never used.
     bytes: [u8; 16],
     len: u8,
@@ -86,7 +86,7 @@ impl FrameHeader {
     /// Encodes a header; `bits` are FIN and the reserved bits that are set. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
     /// length". `payload_len` is below 2^63, as the length of everything in memory is.
     #[inline(always)]
-    pub fn encode(bits: u8, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
+    pub(crate) fn encode(bits: u8, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
         // Gathered in a register and stored at once: the header is about to be copied, and a load
         // that spans several fresh stores stalls. The first byte is the least significant one.
         let mut header = u128::from(opcode as u8 | bits);
@@ -115,13 +115,13 @@ impl FrameHeader {
 
     /// The header as it goes out, and bytes without a meaning behind it.
     #[inline]
-    pub fn as_padded(&self) -> &[u8; 16] {
+    pub(crate) fn as_padded(&self) -> &[u8; 16] {
         &self.bytes
     }
 
     /// The header as it goes out.
     #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }
@@ -181,7 +181,7 @@ impl Eq for ControlPayload {}
 ///
 /// A hint for batching and not a check: the decoder still judges the frame when its turn comes.
 #[inline(always)]
-pub fn whole_message_at(front: &[u8], role: Role) -> bool {
+pub(crate) fn whole_message_at(front: &[u8], role: Role) -> bool {
     let &[first, second, ref rest @ ..] = front else {
         return false;
     };

@@ -17,7 +17,7 @@ const WIDE: usize = 256;
 /// Masks or unmasks a piece of a payload where it lies. `offset` is the position of its first
 /// byte within the payload; only its value modulo 4 matters.
 #[inline]
-pub fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
+pub(crate) fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
     let key = turn(key, offset);
     match buf.len() {
         0..4 => {
@@ -46,7 +46,7 @@ fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
 /// Masks or unmasks a piece of a payload from `src` to `dst`, which are of the same length.
 /// `offset` is the position of the first byte within the payload; only its value modulo 4 matters.
 #[inline(always)]
-pub fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
+pub(crate) fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
     assert_eq!(dst.len(), src.len());
     let key = turn(key, offset);
     match dst.len() {

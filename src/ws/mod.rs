@@ -1,17 +1,17 @@
 //! WebSocket (RFC 6455): a core without I/O, and `sock`, which moves bytes.
 
-pub mod close;
-pub mod connection;
-pub mod decoder;
-pub mod deflate;
-pub mod encoder;
-pub mod extension;
-pub mod frame;
+pub(crate) mod close;
+pub(crate) mod connection;
+pub(crate) mod decoder;
+pub(crate) mod deflate;
+pub(crate) mod encoder;
+pub(crate) mod extension;
+pub(crate) mod frame;
 pub mod handshake;
-pub mod mask;
-pub mod options;
-pub mod sock;
-pub mod utf8;
+pub(crate) mod mask;
+pub(crate) mod options;
+pub(crate) mod sock;
+pub(crate) mod utf8;
 
 #[cfg(test)]
 mod tests;

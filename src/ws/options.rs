@@ -9,7 +9,7 @@ use super::handshake::{BuildError, origin, subprotocol};
 
 /// How messages are compressed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Compression {
+pub(crate) struct Compression {
     /// What is offered, or asked for.
     pub wishes: Wishes,
     /// 1 to 9. None: the usual.
@@ -20,7 +20,7 @@ pub struct Compression {
 
 impl Compression {
     /// How we compress when this was negotiated.
-    pub fn effort(&self, negotiated: &Negotiated) -> Effort {
+    pub(crate) fn effort(&self, negotiated: &Negotiated) -> Effort {
         let usual = Effort::usual(negotiated.context);
         Effort {
             level: self.level.unwrap_or(usual.level),
@@ -31,7 +31,7 @@ impl Compression {
 
 /// Options whose parts are well-formed; whether they go together, `check` says.
 #[derive(Debug, Default)]
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// Messages of the generic calls are text.
     pub text: bool,
     /// The opening handshake was done otherwise.
@@ -56,7 +56,7 @@ pub struct Options<'a> {
 
 impl Options<'_> {
     /// Whether all this can be sent, or judged by.
-    pub fn check(&self) -> Result<(), BuildError> {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
         let asks = !self.subprotocols.is_empty()
             || !self.headers.is_empty()
             || self.origin.is_some()

@@ -6,13 +6,13 @@ use core::convert::Infallible;
 use std::collections::VecDeque;
 
 /// For so long only the IPv6 addresses are waited for, in ms: RFC 8305, 3, the resolution delay.
-pub const HEAD_START: i64 = 50;
+pub(crate) const HEAD_START: i64 = 50;
 /// So long after one attempt the next one begins, in ms: RFC 8305, 5, the connection attempt delay.
-pub const ATTEMPT_DELAY: i64 = 300;
+pub(crate) const ATTEMPT_DELAY: i64 = 300;
 
 /// A family of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Family {
+pub(crate) enum Family {
     /// IPv6.
     V6,
     /// IPv4.
@@ -29,7 +29,7 @@ impl Family {
 }
 
 /// What the world has to tell.
-pub enum Event<C> {
+pub(crate) enum Event<C> {
     /// The addresses of a family. Comes once for each.
     Found(Family, Vec<IpAddr>),
     /// An attempt has made a connection.
@@ -41,7 +41,7 @@ pub enum Event<C> {
 }
 
 /// Names, connections and time. Both lookups are under way from the beginning.
-pub trait World {
+pub(crate) trait World {
     /// A connection.
     type Connection;
 
@@ -83,7 +83,7 @@ struct Race<'w, W: World> {
 
 /// Connects to one of the addresses. ETIMEDOUT; EADDRNOTAVAIL if there are none; the error of the
 /// last attempt if none is left to be made; whatever the world's waiting fails with.
-pub fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connection> {
+pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connection> {
     let found = [None, None];
     let mut race = Race { world, deadline, found, preferred: Family::V6, pending: 0, failure: None };
     match race.run() {

@@ -32,7 +32,7 @@ const MOST_UNREAD: usize = 128 * 1024;
 
 /// What kind of stream it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Family {
+pub(crate) enum Family {
     /// Reads ahead.
     Tcp,
     /// Never reads past what is asked for: a descriptor may be travelling behind it.
@@ -40,7 +40,7 @@ pub enum Family {
 }
 
 /// The body of a connection's handle.
-pub struct Stream {
+pub(crate) struct Stream {
     fd: Descriptor,
     /// Tells the streams of a thread apart, also those that are gone.
     id: Cell<u64>,
@@ -114,7 +114,7 @@ impl Watcher for Stream {
 
 impl Stream {
     /// A stream without a socket so far.
-    pub fn new(family: Family) -> Stream {
+    pub(crate) fn new(family: Family) -> Stream {
         Stream {
             fd: Descriptor::none(),
             id: Cell::new(UNOPENED),
@@ -135,29 +135,29 @@ impl Stream {
     }
 
     /// Takes a connected, non-blocking socket over.
-    pub fn open(&self, context: &Context, fd: socket::Fd) {
+    pub(crate) fn open(&self, context: &Context, fd: socket::Fd) {
         self.id.set(context.buffers.next_id());
         self.fd.open(fd);
     }
 
     /// Tells the streams of a thread apart.
     #[inline(always)]
-    pub fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id.get()
     }
 
     /// EBADF after the close.
-    pub fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         self.fd.check_open()
     }
 
     /// The descriptor.
-    pub fn fd(&self) -> c_int {
+    pub(crate) fn fd(&self) -> c_int {
         self.fd.get()
     }
 
     /// TCP or AF_UNIX.
-    pub fn family(&self) -> Family {
+    pub(crate) fn family(&self) -> Family {
         self.family
     }
 
@@ -166,28 +166,23 @@ impl Stream {
         self.family == Family::Tcp || self.has_records.get()
     }
 
-    /// The state for receiving calls.
-    pub fn inbound(&self) -> &Half {
-        &self.inbound
-    }
-
     /// The error that a send on this stream must fail with before it tries, as after `tcp_done`.
-    pub fn check_outbound(&self) -> Result<()> {
+    pub(crate) fn check_outbound(&self) -> Result<()> {
         self.outbound.check()
     }
 
     /// The error that a receive must fail with before it tries.
-    pub fn check_inbound(&self) -> Result<()> {
+    pub(crate) fn check_inbound(&self) -> Result<()> {
         self.inbound.check()
     }
 
     /// Whether closing is to end the stream in order instead of resetting it.
-    pub fn close_in_order(&self, orderly: bool) {
+    pub(crate) fn close_in_order(&self, orderly: bool) {
         self.orderly.set(orderly);
     }
 
     /// Notes, before the close, that the peer has said that it sends nothing more.
-    pub fn has_ended(&self) {
+    pub(crate) fn has_ended(&self) {
         self.ended.set(true);
     }
 
@@ -229,7 +224,7 @@ impl Stream {
     }
 
     /// Ends the outbound half. EPIPE if it was ended already.
-    pub fn done(&self) -> Result<()> {
+    pub(crate) fn done(&self) -> Result<()> {
         let context = Context::get()?;
         self.outbound.check()?;
         if context.buffers.gathered(self) > 0 {
@@ -249,7 +244,7 @@ impl Stream {
     }
 
     /// Closes the socket and wakes whoever waits for it with EBADF.
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
         if context.buffers.gathered(self) > 0 {
             context.buffers.flush();
@@ -272,7 +267,7 @@ impl Stream {
     }
 
     /// Runs an operation that waits by itself on the inbound half (`ipc_recvfd`).
-    pub fn receive_with<R>(
+    pub(crate) fn receive_with<R>(
         &self,
         context: &Context,
         deadline: i64,
@@ -289,7 +284,7 @@ impl Stream {
     }
 
     /// Runs an operation that waits by itself on the outbound half (`ipc_sendfd`).
-    pub fn send_with<R>(
+    pub(crate) fn send_with<R>(
         &self,
         context: &Context,
         deadline: i64,
@@ -306,19 +301,19 @@ impl Stream {
     }
 
     /// Breaks the inbound half for the bytestream calls.
-    pub fn note_inbound<R>(&self, result: Result<R>) -> Result<R> {
+    pub(crate) fn note_inbound<R>(&self, result: Result<R>) -> Result<R> {
         self.inbound.note(result)
     }
 
     /// Breaks the outbound half for the bytestream calls.
-    pub fn break_outbound(&self) {
+    pub(crate) fn break_outbound(&self) {
         self.outbound.broken.set(true);
     }
 }
 
 impl Ref<Stream> {
     /// The orderly close: ends our half and waits for the end of the peer's.
-    pub fn finish(&self, deadline: i64) -> Result<()> {
+    pub(crate) fn finish(&self, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         if self.inbound.broken.get() || self.outbound.broken.get() {
             return Err(Errno::ECONNRESET);

@@ -39,7 +39,7 @@ impl Saved {
 impl Stream {
     /// Large payloads go straight to where they are wanted: then little is to be read ahead, for
     /// it has to be copied.
-    pub fn read_ahead(&self, payload: u64) {
+    pub(crate) fn read_ahead(&self, payload: u64) {
         if self.family == Family::Tcp {
             self.read_ahead.set(if payload < LARGE { RECEIVE_SIZE } else { AHEAD_OF_LARGE });
         }
@@ -47,7 +47,7 @@ impl Stream {
 
     /// Shows what was received and not consumed.
     #[inline]
-    pub fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
         match context.buffers.received(self) {
             Some(bytes) => look(bytes),
             None => look(self.saved.borrow().unread()),
@@ -56,7 +56,7 @@ impl Stream {
 
     /// Drops bytes from the front of what `peek` shows.
     #[inline]
-    pub fn consume(&self, context: &Context, len: usize) {
+    pub(crate) fn consume(&self, context: &Context, len: usize) {
         if context.buffers.received(self).is_some() {
             context.buffers.consume(len);
             return;
@@ -72,7 +72,7 @@ impl Stream {
 
     /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
     /// returns how much that is. Not beyond it, and nothing that `peek` shows.
-    pub fn look_ahead(&self, place: &mut [u8]) -> usize {
+    pub(crate) fn look_ahead(&self, place: &mut [u8]) -> usize {
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         // SAFETY: the place is writable.
         let seen = unsafe { libc::recv(self.fd.get(), place.as_mut_ptr().cast(), place.len(), flags) };
@@ -80,12 +80,12 @@ impl Stream {
     }
 
     /// Takes the bytes over that are pushed out of the shared buffer.
-    pub fn save(&self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn save(&self, bytes: &[u8]) -> Result<()> {
         try_extend(&mut self.saved.borrow_mut().bytes, bytes)
     }
 
     /// Puts the saved bytes at the front of the shared buffer; returns how many.
-    pub fn restore(&self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn restore(&self, buffer: &mut [u8]) -> usize {
         let saved = self.saved.take();
         let unread = saved.unread();
         buffer[..unread.len()].copy_from_slice(unread);
@@ -96,7 +96,7 @@ impl Stream {
 impl Ref<Stream> {
     /// Receives until `peek` shows at least `want` bytes, which is at most half of
     /// `RECEIVE_SIZE`. EPIPE at the end of the stream.
-    pub fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
         loop {
             let have = self.peek(context, <[u8]>::len);
             if have >= want {
@@ -108,12 +108,12 @@ impl Ref<Stream> {
 
     /// Receives at least one byte for `peek` to show. A stream that does not read ahead receives at
     /// most `most`. EPIPE at the end.
-    pub fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
+    pub(crate) fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
         self.receive(context, &mut [], most, deadline).map(drop)
     }
 
     /// Receives at least one byte into `place`, from what `peek` shows first. EPIPE at the end.
-    pub fn read(&self, context: &Context, place: &mut [u8], deadline: i64) -> Result<usize> {
+    pub(crate) fn read(&self, context: &Context, place: &mut [u8], deadline: i64) -> Result<usize> {
         let len = self.peek(context, |bytes| {
             let len = bytes.len().min(place.len());
             place[..len].copy_from_slice(&bytes[..len]);

@@ -18,7 +18,7 @@ const BATCH: usize = 16;
 
 impl Stream {
     /// Sends what the kernel takes at once. EAGAIN: nothing.
-    pub fn send_some(&self, context: &Context, bytes: &[u8]) -> Result<usize> {
+    pub(crate) fn send_some(&self, context: &Context, bytes: &[u8]) -> Result<usize> {
         if self.has_records.get() {
             return self.send_sealed(context, &[IoSlice::new(&bytes[..bytes.len().min(SEAL_LIMIT)])]);
         }
@@ -26,7 +26,12 @@ impl Stream {
     }
 
     /// The same for a prefix and the bytes from a position in a list on.
-    pub fn send_some_pieces(&self, context: &Context, prefix: &[u8], pieces: &Cursor<'_>) -> Result<usize> {
+    pub(crate) fn send_some_pieces(
+        &self,
+        context: &Context,
+        prefix: &[u8],
+        pieces: &Cursor<'_>,
+    ) -> Result<usize> {
         if self.has_records.get() {
             return self.send_sealed_pieces(context, prefix, pieces);
         }
@@ -45,7 +50,7 @@ impl Stream {
     }
 
     /// How many of `len` bytes fill whole segments; all of them if they fill none, or if there are none.
-    pub fn whole_segments(&self, len: usize) -> usize {
+    pub(crate) fn whole_segments(&self, len: usize) -> usize {
         if self.has_records.get() {
             return if len > RECORD { len - len % RECORD } else { len };
         }
@@ -71,13 +76,13 @@ impl Stream {
     }
 
     /// Waits until the kernel may take more.
-    pub fn wait_out(&self, context: &Context, deadline: i64) -> Result<()> {
+    pub(crate) fn wait_out(&self, context: &Context, deadline: i64) -> Result<()> {
         self.wait(context, Direction::Out, deadline)
     }
 
     /// Waits until everything that was accepted has been taken by the kernel. Fails with the error
     /// that struck it.
-    pub fn wait_backlog(&self, context: &Context, deadline: i64) -> Result<()> {
+    pub(crate) fn wait_backlog(&self, context: &Context, deadline: i64) -> Result<()> {
         while self.has_backlog() {
             self.wait_out(context, deadline)?;
         }
@@ -86,23 +91,23 @@ impl Stream {
 
     /// Whether what is sent now can leave at once, as far as is known.
     #[inline]
-    pub fn is_clear(&self) -> bool {
+    pub(crate) fn is_clear(&self) -> bool {
         !self.has_backlog() && self.failure.get().is_none()
     }
 
     /// Whether something accepted has not been taken by the kernel.
-    pub fn has_backlog(&self) -> bool {
+    pub(crate) fn has_backlog(&self) -> bool {
         !self.backlog.borrow().is_empty() || self.has_unsent()
     }
 
     /// The error that struck bytes whose sender had returned already.
-    pub fn failure(&self) -> Option<Errno> {
+    pub(crate) fn failure(&self) -> Option<Errno> {
         self.failure.get()
     }
 
     /// Sends bytes, in order, as far as the kernel takes them at once, and keeps the rest for when
     /// it takes more. An error is kept for the next sender.
-    pub fn push_out(&self, bytes: &[u8]) {
+    pub(crate) fn push_out(&self, bytes: &[u8]) {
         let Ok(context) = Context::get() else { return };
         if self.failure.get().is_some() {
             return;
@@ -128,7 +133,7 @@ impl Stream {
     }
 
     /// Gives up the last bytes of the backlog if they are all still there.
-    pub fn take_back(&self, len: usize) -> bool {
+    pub(crate) fn take_back(&self, len: usize) -> bool {
         let mut backlog = self.backlog.borrow_mut();
         let Some(rest) = backlog.len().checked_sub(len) else { return false };
         backlog.truncate(rest);
@@ -136,7 +141,7 @@ impl Stream {
     }
 
     /// Sends bytes after everything else; if that has to wait, only the newest such bytes are kept.
-    pub fn push_last(&self, bytes: &[u8]) {
+    pub(crate) fn push_last(&self, bytes: &[u8]) {
         if !self.has_backlog() {
             return self.push_out(bytes);
         }
@@ -148,7 +153,7 @@ impl Stream {
     }
 
     /// Breaks the outbound half: what was not sent is dropped.
-    pub fn fail(&self, error: Errno) {
+    pub(crate) fn fail(&self, error: Errno) {
         self.failure.set(Some(error));
         self.backlog.take();
         self.tail.take();

@@ -20,7 +20,7 @@ use core::ptr;
 
 /// Which readiness is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Readable, or in an error or hang-up state.
     In,
     /// Writable, or in an error or hang-up state.
@@ -28,7 +28,7 @@ pub enum Direction {
 }
 
 /// What an own socket wants to be told without a coroutine waiting.
-pub trait Watcher {
+pub(crate) trait Watcher {
     /// The socket may be writable again.
     fn writable(&self);
     /// It is told nothing any more: this process is the child of a fork, whose parent is told as before,
@@ -90,7 +90,7 @@ impl Entry {
 }
 
 /// The poll set of a thread.
-pub struct Poller {
+pub(crate) struct Poller {
     set: Set,
     /// By descriptor; boxed so that growing the table moves no entry.
     entries: RefCell<Vec<Option<Box<Entry>>>>,
@@ -105,7 +105,7 @@ pub struct Poller {
 
 impl Poller {
     /// A poll set that holds no descriptor yet.
-    pub const fn new() -> Poller {
+    pub(crate) const fn new() -> Poller {
         Poller {
             set: Set::new(),
             entries: RefCell::new(Vec::new()),
@@ -220,7 +220,12 @@ impl Poller {
     ///
     /// # Safety
     /// The clause stays where it is until it fired or was withdrawn.
-    pub unsafe fn wait_foreign(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
+    pub(crate) unsafe fn wait_foreign(
+        &self,
+        fd: libc::c_int,
+        direction: Direction,
+        clause: &Clause,
+    ) -> Result<()> {
         self.notice_fork();
         let entry = self.make_foreign_entry(fd)?;
         if entry.waiter(direction).get().is_some() {
@@ -258,7 +263,12 @@ impl Poller {
     ///
     /// # Safety
     /// The clause stays where it is until it fired or was withdrawn.
-    pub unsafe fn wait_own(&self, fd: libc::c_int, direction: Direction, clause: &Clause) -> Result<()> {
+    pub(crate) unsafe fn wait_own(
+        &self,
+        fd: libc::c_int,
+        direction: Direction,
+        clause: &Clause,
+    ) -> Result<()> {
         let entry = self.own(fd)?;
         if entry.waiter(direction).get().is_some() {
             return Err(Errno::EBUSY);
@@ -286,7 +296,7 @@ impl Poller {
     ///
     /// # Safety
     /// The watcher lives until it is unset or the descriptor is forgotten.
-    pub unsafe fn watch(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
+    pub(crate) unsafe fn watch(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
         self.own(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
         Ok(())
     }
@@ -295,25 +305,29 @@ impl Poller {
     ///
     /// # Safety
     /// The watcher lives until it is unset or the descriptor is forgotten.
-    pub unsafe fn watch_forks(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
+    pub(crate) unsafe fn watch_forks(
+        &self,
+        fd: libc::c_int,
+        watcher: &(dyn Watcher + 'static),
+    ) -> Result<()> {
         self.make_entry(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
         Ok(())
     }
 
     /// Ends what `watch` began.
-    pub fn unwatch(&self, fd: libc::c_int) {
+    pub(crate) fn unwatch(&self, fd: libc::c_int) {
         if let Some(entry) = self.entry(fd) {
             entry.watcher.set(None);
         }
     }
 
     /// Whether the peer of an own socket is known to have closed its half, or the socket to be dead.
-    pub fn hung_up(&self, fd: libc::c_int) -> bool {
+    pub(crate) fn hung_up(&self, fd: libc::c_int) -> bool {
         self.entry(fd).is_some_and(|entry| entry.hung_up.get())
     }
 
     /// Withdraws a clause.
-    pub fn withdraw(&self, fd: libc::c_int, direction: Direction) {
+    pub(crate) fn withdraw(&self, fd: libc::c_int, direction: Direction) {
         if let Some(entry) = self.entry(fd) {
             entry.waiter(direction).set(None);
             if entry.kind.get() == Kind::Foreign {
@@ -323,12 +337,12 @@ impl Poller {
     }
 
     /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
-    pub fn expect(&self, fd: libc::c_int) -> Result<()> {
+    pub(crate) fn expect(&self, fd: libc::c_int) -> Result<()> {
         self.make_entry(fd).map(drop)
     }
 
     /// Forgets a foreign descriptor. EBUSY: somebody waits for it.
-    pub fn forget_foreign(&self, fd: libc::c_int) -> Result<()> {
+    pub(crate) fn forget_foreign(&self, fd: libc::c_int) -> Result<()> {
         let Some(entry) = self.entry(fd) else { return Ok(()) };
         if entry.reader.get().is_some() || entry.writer.get().is_some() {
             return Err(Errno::EBUSY);
@@ -340,7 +354,7 @@ impl Poller {
 
     /// Forgets a descriptor of the library that is about to be closed. Another process may still have it: then
     /// the close alone would not take it out of the set.
-    pub fn forget_own(&self, fd: libc::c_int) {
+    pub(crate) fn forget_own(&self, fd: libc::c_int) {
         if let Some(entry) = self.entry(fd) {
             self.remove(fd, entry);
             entry.clear();
@@ -349,7 +363,7 @@ impl Poller {
 
     /// A number is a new descriptor's. Whoever waits for the old one, which the program has closed behind the
     /// library's back, is told so.
-    pub fn begin_life(&self, context: &Context, fd: libc::c_int) {
+    pub(crate) fn begin_life(&self, context: &Context, fd: libc::c_int) {
         if let Some(entry) = self.entry(fd)
             && (entry.is_registered() || entry.is_waited_for())
         {
@@ -359,7 +373,7 @@ impl Poller {
     }
 
     /// The clause that waits for an own socket.
-    pub fn waiting(&self, fd: libc::c_int, direction: Direction) -> Option<ptr::NonNull<Clause>> {
+    pub(crate) fn waiting(&self, fd: libc::c_int, direction: Direction) -> Option<ptr::NonNull<Clause>> {
         self.entry(fd)?.waiter(direction).get()
     }
 
@@ -425,7 +439,7 @@ impl Poller {
 
     /// Waits at most `timeout` milliseconds (-1: without end) and readies whoever waited for what
     /// happened: in the kernel's order, and the reader of a descriptor before its writer.
-    pub fn poll(&self, context: &Context, timeout: libc::c_int) {
+    pub(crate) fn poll(&self, context: &Context, timeout: libc::c_int) {
         self.notice_fork();
         self.apply_changes(context);
         let timeout = if context.has_ready() { 0 } else { timeout };
@@ -534,7 +548,7 @@ impl Poller {
     /// In the child of a fork: the set is shared with the parent, so it is given up and built anew
     /// from whoever waits.
     #[cold]
-    pub fn after_fork(&self, context: &Context) {
+    pub(crate) fn after_fork(&self, context: &Context) {
         if let Some(mark) = self.is_ours.get() {
             mark.set(true);
         }
@@ -552,13 +566,13 @@ impl Poller {
     }
 
     /// Frees the set.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.set.close();
     }
 }
 
 /// Waits until a foreign descriptor is ready.
-pub fn wait_foreign(fd: libc::c_int, direction: Direction, deadline: i64) -> Result<()> {
+pub(crate) fn wait_foreign(fd: libc::c_int, direction: Direction, deadline: i64) -> Result<()> {
     let context = Context::get()?;
     context.check_cancelled()?;
     let clause = Clause::new(0, Source::Descriptor(fd, direction));
@@ -569,6 +583,6 @@ pub fn wait_foreign(fd: libc::c_int, direction: Direction, deadline: i64) -> Res
 }
 
 /// Forgets a foreign descriptor. EBUSY: somebody waits for it.
-pub fn forget(fd: libc::c_int) -> Result<()> {
+pub(crate) fn forget(fd: libc::c_int) -> Result<()> {
     Context::get()?.poller.forget_foreign(fd)
 }

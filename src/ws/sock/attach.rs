@@ -60,7 +60,7 @@ pub(super) struct Agreed {
 }
 
 /// The options that are meant by the flags of libdill's own calls. EINVAL.
-pub fn options_of_flags(flags: c_int) -> Result<Options<'static>> {
+pub(crate) fn options_of_flags(flags: c_int) -> Result<Options<'static>> {
     if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
         return Err(why::note(Errno::EINVAL, why::Fact::Argument("unknown flags")));
     }
@@ -73,7 +73,7 @@ pub fn options_of_flags(flags: c_int) -> Result<Options<'static>> {
 }
 
 /// What a client asks a server for, beside what its options say.
-pub struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     /// Such as "/".
     pub resource: &'a [u8],
     /// With the port if it is not the usual one.
@@ -88,7 +88,7 @@ pub struct Ask<'a> {
 
 impl Ask<'_> {
     /// Whether it can be sent. EINVAL, ENOMEM.
-    pub fn check(&self, options: &Options<'_>) -> Result<()> {
+    pub(crate) fn check(&self, options: &Options<'_>) -> Result<()> {
         self.request(options, &[b'0'; handshake::KEY_LEN]).map(drop)
     }
 
@@ -107,7 +107,7 @@ impl Ask<'_> {
 }
 
 /// What a client has got.
-pub enum Asked {
+pub(crate) enum Asked {
     /// The handle of a WebSocket.
     WebSocket(c_int),
     /// An answer with the status of a redirect. The bytestream is closed.
@@ -116,7 +116,7 @@ pub enum Asked {
 
 /// Makes a client's WebSocket of a bytestream, which is closed on failure. EBADF, ENOTSUP, EINVAL,
 /// EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub fn attach_client(
+pub(crate) fn attach_client(
     s: c_int,
     resource: Option<&[u8]>,
     host: Option<&[u8]>,
@@ -137,7 +137,7 @@ pub fn attach_client(
 }
 
 /// The same, for somebody who may follow redirects.
-pub fn ask_for(s: c_int, ask: &Ask<'_>, options: &Options<'_>, deadline: i64) -> Result<Asked> {
+pub(crate) fn ask_for(s: c_int, ask: &Ask<'_>, options: &Options<'_>, deadline: i64) -> Result<Asked> {
     let mut redirected = None;
     let made = take_over(s, |context, lower, transport| {
         match shake_hands(context, &transport, ask, options, deadline)? {
@@ -188,7 +188,7 @@ fn shake_hands(
 
 /// Makes a server's WebSocket of a bytestream, which is closed on failure. The strings that the
 /// client asked for are written with a NUL. As `attach_client`, and EMSGSIZE if one does not fit.
-pub fn attach_server(
+pub(crate) fn attach_server(
     s: c_int,
     resource: Option<&mut [u8]>,
     host: Option<&mut [u8]>,
@@ -294,7 +294,7 @@ fn gathers_by_default() -> bool {
 }
 
 /// Refuses what is no bytestream. EBADF, ENOTSUP.
-pub fn check_bytestream(s: c_int) -> Result<()> {
+pub(crate) fn check_bytestream(s: c_int) -> Result<()> {
     handle::query(s, BSOCK_TYPE.get()).map(drop)
 }
 
@@ -303,11 +303,11 @@ fn request_key_from(context: &Context) -> Result<[u8; handshake::KEY_LEN]> {
 }
 
 /// A fresh key for a client's request.
-pub fn request_key() -> Result<[u8; handshake::KEY_LEN]> {
+pub(crate) fn request_key() -> Result<[u8; handshake::KEY_LEN]> {
     request_key_from(Context::get()?)
 }
 
 /// The server's answer to a key. EPROTO if that is not the base64 of 16 bytes.
-pub fn response_key(key: &[u8]) -> Result<[u8; handshake::ACCEPT_LEN]> {
+pub(crate) fn response_key(key: &[u8]) -> Result<[u8; handshake::ACCEPT_LEN]> {
     if handshake::is_valid_key(key) { Ok(handshake::accept_key(key)) } else { Err(Errno::EPROTO) }
 }

@@ -16,13 +16,13 @@ const MAX_DROPPED: usize = 64 * 1024;
 
 /// Sends the close frame and ends our half. `reason` None: NULL with a length. EINVAL, EPIPE if
 /// it was ended already, ECONNRESET, ETIMEDOUT, ECANCELED.
-pub fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+pub(crate) fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
     object::find::<Ws>(s)?.send_close(status, reason, deadline)
 }
 
 /// Closes in order and returns the handle of the bytestream. A handle that is no WebSocket is left
 /// alone; on every other failure everything is closed.
-pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
+pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
     let ws = object::find::<Ws>(s)?;
     let finished = ws.finish(status, reason, deadline).and_then(|()| ws.lower.get().check());
     if let Err(error) = finished {
@@ -39,7 +39,7 @@ pub fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> 
 
 /// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
 /// failure everything is closed all the same.
-pub fn close(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
+pub(crate) fn close(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
     let ws = object::find::<Ws>(s)?;
     let ended = ws.end(status, reason, deadline);
     object::close(s, ws);
@@ -49,7 +49,7 @@ pub fn close(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> R
 /// The code and the reason of the peer's close frame: copies the reason and returns the code, 0 if
 /// there is none, and the reason's length. EAGAIN before it came, EMSGSIZE if the reason does not
 /// fit.
-pub fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
+pub(crate) fn status(s: c_int, buf: Option<&mut [u8]>) -> Result<(c_int, usize)> {
     let ws = object::find::<Ws>(s)?;
     let connection = ws.connection.borrow();
     let peer = connection.peer_close().ok_or(Errno::EAGAIN)?;

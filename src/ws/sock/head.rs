@@ -103,7 +103,7 @@ pub(crate) fn note_answer(error: Errno, rule: &'static str, stored: StoredHead) 
 
 /// Notes what is wrong with the program's argument. EINVAL, ENOMEM.
 #[cold]
-pub fn note_argument(error: BuildError) -> Errno {
+pub(crate) fn note_argument(error: BuildError) -> Errno {
     match error {
         BuildError::Invalid(rule) => why::note(Errno::EINVAL, Fact::Argument(rule)),
         BuildError::NoMemory => Errno::ENOMEM,

@@ -10,16 +10,16 @@ pub(crate) mod head;
 mod inbound;
 mod outbound;
 mod ping;
-pub mod request;
+pub(crate) mod request;
 
-pub use crate::sock::layer::close_and_fail;
-pub use attach::{
+pub(crate) use crate::sock::layer::close_and_fail;
+pub(crate) use attach::{
     Ask, Asked, ask_for, attach_client, attach_server, check_bytestream, options_of_flags, request_key,
     response_key,
 };
-pub use closing::{close, detach, done, status};
-pub use head::note_argument;
-pub use ping::{ping, pong};
+pub(crate) use closing::{close, detach, done, status};
+pub(crate) use head::note_argument;
+pub(crate) use ping::{ping, pong};
 
 use super::connection::Connection;
 use super::deflate::Deflate;
@@ -40,27 +40,27 @@ use inbound::Stretch;
 use outbound::FastSend;
 
 /// Flag: binary messages.
-pub const BINARY: c_int = 0;
+pub(crate) const BINARY: c_int = 0;
 /// Flag: text messages.
-pub const TEXT: c_int = 1;
+pub(crate) const TEXT: c_int = 1;
 /// Flag of the attaching calls: the handshake is the caller's.
-pub const NOHTTP: c_int = 2;
+pub(crate) const NOHTTP: c_int = 2;
 /// Flag of the attaching calls: every message leaves before its send returns, whatever the environment says.
-pub const NOGATHER: c_int = 4;
+pub(crate) const NOGATHER: c_int = 4;
 /// Flag of the attaching calls: a message may wait while the next one to receive is there already. Flag of
 /// the sending calls: more follows, so this one may wait to leave together with it.
-pub const GATHER: c_int = 8;
+pub(crate) const GATHER: c_int = 8;
 /// Flag of the attaching calls with options: messages are compressed, if the peer can do that.
-pub const DEFLATE: c_int = 16;
+pub(crate) const DEFLATE: c_int = 16;
 /// Flag of the sending calls: this message is not compressed.
-pub const NODEFLATE: c_int = 64;
+pub(crate) const NODEFLATE: c_int = 64;
 /// Flag of the attaching calls with options: the peer's head is kept.
-pub const KEEP_HEAD: c_int = 32;
+pub(crate) const KEEP_HEAD: c_int = 32;
 /// What the sending calls take.
 const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER | NODEFLATE;
 
 /// The body of a WebSocket's handle.
-pub struct Ws {
+pub(crate) struct Ws {
     /// The bytestream's handle, which is ours alone.
     lower: Cell<Id>,
     transport: Transport,
@@ -130,7 +130,7 @@ impl MessageSocket for Ws {
 }
 
 /// Where one message is received to.
-pub enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// A buffer that it fits in.
     Buffer(&'a mut [u8]),
     /// Nowhere: a message of at most so many bytes is dropped.
@@ -140,7 +140,7 @@ pub enum Place<'a> {
 /// Sends one message that lies in one buffer. None: NULL with a length, or more bytes than there can
 /// be. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
 #[inline(always)]
-pub fn send_buffer(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
+pub(crate) fn send_buffer(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
     match payload.map_or(FastSend::NotTaken, |payload| send_fast(s, flags, payload)) {
         FastSend::Done => Ok(()),
         FastSend::Partial(len) => send_rest(s, len, deadline),
@@ -181,7 +181,7 @@ fn send_slow(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> R
 }
 
 /// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
-pub fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
+pub(crate) fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
     find_sender(s, flags)?.send_message(flags, pieces, deadline)
 }
 
@@ -193,7 +193,7 @@ fn find_sender(s: c_int, flags: c_int) -> Result<Ref<Ws>> {
 /// Receives one message; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE, ECONNRESET, EPROTO,
 /// EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
 #[inline(always)]
-pub fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(c_int, usize)> {
+pub(crate) fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(c_int, usize)> {
     let (base, len) = match place {
         Place::Buffer(buffer) => {
             if let Some(received) = try_recv_buffered(s, buffer) {
@@ -224,7 +224,7 @@ fn recv_slow(s: c_int, base: *mut u8, len: usize, deadline: i64) -> Result<(c_in
 }
 
 /// As `recv_buffer`, into a list of buffers. None: drops the message.
-pub fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_int, usize)> {
+pub(crate) fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_int, usize)> {
     let ws = object::find::<Ws>(s)?;
     let (text, size) = ws.recv_message(pieces, deadline)?;
     Ok((if text { TEXT } else { BINARY }, size))

@@ -10,12 +10,12 @@ use core::ffi::c_int;
 
 /// Sends a ping. `payload` None: NULL with a length. EBADF, ENOTSUP, EINVAL if it is longer than 125 bytes,
 /// EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub fn ping(s: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
+pub(crate) fn ping(s: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
     send(s, Opcode::Ping, payload, deadline)
 }
 
 /// Sends a pong that nobody has asked for: the peer learns that we are there. As `ping`.
-pub fn pong(s: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
+pub(crate) fn pong(s: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
     send(s, Opcode::Pong, payload, deadline)
 }
 

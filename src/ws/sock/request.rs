@@ -30,7 +30,7 @@ const COPIED_BODY: usize = 16 * 1024;
 const NO_UPGRADE: Refusal = Refusal { rule: "the request is for no WebSocket", status: Some(426) };
 
 /// The body of a request's handle.
-pub struct Request {
+pub(crate) struct Request {
     /// The bytestream's handle, which is ours alone.
     lower: Cell<Id>,
     head: RefCell<Option<StoredHead>>,
@@ -54,7 +54,7 @@ impl Kind for Request {
 
 /// Makes a request of a bytestream, which is closed on failure, except if it is none. EBADF, ENOTSUP,
 /// EPIPE if the stream ends before a request, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub fn receive(s: c_int, deadline: i64) -> Result<c_int> {
+pub(crate) fn receive(s: c_int, deadline: i64) -> Result<c_int> {
     check_bytestream(s)?;
     let context = Context::get()?;
     let lower = Id::of(handle::own(s)?);
@@ -96,7 +96,7 @@ fn turn_away(context: &Context, transport: &Transport, refusal: &Refusal, deadli
 }
 
 /// Whether a handle is a request for a WebSocket.
-pub fn is_upgrade(r: c_int) -> bool {
+pub(crate) fn is_upgrade(r: c_int) -> bool {
     let Ok(request) = object::find::<Request>(r) else { return false };
     let head = request.head.borrow();
     head.as_ref().and_then(StoredHead::as_request).is_some_and(|head| head.is_upgrade())
@@ -117,18 +117,23 @@ fn with_head<R>(h: c_int, look: impl FnOnce(&StoredHead) -> Result<R>) -> Result
 }
 
 /// Whether there is a head that belongs to a handle. EBADF, ENOTSUP.
-pub fn check_head(h: c_int) -> Result<()> {
+pub(crate) fn check_head(h: c_int) -> Result<()> {
     with_head(h, |_| Ok(()))
 }
 
 /// Stores a field as a string and returns its length. EBADF, ENOTSUP, ENOENT, EMSGSIZE.
-pub fn field(h: c_int, name: &[u8], place: Option<&mut [u8]>) -> Result<usize> {
+pub(crate) fn field(h: c_int, name: &[u8], place: Option<&mut [u8]>) -> Result<usize> {
     with_head(h, |head| head.store(name, place))
 }
 
 /// Stores the name and the value of the field in that place as strings and returns the value's length.
 /// EBADF, ENOTSUP, ENOENT behind the last one, EMSGSIZE.
-pub fn field_at(h: c_int, index: usize, name: Option<&mut [u8]>, value: Option<&mut [u8]>) -> Result<usize> {
+pub(crate) fn field_at(
+    h: c_int,
+    index: usize,
+    name: Option<&mut [u8]>,
+    value: Option<&mut [u8]>,
+) -> Result<usize> {
     with_head(h, |head| {
         let field = head.field(index)?;
         if !super::attach::copy_string(field.name, name) || !super::attach::copy_string(field.value, value) {
@@ -140,7 +145,7 @@ pub fn field_at(h: c_int, index: usize, name: Option<&mut [u8]>, value: Option<&
 
 /// Stores the subprotocol that was agreed on as a string, an empty one if there is none, and returns its
 /// length. EBADF, ENOTSUP, EMSGSIZE.
-pub fn agreed_subprotocol(s: c_int, place: Option<&mut [u8]>) -> Result<usize> {
+pub(crate) fn agreed_subprotocol(s: c_int, place: Option<&mut [u8]>) -> Result<usize> {
     let ws = object::find::<Ws>(s)?;
     let name = ws.agreed.as_ref().map_or(&[][..], |agreed| &agreed.subprotocol);
     if super::attach::copy_string(name, place) { Ok(name.len()) } else { Err(Errno::EMSGSIZE) }
@@ -166,7 +171,7 @@ fn take_request(
 /// Makes a WebSocket of a request, or refuses it. On failure the connection is closed, except if there is
 /// none. EBADF, ENOTSUP, EINVAL, EPROTO if it is no proper request for a WebSocket, EACCES if its origin is
 /// not in the list, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
+pub(crate) fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
     object::find::<Request>(r)?;
     let options = options.map_err(|error| close_and_fail(r, error))?;
     take_request(r, |context, lower, transport, head| {
@@ -210,7 +215,7 @@ fn answer_to<'o>(
 }
 
 /// Receives a request and accepts it: as both calls.
-pub fn attach_server(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
+pub(crate) fn attach_server(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
     check_bytestream(s)?;
     let options = options.map_err(|error| close_and_fail(s, error))?;
     if options.no_http {
@@ -224,7 +229,7 @@ pub fn attach_server(s: c_int, options: Result<Options<'_>>, deadline: i64) -> R
 /// Answers a request with something else than a WebSocket, and returns the bytestream. On failure the
 /// connection is closed, except if there is none. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT,
 /// ECANCELED, ENOMEM.
-pub fn reply(
+pub(crate) fn reply(
     r: c_int,
     status: c_int,
     headers: Result<Vec<Header<'_>>>,
