@@ -416,6 +416,19 @@ DILL_ALIAS_(ws_pong);
 
 #ifndef DILL_DISABLE_SOCKETS
 
+/* --- WebSocket: messages in parts --------------------------------------------------------------- */
+
+/* When sending: the message is not whole, the next call of the same coroutine goes on with it. */
+#define DILL_WS_MORE 128
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define WS_MORE DILL_WS_MORE
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
 /* --- What has gone wrong ------------------------------------------------------------------------ */
 
 /* Says in one line why the last call of this thread on sockets has failed: what rule was broken and by

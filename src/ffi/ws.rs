@@ -125,8 +125,8 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
     })
 }
 
-/// Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
-/// WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
+/// Sends one message, or with WS_MORE a part of one. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER;
+/// WS_NOHTTP and WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
 /// it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
 /// in the order of the calls.
 ///

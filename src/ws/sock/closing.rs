@@ -93,11 +93,16 @@ impl Ws {
     fn send_close(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         let payload = payload(status, reason)?;
-        self.as_sender(context, deadline, || {
-            self.send_control(context, Opcode::Close, &payload, deadline)?;
-            self.connection.borrow_mut().note_close_sent();
-            Ok(())
-        })?;
+        self.check_outbound()?;
+        let sent = self.turns.run_last(context, deadline, || {
+            self.send_in_turn(context, deadline, || {
+                self.send_control(context, Opcode::Close, &payload, deadline)?;
+                self.connection.borrow_mut().note_close_sent();
+                Ok(())
+            })
+        });
+        self.release_ended_message(context);
+        sent?;
         if let Some(stream) = self.transport.own_tcp() {
             stream.close_in_order(true);
         }

@@ -369,6 +369,7 @@ impl Ws {
         if let Some(payload) = close {
             self.close_at_once(context, &payload);
         }
+        self.release_ended_message(context);
         why::note(Errno::EPROTO, Fact::Peer(violation.rule))
     }
 }

@@ -11,6 +11,7 @@ mod inbound;
 mod outbound;
 mod ping;
 pub(crate) mod request;
+mod turns;
 
 pub(crate) use crate::sock::layer::close_and_fail;
 pub(crate) use attach::{
@@ -38,6 +39,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use inbound::Stretch;
 use outbound::FastSend;
+use turns::Turns;
 
 /// Flag: binary messages.
 pub(crate) const BINARY: c_int = 0;
@@ -56,7 +58,9 @@ pub(crate) const DEFLATE: c_int = 16;
 pub(crate) const NODEFLATE: c_int = 64;
 /// Flag of the attaching calls with options: the peer's head is kept.
 pub(crate) const KEEP_HEAD: c_int = 32;
-/// What the sending calls take.
+/// Flag of the sending calls: the message goes on with the next call.
+pub(crate) const MORE: c_int = 128;
+/// What the sending calls take for whole messages.
 const SEND_FLAGS: c_int = TEXT | NOHTTP | NOGATHER | GATHER | NODEFLATE;
 
 /// The body of a WebSocket's handle.
@@ -84,8 +88,8 @@ pub(crate) struct Ws {
     partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
-    /// For whoever sends a frame.
-    sending: Mutex,
+    /// For whoever sends.
+    turns: Turns,
 }
 
 static TYPE: u8 = 0;
@@ -111,7 +115,7 @@ impl Kind for Ws {
             stream.has_ended();
         }
         this.connection.borrow_mut().note_gone();
-        this.sending.dismiss(context);
+        this.turns.dismiss(context);
         this.receiving.dismiss(context);
         this.lower.replace(Id::NONE).close();
     }
@@ -137,7 +141,7 @@ pub(crate) enum Place<'a> {
     Skip(usize),
 }
 
-/// Sends one message that lies in one buffer. None: NULL with a length, or more bytes than there can
+/// Sends one message, or a part of one, that lies in one buffer. None: NULL with a length, or more bytes than there can
 /// be. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
 #[inline(always)]
 pub(crate) fn send_buffer(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
@@ -180,14 +184,14 @@ fn send_slow(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> R
     ws.send_message(flags, Pieces::one(&element), deadline)
 }
 
-/// Sends one message. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
+/// Sends one message, or a part of one. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
 pub(crate) fn send(s: c_int, flags: c_int, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
     find_sender(s, flags)?.send_message(flags, pieces, deadline)
 }
 
 fn find_sender(s: c_int, flags: c_int) -> Result<Ref<Ws>> {
     let ws = object::find::<Ws>(s)?;
-    if flags & !SEND_FLAGS != 0 { Err(Errno::EINVAL) } else { Ok(ws) }
+    if flags & !(SEND_FLAGS | MORE) != 0 { Err(Errno::EINVAL) } else { Ok(ws) }
 }
 
 /// Receives one message; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE, ECONNRESET, EPROTO,

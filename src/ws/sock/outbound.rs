@@ -5,13 +5,14 @@
 //! caller's memory, or in large masked pieces.
 
 use super::compressed::Message;
-use super::{GATHER, NODEFLATE, TEXT, Ws};
+use super::{GATHER, MORE, NODEFLATE, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
+use crate::rt::coroutine::EndWatcher;
 use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::transport::{Foreign, Transport};
@@ -88,13 +89,15 @@ impl Outgoing<'_> {
 }
 
 impl Ws {
-    /// Sends one message.
+    /// Sends one message, or a part of one.
     pub(super) fn send_message(&self, flags: c_int, payload: Pieces<'_>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         if payload.has_null() {
             return Err(Errno::EINVAL);
         }
-        if let Some(piece) = payload.single() {
+        if flags & MORE == 0
+            && let Some(piece) = payload.single()
+        {
             // SAFETY: the pieces of a list to send are readable.
             let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
             match self.send_fast(context, flags, payload) {
@@ -107,19 +110,31 @@ impl Ws {
         if let Some(stream) = stream {
             context.buffers.flush_overdue(stream);
         }
-        self.as_sender(context, deadline, || {
-            let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
-            let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && more()));
-            let text = flags & TEXT != 0;
-            if flags & NODEFLATE == 0 && self.compresses(payload.total()) {
-                return self.send_compressed(context, &Message { text, payload, gather }, deadline);
+        self.as_message_sender(context, deadline, || {
+            let follows = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
+            let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && follows()));
+            let (text, last) = (flags & TEXT != 0, flags & MORE == 0);
+            if self.is_compressed(flags, payload.total()) {
+                return self.send_compressed(context, &Message { text, payload, last, gather }, deadline);
             }
             let key = self.fresh_key(context)?;
             let kind = MessageKind { text, extension_bits: 0 };
             let len = payload.total() as u64;
-            let frame = self.connection.borrow_mut().encoder_mut().data(kind, true, len, key);
-            self.send_frame(context, &Outgoing { frame, payload }, gather, deadline)
+            let before = *self.connection.borrow().encoder();
+            let frame = self.connection.borrow_mut().encoder_mut().data(kind, last, len, key);
+            let sent = self.send_frame(context, &Outgoing { frame, payload }, gather, deadline);
+            // If a part of the frame has left, nothing is sent any more.
+            sent.inspect_err(|_| *self.connection.borrow_mut().encoder_mut() = before)
         })
+    }
+
+    /// Whether what is sent goes through the extension: for a message in parts, its first part says so.
+    fn is_compressed(&self, flags: c_int, len: usize) -> bool {
+        let connection = self.connection.borrow();
+        if connection.has_open_message() {
+            return connection.encoder().message_is_extended();
+        }
+        flags & NODEFLATE == 0 && self.compresses(if flags & MORE == 0 { len } else { usize::MAX })
     }
 
     /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
@@ -132,7 +147,7 @@ impl Ws {
         context.charge(payload.len());
         let connection = self.connection.borrow();
         if payload.len() >= self.slow_path_from
-            || self.sending.is_taken()
+            || self.turns.is_taken()
             || !connection.can_begin_message()
             || !stream.is_clear()
         {
@@ -158,7 +173,7 @@ impl Ws {
     #[cold]
     pub(super) fn send_rest(&self, context: &Context, len: usize, deadline: i64) -> Result<()> {
         let Some(stream) = self.transport.own() else { return Ok(()) };
-        self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
+        self.as_message_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
@@ -166,23 +181,54 @@ impl Ws {
         next_message_is_here(context, stream, self.connection.borrow().role())
     }
 
-    /// Runs a sending operation when its turn has come, and answers a ping that came meanwhile.
-    pub(super) fn as_sender(
+    /// Sends a message, or a part of one, when its turn has come.
+    fn as_message_sender(
         &self,
         context: &Context,
         deadline: i64,
         send: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         self.check_outbound()?;
-        self.sending.run(context, deadline, || {
-            let sent = self.check_outbound().and_then(|()| send());
-            if self.connection.borrow().is_gone() {
-                return Err(Errno::EBADF);
-            }
-            // What fails here is noted and will be reported by the next send.
-            let _ = self.send_pending_pong(context, deadline);
-            sent
-        })
+        let is_open = || self.connection.borrow().has_open_message();
+        let send = || self.send_in_turn(context, deadline, send);
+        // SAFETY: the turns are a part of this object, and are dismissed when it is closed.
+        unsafe { self.turns.run_message(context, deadline, is_open, self, send) }
+    }
+
+    /// Sends control frames between the frames of others.
+    pub(super) fn as_control_sender(
+        &self,
+        context: &Context,
+        deadline: i64,
+        send: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.check_outbound()?;
+        let sent = self.turns.run_frame(context, deadline, || self.send_in_turn(context, deadline, send));
+        self.release_ended_message(context);
+        sent
+    }
+
+    /// Sends something whose turn has come, and answers a ping that came meanwhile.
+    pub(super) fn send_in_turn(
+        &self,
+        context: &Context,
+        deadline: i64,
+        send: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let sent = self.check_outbound().and_then(|()| send());
+        if self.connection.borrow().is_gone() {
+            return Err(Errno::EBADF);
+        }
+        // What fails here is noted and will be reported by the next send.
+        let _ = self.send_pending_pong(context, deadline);
+        sent
+    }
+
+    /// If a message in parts cannot be ended any more, those who wait for its end are let go on.
+    pub(super) fn release_ended_message(&self, context: &Context) {
+        if !self.connection.borrow().has_open_message() {
+            self.turns.release_idle(context);
+        }
     }
 
     pub(super) fn check_outbound(&self) -> Result<()> {
@@ -351,7 +397,7 @@ impl Ws {
 
     /// Answers the newest ping, from inside the receiving call. Whoever is sending does it otherwise.
     pub(super) fn answer_ping(&self, context: &Context, deadline: i64) -> Result<()> {
-        if self.sending.is_taken() {
+        if self.turns.frame_is_taken() {
             return Ok(());
         }
         match &self.transport {
@@ -359,7 +405,7 @@ impl Ws {
             // The transport may make us wait, and nobody may begin a frame meanwhile.
             Transport::Foreign(_) => {
                 let send = || self.send_pending_pong(context, deadline);
-                match self.as_sender(context, deadline, send) {
+                match self.as_control_sender(context, deadline, send) {
                     Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
                     // The next send reports what became of the outbound half.
                     _ => Ok(()),
@@ -407,7 +453,7 @@ impl Ws {
 
     /// Sends the close frame of a connection that has failed, if that is possible without waiting.
     pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
-        if self.sending.is_taken() {
+        if self.turns.frame_is_taken() {
             return;
         }
         // An error leaves the peer without the code, and the connection fails all the same.
@@ -423,9 +469,24 @@ impl Ws {
             }
             Transport::Foreign(_) => {
                 let send = || self.send_control(context, Opcode::Close, payload, 0);
-                let _ = self.sending.run(context, 0, send);
+                let _ = self.turns.run_frame(context, 0, send);
             }
         }
+    }
+}
+
+impl EndWatcher for Ws {
+    /// Whoever ends has begun a message, which nobody can end now.
+    fn coroutine_ends(&self) {
+        let Ok(context) = Context::get() else { return };
+        let close = self.connection.borrow_mut().note_message_abandoned();
+        if let Some(stream) = self.transport.own() {
+            if let Some(payload) = close {
+                self.close_at_once(context, &payload);
+            }
+            stream.wake_receiver(context, Errno::ECONNRESET);
+        }
+        self.turns.release_idle(context);
     }
 }
 
