@@ -18,7 +18,8 @@
 
 use super::close::{self, CloseReason};
 use super::frame::{
-    ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE, Opcode, RSV, Role,
+    BINARY_FRAME, ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE,
+    Opcode, RSV, Role, TEXT_FRAME,
 };
 use super::mask;
 use super::utf8::{self, Utf8};
@@ -92,10 +93,6 @@ pub struct Decoder {
 
 // Every connection has one, and an idle one has little else.
 const _: () = assert!(size_of::<Decoder>() <= 48);
-
-/// The first byte of a message in one frame.
-const TEXT_FRAME: u8 = FIN | Opcode::Text as u8;
-const BINARY_FRAME: u8 = FIN | Opcode::Binary as u8;
 
 /// How much discarded text is unmasked at a time: small, for it lies on a coroutine's stack.
 const SKIP_CHUNK: usize = 256;

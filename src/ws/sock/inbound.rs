@@ -134,10 +134,10 @@ impl Ws {
         if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { result.map(|()| received) }
     }
 
-    /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
-    /// this is not the case, and nothing has happened. Does not switch.
+    /// Takes a message that lies whole in the receive buffer, and returns its size. None: this is not the
+    /// case, and nothing has happened. Does not switch.
     #[inline(always)]
-    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
+    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<usize> {
         let stream = self.transport.own()?;
         if self.receiving.is_taken() || !context.charge(0) {
             return None;
@@ -147,28 +147,29 @@ impl Ws {
     }
 
     #[inline(always)]
-    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
+    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
         let Some(front) = context.buffers.received(stream) else {
             return self.take_whole_saved(context, stream, place);
         };
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = connection.whole_message(front, place)?;
         context.buffers.consume(consumed);
-        Some((connection.decoder().message_is_text(), size))
+        Some(size)
     }
 
     /// The same while the receive buffer is lent to somebody else.
     #[inline(never)]
-    fn take_whole_saved(
-        &self,
-        context: &Context,
-        stream: &Stream,
-        place: &mut [u8],
-    ) -> Option<(bool, usize)> {
+    fn take_whole_saved(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
-        Some((connection.decoder().message_is_text(), size))
+        Some(size)
+    }
+
+    /// Whether the message that was received last is text.
+    #[inline(always)]
+    pub(super) fn was_text(&self) -> bool {
+        self.connection.borrow().decoder().message_is_text()
     }
 
     /// Receives a message that comes in one frame and in one piece. None: it did not; nothing of it was
@@ -189,9 +190,9 @@ impl Ws {
             return Some(Err(error));
         }
         let stream = self.transport.own()?;
-        let (text, size) = self.take_whole(context, stream, place)?;
+        let size = self.take_whole(context, stream, place)?;
         stream.read_ahead(size as u64);
-        Some(Ok((text, size)))
+        Some(Ok((self.was_text(), size)))
     }
 
     fn recv_whole(
@@ -219,7 +220,7 @@ impl Ws {
             return self.recv_whole(context, pieces, deadline);
         }
         match self.run(context, &mut sink, deadline) {
-            Ok(()) => Ok((self.connection.borrow().decoder().message_is_text(), sink.len)),
+            Ok(()) => Ok((self.was_text(), sink.len)),
             Err(error) => Err(self.keep(&sink, error)),
         }
     }

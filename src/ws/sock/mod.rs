@@ -38,7 +38,7 @@ use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use inbound::Stretch;
-use outbound::FastSend;
+pub(crate) use outbound::FastSend;
 use turns::Turns;
 
 /// Flag: binary messages.
@@ -141,47 +141,44 @@ pub(crate) enum Place<'a> {
     Skip(usize),
 }
 
-/// Sends one message, or a part of one, that lies in one buffer. None: NULL with a length, or more bytes than there can
-/// be. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
-#[inline(always)]
-pub(crate) fn send_buffer(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
-    match payload.map_or(FastSend::NotTaken, |payload| send_fast(s, flags, payload)) {
-        FastSend::Done => Ok(()),
-        FastSend::Partial(len) => send_rest(s, len, deadline),
-        FastSend::NotTaken => send_slow(s, flags, payload, deadline),
-    }
-}
-
-/// Sends a small message as far as that takes no waiting.
+/// Sends a small message as far as that takes no waiting. Leaves errno alone.
 ///
-/// This and `try_recv_buffered` are where a server of many small messages spends its time, and so they
+/// This and `recv_at_once` are where a server of many small messages spends its time, and so they
 /// count no reference.
 #[inline(always)]
-fn send_fast(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
+pub(crate) fn send_at_once(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
     if flags & !SEND_FLAGS != 0 {
         return FastSend::NotTaken;
     }
     let Some(context) = Context::existing() else { return FastSend::NotTaken };
     // SAFETY: `send_fast` neither switches nor closes anything, and the object is not used afterwards.
     let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return FastSend::NotTaken };
-    let sent = ws.send_fast(context, flags, payload);
-    if let FastSend::Done = sent {
-        context.pause();
+    match ws.send_fast(context, flags, payload) {
+        FastSend::Done if context.is_spent() => FastSend::Spent,
+        sent => sent,
     }
-    sent
 }
 
-/// Waits until the rest of a small message that was begun has left.
-#[cold]
-fn send_rest(s: c_int, len: usize, deadline: i64) -> Result<()> {
-    object::find::<Ws>(s)?.send_rest(Context::get()?, len, deadline)
-}
-
+/// Completes what `send_at_once` has begun with a message, or a part of one, that lies in one buffer. None: NULL
+/// with a length, or more bytes than there can be. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
 #[inline(never)]
-fn send_slow(s: c_int, flags: c_int, payload: Option<&[u8]>, deadline: i64) -> Result<()> {
-    let ws = find_sender(s, flags)?;
-    let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);
-    ws.send_message(flags, Pieces::one(&element), deadline)
+pub(crate) fn complete_send(
+    sent: FastSend,
+    s: c_int,
+    flags: c_int,
+    payload: Option<&[u8]>,
+    deadline: i64,
+) -> Result<()> {
+    match sent {
+        FastSend::Done => Ok(()),
+        FastSend::Spent => Context::get().map(Context::pause),
+        FastSend::Partial(len) => object::find::<Ws>(s)?.send_rest(Context::get()?, len, deadline),
+        FastSend::NotTaken => {
+            let ws = find_sender(s, flags)?;
+            let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);
+            ws.send_message(flags, Pieces::one(&element), deadline)
+        }
+    }
 }
 
 /// Sends one message, or a part of one. EBADF, ENOTSUP, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED.
@@ -194,37 +191,27 @@ fn find_sender(s: c_int, flags: c_int) -> Result<Ref<Ws>> {
     if flags & !(SEND_FLAGS | MORE) != 0 { Err(Errno::EINVAL) } else { Ok(ws) }
 }
 
-/// Receives one message; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE, ECONNRESET, EPROTO,
-/// EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
-#[inline(always)]
+/// Receives one message into one buffer; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE,
+/// ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
+#[inline(never)]
 pub(crate) fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(c_int, usize)> {
     let (base, len) = match place {
-        Place::Buffer(buffer) => {
-            if let Some(received) = try_recv_buffered(s, buffer) {
-                return Ok(received);
-            }
-            (buffer.as_mut_ptr(), buffer.len())
-        }
+        Place::Buffer(buffer) => (buffer.as_mut_ptr(), buffer.len()),
         Place::Skip(len) => (ptr::null_mut(), len),
     };
-    recv_slow(s, base, len, deadline)
+    let element = call::one_element(base.cast(), len);
+    recv(s, Some(Pieces::one(&element)), deadline)
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the
-/// case, and nothing was taken.
+/// case, and nothing was taken. Leaves errno alone.
 #[inline(always)]
-fn try_recv_buffered(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
+pub(crate) fn recv_at_once(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
-    let (text, size) = ws.try_recv_buffered(context, place)?;
-    Some((if text { TEXT } else { BINARY }, size))
-}
-
-#[inline(never)]
-fn recv_slow(s: c_int, base: *mut u8, len: usize, deadline: i64) -> Result<(c_int, usize)> {
-    let element = call::one_element(base.cast(), len);
-    recv(s, Some(Pieces::one(&element)), deadline)
+    let size = ws.try_recv_buffered(context, place)?;
+    Some((if ws.was_text() { TEXT } else { BINARY }, size))
 }
 
 /// As `recv_buffer`, into a list of buffers. None: drops the message.

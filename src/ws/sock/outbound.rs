@@ -6,7 +6,7 @@
 
 use super::compressed::Message;
 use super::{GATHER, MORE, NODEFLATE, TEXT, Ws};
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Result, keep_errno};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
@@ -28,9 +28,11 @@ pub(super) const COPY_LIMIT: usize = 32 * 1024;
 const FOREIGN_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
-pub(super) enum FastSend {
+pub(crate) enum FastSend {
     /// It has left, or was gathered.
     Done,
+    /// The same, and it is others' turn.
+    Spent,
     /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
     Partial(usize),
     /// Not taken; use the slow path. No side effect.
@@ -101,7 +103,7 @@ impl Ws {
             // SAFETY: the pieces of a list to send are readable.
             let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
             match self.send_fast(context, flags, payload) {
-                FastSend::Done => return Ok(()),
+                FastSend::Done | FastSend::Spent => return Ok(()),
                 FastSend::Partial(len) => return self.send_rest(context, len, deadline),
                 FastSend::NotTaken => {}
             }
@@ -145,7 +147,7 @@ impl Ws {
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
         context.charge(payload.len());
-        let connection = self.connection.borrow();
+        let connection = self.connection.borrow_mut();
         if payload.len() >= self.slow_path_from
             || self.turns.is_taken()
             || !connection.can_begin_message()
@@ -512,9 +514,7 @@ fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool 
 fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> FastSend {
     let buffers = &context.buffers;
     let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
-    // A call that succeeds at once leaves errno alone, though the kernel may have refused at first.
-    let errno = errno::errno();
-    match stream.send_some(context, buffers.filled_send(0..leaving)) {
+    keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
         Ok(sent) if sent == leaving => {
             buffers.keep_filled(leaving..frame.end);
             // Records that were made of it may not all have left.
@@ -525,11 +525,8 @@ fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bo
             stream.push_out(buffers.filled_send(sent..frame.end));
             FastSend::Partial(frame.len())
         }
-        Err(_) => {
-            errno::set_errno(errno);
-            FastSend::NotTaken
-        }
-    }
+        Err(_) => FastSend::NotTaken,
+    })
 }
 
 /// A list of one element over bytes that are only read.
