@@ -29,12 +29,12 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
         object::close(s, ws);
         return Err(error);
     }
-    let lower = ws.lower.replace(Id::NONE).handle();
+    // Under another number meanwhile: it keeps its bytestream.
+    object::release(s, ws.clone())?;
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
     }
-    object::release(s, ws)?;
-    Ok(lower)
+    Ok(ws.lower.replace(Id::NONE).handle())
 }
 
 /// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
