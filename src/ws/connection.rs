@@ -240,7 +240,7 @@ impl Connection {
 
     /// Drops payload of the extension's that is not even decoded: see [`Extension::can_skip`].
     pub(crate) fn payload_discard(&mut self, len: usize) {
-        self.decoder.advance(len);
+        self.decoder.discard(len);
     }
 
     /// Decodes payload of the extension's: `front` begins with what is here of it. Needs 8 KiB of stack

@@ -255,6 +255,12 @@ impl Decoder {
         self.position = self.position.wrapping_add(taken as u8);
     }
 
+    /// Takes payload of a message that does not go through the extension any more: nothing of it is judged.
+    pub(crate) fn discard(&mut self, taken: usize) {
+        self.advance(taken);
+        self.utf8 = Utf8::default();
+    }
+
     /// How much more the extension may make of the current message.
     #[inline]
     pub fn message_room(&self) -> u64 {

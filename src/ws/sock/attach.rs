@@ -279,6 +279,7 @@ pub(super) fn make(
         closing: Cell::new(false),
         partial: RefCell::new(Vec::new()),
         dropping: Cell::new(false),
+        in_part: Cell::new(false),
         turns: Turns::new(),
     })
 }

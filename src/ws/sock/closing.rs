@@ -164,6 +164,7 @@ impl Ws {
                 context.yield_now()?;
                 continue;
             }
+            self.drop_rest();
             match self.recv_message(None, deadline) {
                 Ok((_, len)) => rounds.spend(context, len, deadline)?,
                 Err(Errno::EPIPE) => {}

@@ -246,7 +246,7 @@ impl Ws {
         sink.advance(produced);
         match stop {
             Stop::EndOfFrame => return Ok(true),
-            Stop::NeedRoom if sink.room() == 0 => {
+            Stop::NeedRoom if sink.room() == 0 && !sink.takes_some => {
                 self.dropping.set(true);
                 return Err(Errno::EMSGSIZE);
             }

@@ -6,9 +6,11 @@
 mod attach;
 mod closing;
 mod compressed;
+mod control;
 pub(crate) mod head;
 mod inbound;
 mod outbound;
+mod part;
 mod ping;
 pub(crate) mod request;
 mod turns;
@@ -20,6 +22,7 @@ pub(crate) use attach::{
 };
 pub(crate) use closing::{close, detach, done, status};
 pub(crate) use head::note_argument;
+pub(crate) use part::recv_some;
 pub(crate) use ping::{ping, pong};
 
 use super::connection::Connection;
@@ -88,6 +91,8 @@ pub(crate) struct Ws {
     partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
+    /// The front of the current message was received by itself.
+    in_part: Cell<bool>,
     /// For whoever sends.
     turns: Turns,
 }

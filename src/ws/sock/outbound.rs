@@ -12,12 +12,11 @@ use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::coroutine::EndWatcher;
 use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::transport::{Foreign, Transport};
 use crate::ws::encoder::{Frame, MessageKind};
-use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
+use crate::ws::frame::{Role, whole_message_at};
 use core::ffi::c_int;
 use core::ops::Range;
 
@@ -179,7 +178,7 @@ impl Ws {
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
-    fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
+    pub(super) fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
         next_message_is_here(context, stream, self.connection.borrow().role())
     }
 
@@ -238,7 +237,13 @@ impl Ws {
     }
 
     /// Sends one frame. The caller has the turn.
-    fn send_frame(&self, context: &Context, frame: &Outgoing<'_>, gather: bool, deadline: i64) -> Result<()> {
+    pub(super) fn send_frame(
+        &self,
+        context: &Context,
+        frame: &Outgoing<'_>,
+        gather: bool,
+        deadline: i64,
+    ) -> Result<()> {
         let len = frame.len().ok_or(Errno::EMSGSIZE)?;
         match &self.transport {
             Transport::Own(stream) if len <= COPY_LIMIT => {
@@ -375,120 +380,6 @@ impl Ws {
             send_foreign_plain(foreign, frame, deadline)
         };
         sent.inspect_err(|_| self.note_broken())
-    }
-
-    // ---- control frames ----
-
-    /// Sends a control frame. The caller has the turn.
-    pub(super) fn send_control(
-        &self,
-        context: &Context,
-        opcode: Opcode,
-        payload: &ControlPayload,
-        deadline: i64,
-    ) -> Result<()> {
-        let frame = self.control_frame(context, opcode, payload)?;
-        let element = element_of(payload.as_bytes());
-        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)
-    }
-
-    fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
-        let key = self.fresh_key(context)?;
-        Ok(self.connection.borrow().encoder().control(opcode, payload.as_bytes().len() as u64, key))
-    }
-
-    /// Answers the newest ping, from inside the receiving call. Whoever is sending does it otherwise.
-    pub(super) fn answer_ping(&self, context: &Context, deadline: i64) -> Result<()> {
-        if self.turns.frame_is_taken() {
-            return Ok(());
-        }
-        match &self.transport {
-            Transport::Own(_) => self.send_pending_pong(context, deadline),
-            // The transport may make us wait, and nobody may begin a frame meanwhile.
-            Transport::Foreign(_) => {
-                let send = || self.send_pending_pong(context, deadline);
-                match self.as_control_sender(context, deadline, send) {
-                    Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
-                    // The next send reports what became of the outbound half.
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// Sends the pong that is due, if one is. Nobody else may be sending.
-    pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
-        let pong = self.connection.borrow_mut().take_pending_pong();
-        let Some(payload) = pong else { return Ok(()) };
-        match &self.transport {
-            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, &payload),
-            Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
-        }
-    }
-
-    /// Sends a control frame without waiting: what the kernel does not take now leaves later.
-    fn post(
-        &self,
-        context: &Context,
-        stream: &Ref<Stream>,
-        opcode: Opcode,
-        payload: &ControlPayload,
-    ) -> Result<()> {
-        let frame = self.control_frame(context, opcode, payload)?;
-        if !stream.has_backlog() {
-            let gathered = context.buffers.lend_send(stream)?;
-            // Gathered bytes leave plenty of room for a control frame.
-            // SAFETY: filled at once.
-            let place = unsafe { context.buffers.send_place(gathered) };
-            let end = gathered + frame.write(place, payload.as_bytes());
-            context.buffers.set_gathered(end);
-            if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
-                context.buffers.flush();
-            }
-            return Ok(());
-        }
-        let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
-        let len = frame.write(&mut bytes, payload.as_bytes());
-        stream.push_last(&bytes[..len]);
-        Ok(())
-    }
-
-    /// Sends the close frame of a connection that has failed, if that is possible without waiting.
-    pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
-        if self.turns.frame_is_taken() {
-            return;
-        }
-        // An error leaves the peer without the code, and the connection fails all the same.
-        match &self.transport {
-            Transport::Own(stream) => {
-                if !stream.has_backlog() {
-                    let _ = self.post(context, stream, Opcode::Close, payload);
-                    if context.buffers.gathered(stream) > 0 {
-                        context.buffers.flush();
-                    }
-                    stream.close_in_order(true);
-                }
-            }
-            Transport::Foreign(_) => {
-                let send = || self.send_control(context, Opcode::Close, payload, 0);
-                let _ = self.turns.run_frame(context, 0, send);
-            }
-        }
-    }
-}
-
-impl EndWatcher for Ws {
-    /// Whoever ends has begun a message, which nobody can end now.
-    fn coroutine_ends(&self) {
-        let Ok(context) = Context::get() else { return };
-        let close = self.connection.borrow_mut().note_message_abandoned();
-        if let Some(stream) = self.transport.own() {
-            if let Some(payload) = close {
-                self.close_at_once(context, &payload);
-            }
-            stream.wake_receiver(context, Errno::ECONNRESET);
-        }
-        self.turns.release_idle(context);
     }
 }
 
