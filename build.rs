@@ -89,7 +89,8 @@ const SECTIONS: &[Section] = &[
 const EXT_SECTIONS: &[Section] = &[
     section("outer_loop", "In an event loop of the program's own", &[], Core),
     section("tcp_opts", "TCP: listeners with options", &[], Sockets),
-    section("tls_opts", "TLS: a client that verifies", &["src/ffi/tls_structs.rs"], Tls),
+    section("tls_opts", "TLS: clients that verify, and servers", &["src/ffi/tls_structs.rs"], Tls),
+    section("tls_info", "TLS: what was agreed on", &[], Tls),
     section("ws_opts", "WebSocket: options, and requests", &[], Sockets),
     section("ws_connect", "WebSocket: from a URL to a handle", &[], Sockets),
     section("ws_ping", "WebSocket: pings", &[], Sockets),
@@ -130,6 +131,8 @@ const NAMES: &[(&str, &str)] = &[
     ("HttpStorage", "struct dill_http_storage"),
     ("TlsStorage", "struct dill_tls_storage"),
     ("TlsOpts", "struct dill_tls_opts"),
+    ("TlsServerOpts", "struct dill_tls_server_opts"),
+    ("TlsInfo", "struct dill_tls_info"),
     ("WsStorage", "struct dill_ws_storage"),
     ("TcpListenOpts", "struct dill_tcp_listen_opts"),
     ("WsOpts", "struct dill_ws_opts"),

@@ -40,6 +40,24 @@ static inline void make_self_signed(const char *name) {
             "-addext subjectAltName=DNS:localhost,IP:127.0.0.1", name, name);
 }
 
+/* An authority: ca.pem and ca.key. */
+static inline void make_authority(void) {
+    openssl("req -x509 " NEW_EC_KEY " -keyout ca.key -out ca.pem -days 30 -subj /CN=authority");
+}
+
+/* The key and the request for a certificate of a host. */
+static inline void make_request(const char *name, const char *names) {
+    openssl("req " NEW_EC_KEY " -keyout %s.key -out %s.csr -subj /CN=server -addext subjectAltName=%s", name, name,
+            names);
+}
+
+/* A certificate that the authority has issued. */
+static inline void make_issued(const char *name, const char *names) {
+    make_request(name, names);
+    openssl("x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy -days 30 -out %s.pem",
+            name, name);
+}
+
 static inline void make_certificate(void) {
     if (access(in_directory("server.pem"), F_OK) < 0) make_self_signed("server");
 }

@@ -1709,7 +1709,8 @@ DILL_EXPORT int dill_tls_attach_client_mem(int s, struct dill_tls_storage *mem, 
 /* Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a
    bytestream, which the one below belongs to from then on. `cert` and `pkey` are the names of PEM files:
    the server's certificate, followed by those that lead from it to an authority, and its private key.
-   If the call fails, the bytestream is closed.
+   They are read once, and again when they have changed; if they are no good then, those that were read before
+   go on. If the call fails, the bytestream is closed.
 
    Errors: EBADF, ECANCELED, ECONNRESET (also if the stream ends in the handshake), EFAULT (a file cannot
    be read, is no PEM file, or they do not belong together), ENOMEM, EPROTO (no bytestream, or the

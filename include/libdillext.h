@@ -94,10 +94,22 @@ DILL_ALIAS_(tcp_listen_opts);
 
 #if !defined DILL_DISABLE_SOCKETS && !defined DILL_DISABLE_TLS
 
-/* --- TLS: a client that verifies ---------------------------------------------------------------- */
+/* --- TLS: clients that verify, and servers ------------------------------------------------------ */
 
 /* For `tls_opts`: the server's certificate is not verified. */
 #define DILL_TLS_NOVERIFY 1
+
+/* For `tls_server_opts`: clients are asked for a certificate. It has to be a good one, or none. */
+#define DILL_TLS_CLIENT_CERT_WANTED 2
+
+/* For `tls_server_opts`: nobody is accepted without a certificate. */
+#define DILL_TLS_CLIENT_CERT_NEEDED 4
+
+/* Versions of TLS: for `min_version`, and what `tls_info` says. */
+#define DILL_TLS_1_2 771
+
+/* The one after that. */
+#define DILL_TLS_1_3 772
 
 /* What a client wants of a server: {.size = sizeof(struct tls_opts), .host = "example.com"}. */
 struct dill_tls_opts {
@@ -113,36 +125,139 @@ struct dill_tls_opts {
     const char *const *alpn;
     /* 0 or TLS_NOVERIFY. */
     int flags;
+    /* PEM files of our own certificate, with those that lead from it to an authority behind it, and of its
+       private key. NULL: the server gets none. */
+    const char *cert;
+    /* See `cert`. */
+    const char *key;
+    /* TLS_1_2 or TLS_1_3. 0: TLS_1_2. */
+    int min_version;
+};
+
+/* What a server has to offer: {.size = sizeof(struct tls_server_opts), .certs = certs}. */
+struct dill_tls_server_opts {
+    /* The size of this structure. */
+    size_t size;
+    /* 0, TLS_CLIENT_CERT_WANTED or TLS_CLIENT_CERT_NEEDED. */
+    int flags;
+    /* PEM files: {"cert.pem", "key.pem", NULL}, and more such pairs. The first one is for clients that do not
+       say which host they mean, or another one; the others are for the hosts that their certificates name. */
+    const char *const *certs;
+    /* A PEM file with the certificates to trust in clients: those of authorities, or the clients' own. */
+    const char *client_ca_file;
+    /* The application protocols, such as {"h2", "http/1.1", NULL}, the preferred one first. A client that
+       offers others only is refused. NULL: none is agreed on. */
+    const char *const *alpn;
+    /* TLS_1_2 or TLS_1_3. 0: TLS_1_2. */
+    int min_version;
 };
 
 /* Makes a TLS client of a bytestream, and makes sure that the server is who it should be: its
    certificate has to be valid, issued by an authority that is trusted, and made out to `opts->host`.
-   Otherwise as `tls_attach_client`.
+   Otherwise as `tls_attach_client`. Files are read once, and again when they have changed. A session is
+   resumed with the same options and port.
 
-   Errors: EACCES (the certificate is not accepted), EBADF, ECANCELED, ECONNRESET, EFAULT (no
-   certificates to trust can be read), EINVAL (NULL, wrong size, no host though it is to be verified, no
-   proper name, unknown flags), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+   Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
+   ECANCELED, ECONNRESET, EFAULT (the system has no certificates to trust), EINVAL (NULL, wrong size, no host
+   though it is to be verified, no proper name, unknown flags or version, a file with something else in it, a
+   key that does not belong to its certificate), ENOENT and others of open() (a file cannot be read), ENOMEM,
+   EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
 
    Required: The options can be read, or are NULL; what they point to are strings. */
 DILL_EXPORT int dill_tls_attach_client_opts(int s, const struct dill_tls_opts *opts,
     int64_t deadline);
 
-/* Stores the name of the application protocol that was agreed on, as a string in a buffer of `len`
-   bytes; an empty one if there is none.
+/* Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a bytestream,
+   which the one below belongs to from then on. Files are read once for all connections with the same options,
+   and again when they have changed; if they are no good then, what was read before goes on, and `ws_errmsg`
+   tells. Clients get tickets, to resume their sessions. If the call fails, the bytestream is closed.
 
-   Errors: EBADF, EINVAL (NULL), EMSGSIZE (it does not fit; 256 bytes are always enough), ENOTSUP.
+   Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
+   ECANCELED, ECONNRESET (also if the stream ends in the handshake), EINVAL (NULL, wrong size, no certificate,
+   or one without its key, unknown flags or version, flags and `client_ca_file` that do not go together, a file
+   with something else in it, a key that does not belong to its certificate), ENOENT and others of open() (a
+   file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+
+   Required: The options can be read, or are NULL; what they point to are strings. */
+DILL_EXPORT int dill_tls_attach_server_opts(int s, const struct dill_tls_server_opts *opts,
+    int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define TLS_NOVERIFY DILL_TLS_NOVERIFY
+#define TLS_CLIENT_CERT_WANTED DILL_TLS_CLIENT_CERT_WANTED
+#define TLS_CLIENT_CERT_NEEDED DILL_TLS_CLIENT_CERT_NEEDED
+#define TLS_1_2 DILL_TLS_1_2
+#define TLS_1_3 DILL_TLS_1_3
+#define tls_opts dill_tls_opts
+#define tls_server_opts dill_tls_server_opts
+#ifdef __cplusplus
+DILL_ALIAS_(tls_attach_client_opts);
+DILL_ALIAS_(tls_attach_server_opts);
+#else
+#define tls_attach_client_opts dill_tls_attach_client_opts
+#define tls_attach_server_opts dill_tls_attach_server_opts
+#endif
+#endif
+
+#endif
+
+#if !defined DILL_DISABLE_SOCKETS && !defined DILL_DISABLE_TLS
+
+/* --- TLS: what was agreed on -------------------------------------------------------------------- */
+
+/* What `tls_info` tells of a connection. */
+struct dill_tls_info {
+    /* The size of this structure: set before the call. */
+    size_t size;
+    /* TLS_1_2 or TLS_1_3. */
+    int version;
+    /* 1 if a session was resumed. */
+    int resumed;
+    /* 1 if the peer has shown a certificate that is trusted: of a server, one that is made out to the host. */
+    int verified;
+    /* The cipher suite, such as "TLS_AES_128_GCM_SHA256". */
+    char cipher[64];
+    /* The application protocol that was agreed on, or an empty string. */
+    char alpn[256];
+    /* The host that the client has asked for, or an empty string. */
+    char sni[256];
+};
+
+/* Tells of a TLS connection, or of that below a WebSocket or a request, what both sides have agreed on:
+   struct tls_info info = {.size = sizeof(struct tls_info)}.
+
+   Errors: EBADF, EINVAL (NULL, or wrong size), ENOTSUP (no TLS).
+
+   Required: The structure can be written as far as it says, or is NULL. */
+DILL_EXPORT int dill_tls_info(int h, struct dill_tls_info *info);
+
+/* Stores one of the certificates that the peer has shown, in DER, and returns its length: 0 is the peer's own,
+   and the others are those that it sent behind it. `h` is as for `tls_info`. NULL with length 0: only the
+   length is wanted.
+
+   Errors: EBADF, EINVAL (NULL with a length), EMSGSIZE (it does not fit), ENOENT (there are no more), ENOTSUP
+   (no TLS).
+
+   Required: There is room for `len` bytes, or the pointer is NULL. */
+DILL_EXPORT ssize_t dill_tls_peercert(int h, size_t i, void *buf, size_t len);
+
+/* Stores the name of the application protocol that was agreed on, as a string in a buffer of `len`
+   bytes; an empty one if there is none. `s` is as for `tls_info`.
+
+   Errors: EBADF, EINVAL (NULL), EMSGSIZE (it does not fit; 256 bytes are always enough), ENOTSUP (no TLS).
 
    Required: There is room for `len` bytes, or the pointer is NULL. */
 DILL_EXPORT int dill_tls_alpn(int s, char *buf, size_t len);
 
 #ifndef DILL_DISABLE_RAW_NAMES
-#define TLS_NOVERIFY DILL_TLS_NOVERIFY
-#define tls_opts dill_tls_opts
+#define tls_info dill_tls_info
 #ifdef __cplusplus
-DILL_ALIAS_(tls_attach_client_opts);
+DILL_ALIAS_(tls_info);
+DILL_ALIAS_(tls_peercert);
 DILL_ALIAS_(tls_alpn);
 #else
-#define tls_attach_client_opts dill_tls_attach_client_opts
+#define tls_info dill_tls_info
+#define tls_peercert dill_tls_peercert
 #define tls_alpn dill_tls_alpn
 #endif
 #endif
@@ -364,7 +479,7 @@ DILL_ALIAS_(ws_subprotocol);
    Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the
    name has no address), EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust
    can be read), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go
-   together), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
+   together, or a file of TLS with something else in it), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
    ENOTSUP (wss, and the library has no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`,
    or does not speak WebSocket), ETIMEDOUT.
 

@@ -8,6 +8,7 @@ use crate::error::Errno;
 use crate::rt::context::Context;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_char;
+use core::fmt::{self, Write};
 use core::mem::ManuallyDrop;
 
 /// The longest sentence, with its NUL.
@@ -31,13 +32,33 @@ impl Text {
         Text { bytes, len: len as u8 }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    /// The beginning of what a format comes to.
+    #[cfg(feature = "tls")]
+    pub(crate) fn format(arguments: fmt::Arguments<'_>) -> Text {
+        let mut text = Text::new(&[]);
+        // It is full, and that is all there can be wrong.
+        let _ = text.write_fmt(arguments);
+        text
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let len = usize::from(self.len);
+        let fits = more.len().min(MAX_TEXT - len);
+        self.bytes[len..len + fits].copy_from_slice(&more.as_bytes()[..fits]);
+        self.len += fits as u8;
+        if fits == more.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
 /// What happened.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "some of it happens in TLS only"))]
 pub(crate) enum Fact {
     /// The program has asked for something that is not allowed. Nothing was sent.
     Argument(&'static str),
@@ -49,11 +70,23 @@ pub(crate) enum Fact {
     Connecting(Text),
     /// The peer's request was answered with the status.
     Refused(u16, &'static str),
+    /// A file cannot be read: the system's error.
+    Unreadable(Text, i32),
+    /// There is something wrong with what is in a file.
+    File(Text, &'static str),
+    /// The peer's certificate is not accepted.
+    Certificate(Text),
+    /// The peer has sent an alert of TLS: its name, or its number.
+    Alert(Text),
+    /// TLS has failed in another way.
+    Tls(Text),
 }
 
 struct Record {
     error: Errno,
     fact: Option<Fact>,
+    /// The call has succeeded with what was read of the file before.
+    is_old_used: bool,
     /// That of the peer's answer; empty if there was none.
     head: Vec<u8>,
 }
@@ -94,15 +127,43 @@ pub(crate) fn note(error: Errno, fact: Fact) -> Errno {
 /// The same, with the whole head of the peer's answer.
 #[cold]
 pub(crate) fn note_with_head(error: Errno, fact: Fact, head: Vec<u8>) -> Errno {
-    forget(PENDING.replace(keep(Record { error, fact: Some(fact), head })));
+    forget(PENDING.replace(keep(Record { error, fact: Some(fact), is_old_used: false, head })));
     error
+}
+
+/// What was noted with an error explains another one, which is returned.
+#[cfg(feature = "tls")]
+#[cold]
+pub(crate) fn rename(from: Errno, to: Errno) -> Errno {
+    if let Some(mut record) = PENDING.take() {
+        if record.error == from {
+            record.error = to;
+        }
+        PENDING.set(Some(record));
+    }
+    to
+}
+
+/// Takes back what was noted with an error.
+#[cfg(feature = "tls")]
+#[cold]
+pub(crate) fn withdraw(error: Errno) -> Option<Fact> {
+    let record = PENDING.take().map(ManuallyDrop::into_inner)?;
+    if record.error == error { record.fact } else { None }
+}
+
+/// Tells of a file that cannot be used any more, though the call has succeeded.
+#[cfg(feature = "tls")]
+#[cold]
+pub(crate) fn warn(error: Errno, fact: Option<Fact>) {
+    forget(LAST.replace(keep(Record { error, fact, is_old_used: true, head: Vec::new() })));
 }
 
 /// A call fails with the error: what was noted about it is the thread's from now on.
 #[cold]
 pub(crate) fn settle(error: Errno) {
     let noted = PENDING.take().map(ManuallyDrop::into_inner).filter(|record| record.error == error);
-    let record = noted.unwrap_or(Record { error, fact: None, head: Vec::new() });
+    let record = noted.unwrap_or(Record { error, fact: None, is_old_used: false, head: Vec::new() });
     forget(LAST.replace(keep(record)));
 }
 
@@ -164,20 +225,50 @@ fn write(to: &mut Writer<'_>, record: Option<&Record>) {
             to.put(": ");
             to.put(rule);
         }
+        Some(Fact::Unreadable(file, code)) => {
+            to.put("cannot read ");
+            to.put_foreign(file.as_bytes());
+            to.put(": ");
+            write_code(to, *code);
+        }
+        Some(Fact::File(file, rule)) => {
+            to.put("cannot use ");
+            to.put_foreign(file.as_bytes());
+            to.put(": ");
+            to.put(rule);
+        }
+        Some(Fact::Certificate(problem)) => {
+            to.put("the peer's certificate is not accepted: ");
+            to.put_foreign(problem.as_bytes());
+        }
+        Some(Fact::Alert(alert)) => {
+            to.put("the peer has ended TLS with the alert ");
+            to.put_foreign(alert.as_bytes());
+        }
+        Some(Fact::Tls(problem)) => {
+            to.put("TLS: ");
+            to.put_foreign(problem.as_bytes());
+        }
+    }
+    if record.is_old_used {
+        to.put("; what was read before is still used");
     }
 }
 
 fn write_error(to: &mut Writer<'_>, error: Errno) {
     match error.sentence() {
         Some(sentence) => to.put(sentence.trim()),
-        None => {
-            let mut text = [0_u8; 96];
-            // SAFETY: there is room for what it is told.
-            unsafe { libc::strerror_r(error.code(), text.as_mut_ptr().cast(), text.len() - 1) };
-            let len = text.iter().position(|&byte| byte == 0).unwrap_or(0);
-            to.put_foreign(&text[..len]);
-        }
+        None => write_code(to, error.code()),
     }
+}
+
+/// What the system says about a value of errno.
+fn write_code(to: &mut Writer<'_>, code: i32) {
+    let mut text = [0_u8; 96];
+    // SAFETY: there is room for what it is told.
+    unsafe { libc::strerror_r(code, text.as_mut_ptr().cast(), text.len() - 1) };
+    let len = text.iter().position(|&byte| byte == 0).unwrap_or(0);
+    to.put_foreign(&text[..len]);
 }
 
 /// Writes as far as there is room.
@@ -259,6 +350,29 @@ mod tests {
         assert_eq!((status(), with_head(<[u8]>::len)), (503, Some(4)));
         settle(Errno::EBADF);
         assert_eq!((status(), with_head(<[u8]>::len)), (0, Some(0)));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_file_is_named_and_what_is_used_in_its_place() {
+        let fact = Fact::Unreadable(Text::new(b"key.pem"), libc::EACCES);
+        settle(note(Errno::EACCES, fact));
+        assert_eq!(said(), "cannot read key.pem: Permission denied");
+        note(Errno::EACCES, fact);
+        settle(rename(Errno::EACCES, Errno::EFAULT));
+        assert_eq!(said(), "cannot read key.pem: Permission denied");
+        note(Errno::EACCES, fact);
+        warn(Errno::EACCES, withdraw(Errno::EACCES));
+        assert_eq!(said(), "cannot read key.pem: Permission denied; what was read before is still used");
+        settle(Errno::EACCES);
+        assert_ne!(said(), "cannot read key.pem: Permission denied");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_text_holds_the_beginning_of_what_does_not_fit() {
+        let text = Text::format(format_args!("{}{}", "a".repeat(100), "b".repeat(100)));
+        assert_eq!(text.as_bytes(), ["a".repeat(100), "b".repeat(60)].concat().as_bytes());
     }
 
     #[test]

@@ -23,9 +23,9 @@ unsafe extern "C" {
 /// The longest name of a variable, with its NUL.
 const MAX_VARIABLE: usize = 16;
 
-/// How to secure a bytestream: it, the host of the URL, whether that is the first one, and the deadline. The
-/// bytestream is closed on failure.
-pub(crate) type Secure<'a> = &'a dyn Fn(c_int, &CStr, bool, i64) -> Result<c_int>;
+/// How to secure a bytestream: it, the host and the port of the URL, whether that is the first one, and the
+/// deadline. The bytestream is closed on failure.
+pub(crate) type Secure<'a> = &'a dyn Fn(c_int, (&CStr, u16), bool, i64) -> Result<c_int>;
 
 /// How to get where the URL points to.
 pub(crate) struct Dial<'a> {
@@ -153,7 +153,10 @@ fn ask(url: &Url, first: &Url, dial: &Dial<'_>, deadline: i64) -> Result<Asked> 
 #[inline(never)]
 fn secure(s: c_int, url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
     match with_nul(url.host()) {
-        Ok(host) => (dial.secure)(s, as_c_str(&host).unwrap_or_default(), at_first, deadline),
+        Ok(host) => {
+            let place = (as_c_str(&host).unwrap_or_default(), url.port());
+            (dial.secure)(s, place, at_first, deadline)
+        }
         Err(error) => Err(close_and_fail(s, error)),
     }
 }

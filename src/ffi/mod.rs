@@ -44,6 +44,8 @@ pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "tls")]
+pub mod tls_info;
+#[cfg(feature = "tls")]
 pub mod tls_opts;
 #[cfg(feature = "sockets")]
 pub mod tls_structs;

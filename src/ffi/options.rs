@@ -53,6 +53,28 @@ pub(super) unsafe fn read<T: Versioned>(pointer: *const T) -> Result<T> {
     Ok(unsafe { options.assume_init() })
 }
 
+/// Stores what a structure says that the program has given the size of: as much as its version has, and zeros in
+/// what is not known here. EINVAL for NULL and a wrong size.
+///
+/// # Safety
+/// NULL, or a structure of the size that it says, which can be written; at whatever address.
+#[cfg(feature = "tls")]
+pub(super) unsafe fn write<T: Versioned>(pointer: *mut T, value: &T) -> Result<()> {
+    if pointer.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: by contract, and not null.
+    let size = unsafe { size_of_version(pointer.cast_const()) }?;
+    // The size stays as it is.
+    let (from, to) = (ptr::from_ref(value).cast::<u8>(), pointer.cast::<u8>());
+    let (first, known) = (size_of::<usize>(), size.min(size_of::<T>()));
+    // SAFETY: both have so many bytes, and they are not the same.
+    unsafe { ptr::copy_nonoverlapping(from.wrapping_add(first), to.wrapping_add(first), known - first) };
+    // SAFETY: the structure has the size that it says.
+    unsafe { ptr::write_bytes(to.wrapping_add(known), 0, size - known) };
+    Ok(())
+}
+
 /// An array of strings that ends with NULL; NULL in its place is an empty one.
 pub(super) struct Strings<'a> {
     next: *const *const c_char,
@@ -68,9 +90,9 @@ impl<'a> Strings<'a> {
 }
 
 impl<'a> Iterator for Strings<'a> {
-    type Item = &'a [u8];
+    type Item = &'a CStr;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<&'a CStr> {
         if self.next.is_null() {
             return None;
         }
@@ -82,6 +104,6 @@ impl<'a> Iterator for Strings<'a> {
         }
         self.next = self.next.wrapping_add(1);
         // SAFETY: by the contract of `new`.
-        Some(unsafe { CStr::from_ptr(string) }.to_bytes())
+        Some(unsafe { CStr::from_ptr(string) })
     }
 }

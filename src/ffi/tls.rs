@@ -36,7 +36,8 @@ pub extern "C" fn dill_tls_attach_client_mem(s: c_int, mem: *mut TlsStorage, dea
 /// Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a
 /// bytestream, which the one below belongs to from then on. `cert` and `pkey` are the names of PEM files:
 /// the server's certificate, followed by those that lead from it to an authority, and its private key.
-/// If the call fails, the bytestream is closed.
+/// They are read once, and again when they have changed; if they are no good then, those that were read before
+/// go on. If the call fails, the bytestream is closed.
 ///
 /// Errors: EBADF, ECANCELED, ECONNRESET (also if the stream ends in the handshake), EFAULT (a file cannot
 /// be read, is no PEM file, or they do not belong together), ENOMEM, EPROTO (no bytestream, or the
@@ -82,7 +83,7 @@ unsafe fn attach_server(s: c_int, cert: *const c_char, pkey: *const c_char, dead
     let cert = unsafe { optional(cert) };
     // SAFETY: by contract.
     let pkey = unsafe { optional(pkey) };
-    tls::attach_server(s, cert, pkey, deadline)
+    tls::attach_server_plain(s, cert, pkey, deadline)
 }
 
 /// Ends this side of a connection: the peer receives what was sent, and then EPIPE. Receiving goes on.

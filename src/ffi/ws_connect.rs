@@ -16,7 +16,7 @@ use core::ffi::{CStr, c_char, c_int};
 /// Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the
 /// name has no address), EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust
 /// can be read), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go
-/// together), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
+/// together, or a file of TLS with something else in it), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
 /// ENOTSUP (wss, and the library has no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`,
 /// or does not speak WebSocket), ETIMEDOUT.
 ///
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts
         let dial = Dial {
             options: &options,
             // SAFETY: by contract.
-            secure: &|s, host, at_first, deadline| unsafe { secure(s, &opts, host, at_first, deadline) },
+            secure: &|s, place, at_first, deadline| unsafe { secure(s, &opts, place, at_first, deadline) },
             // SAFETY: by contract.
             proxy: unsafe { text(opts.proxy) },
             // SAFETY: by contract.
@@ -77,10 +77,7 @@ unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<Options<'a>>> {
 #[inline(never)]
 unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
     // SAFETY: by contract.
-    unsafe { super::tls_opts::read(opts.tls) }.map(drop).map_err(|error| match error {
-        Errno::EINVAL => not_allowed("struct tls_opts"),
-        error => error,
-    })
+    unsafe { super::tls_opts::read(opts.tls) }.map(drop)
 }
 
 /// # Safety
@@ -96,10 +93,17 @@ unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
 /// The options that they point to stay as they are during the call.
 #[cfg(feature = "tls")]
 #[inline(never)]
-unsafe fn secure(s: c_int, opts: &WsOpts, host: &CStr, at_first: bool, deadline: i64) -> Result<c_int> {
+unsafe fn secure(
+    s: c_int,
+    opts: &WsOpts,
+    (host, port): (&CStr, u16),
+    at_first: bool,
+    deadline: i64,
+) -> Result<c_int> {
     // SAFETY: by contract.
     let options = unsafe { super::tls_opts::read(opts.tls) }.and_then(|mut options| {
         options.host = options.host.filter(|_| at_first).or(Some(host));
+        options.port = Some(port);
         if options.alpn.is_empty() {
             crate::memory::try_push(&mut options.alpn, crate::memory::try_vec(b"http/1.1")?)?;
         }
@@ -111,6 +115,6 @@ unsafe fn secure(s: c_int, opts: &WsOpts, host: &CStr, at_first: bool, deadline:
 /// # Safety
 /// None.
 #[cfg(not(feature = "tls"))]
-unsafe fn secure(s: c_int, _: &WsOpts, _: &CStr, _: bool, _: i64) -> Result<c_int> {
+unsafe fn secure(s: c_int, _: &WsOpts, _: (&CStr, u16), _: bool, _: i64) -> Result<c_int> {
     Err(crate::sock::layer::close_and_fail(s, Errno::ENOTSUP))
 }

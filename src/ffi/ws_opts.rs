@@ -11,7 +11,7 @@ use crate::ws::handshake::header::Header;
 use crate::ws::handshake::offer::Wishes;
 use crate::ws::options::{Compression, Options};
 use crate::ws::sock::{self, request};
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 
 /// The head of the peer is kept as long as the WebSocket lives, for `ws_field`.
 pub const DILL_WS_KEEP_HEAD: c_int = 32;
@@ -402,7 +402,7 @@ unsafe fn read_list<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a [u8
     }
     let mut strings = Vec::new();
     // SAFETY: by contract.
-    for string in unsafe { Strings::new(list) } {
+    for string in unsafe { Strings::new(list) }.map(CStr::to_bytes) {
         try_push(&mut strings, string)?;
     }
     Ok(Some(strings))
@@ -413,7 +413,7 @@ unsafe fn read_list<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a [u8
 unsafe fn read_headers<'a>(list: *const *const c_char) -> Result<Vec<Header<'a>>> {
     let mut headers = Vec::new();
     // SAFETY: by contract.
-    for string in unsafe { Strings::new(list) } {
+    for string in unsafe { Strings::new(list) }.map(CStr::to_bytes) {
         try_push(&mut headers, Header::new(string).map_err(sock::note_argument)?)?;
     }
     Ok(headers)

@@ -216,6 +216,24 @@ pub(crate) fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
     message
 }
 
+/// The port at the other end of a TCP connection.
+#[cfg(feature = "tls")]
+pub(crate) fn port_of_peer(fd: c_int) -> Option<u16> {
+    let mut address = libc::sockaddr_in6 {
+        sin6_family: 0,
+        sin6_port: 0,
+        sin6_flowinfo: 0,
+        sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+        sin6_scope_id: 0,
+    };
+    let mut len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: there is room for as much as `len` says.
+    let found = unsafe { libc::getpeername(fd, (&raw mut address).cast(), &raw mut len) };
+    // Of both families it is in the same place.
+    let is_ip = matches!(c_int::from(address.sin6_family), libc::AF_INET | libc::AF_INET6);
+    (found == 0 && is_ip).then(|| u16::from_be(address.sin6_port))
+}
+
 /// Ends the outbound half.
 pub(crate) fn shutdown_write(fd: c_int) -> Result<()> {
     // SAFETY: the call takes no pointer.

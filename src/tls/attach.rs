@@ -1,15 +1,15 @@
 //! Attaching: takes a bytestream over and does the handshake.
 
-#![expect(clippy::disallowed_methods, reason = "runs on the big stack, with memory in reserve")]
+#![expect(clippy::disallowed_macros, reason = "runs on the big stack, with memory in reserve")]
 
-use super::credentials;
+use super::cache::Trouble;
+use super::config::{self, Options, ServerOptions};
 use super::custom::{self, Custom};
 use super::handshake::Handshake;
 use super::records::HEADER;
-use super::trust::{self, NoVerification};
 use super::{Below, Tls};
 use crate::error::{Errno, Result};
-use crate::memory::{try_box, try_extend};
+use crate::memory::try_box;
 use crate::net::socket;
 use crate::net::stream::{Family, Stream};
 use crate::rt::big_stack::BigStack;
@@ -18,146 +18,134 @@ use crate::rt::handle;
 use crate::rt::object::{self, Ref};
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, close_and_fail};
+use crate::why::{self, Fact};
 use core::cell::RefCell;
 use core::ffi::{CStr, c_int};
 use core::net::Ipv4Addr;
-use rustls::client::Resumption;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::ServerName;
-use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, ServerConfig};
-use std::sync::Arc;
-
-/// What a client wants of a server.
-pub(crate) struct Options<'a> {
-    /// Its name or address. None: unknown, and then its certificate cannot be verified.
-    pub host: Option<&'a CStr>,
-    /// PEM file of the certificates to trust. None: those that the system trusts.
-    pub ca_file: Option<&'a CStr>,
-    /// Whether the certificate has to be trusted, valid now, and made out to the host.
-    pub verify: bool,
-    /// The application protocols to offer, the preferred one first (RFC 7301).
-    pub alpn: Vec<Vec<u8>>,
-}
 
 /// Makes a client's connection of a bytestream, with whoever is at the other end. The bytestream is
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(crate) fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
-    attach(s, deadline, || {
-        let mut config = client_config(Arc::new(default_provider()), Arc::new(NoVerification))?;
-        // The library insists on a name, which in this case nobody gets to see.
-        config.enable_sni = false;
-        Handshake::client(
-            Arc::new(config),
-            ServerName::from(core::net::IpAddr::from(Ipv4Addr::UNSPECIFIED)),
-            false,
-        )
+    let options = Options::default();
+    let wanted = Wanted { verified: false, deadline };
+    attach(s, &wanted, || {
+        let (config, trouble) = config::of_client(&options)?;
+        Ok((Handshake::client(config, nobody(), false)?, trouble))
     })
 }
 
 /// Makes a client's connection with the host that the caller wants to talk to. As `attach_client`,
-/// and EINVAL for what cannot be meant, EFAULT without any certificate to trust, EACCES if the
-/// server's certificate is not accepted.
+/// and EINVAL for what cannot be meant, the errno of opening a file, EFAULT without any certificate to trust,
+/// EACCES if the server's certificate is not accepted.
 pub(crate) fn attach_client_verifying(
     s: c_int,
     options: Result<Options<'_>>,
     deadline: i64,
 ) -> Result<c_int> {
-    attach(s, deadline, || {
-        let (options, provider) = (options?, Arc::new(default_provider()));
-        let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
-            (false, _) => Arc::new(NoVerification),
-            (true, Some(file)) => Arc::new(trust::in_file(file, &provider)?),
-            (true, None) => Arc::new(trust::in_system(&provider)?),
-        };
-        let mut config = client_config(provider, verifier)?;
-        config.alpn_protocols = options.alpn;
+    let wanted = Wanted { verified: options.as_ref().is_ok_and(|options| options.verify), deadline };
+    attach(s, &wanted, || {
+        let mut options = options?;
         let name = match options.host {
             Some(host) => server_name(host)?,
-            None if options.verify => return Err(Errno::EINVAL),
-            None => {
-                config.enable_sni = false;
-                ServerName::from(core::net::IpAddr::from(Ipv4Addr::UNSPECIFIED))
-            }
+            None if options.verify => return Err(not_allowed("no host whose certificate is to be verified")),
+            None => nobody(),
         };
-        Handshake::client(Arc::new(config), name, true)
+        options.port = options.port.or_else(|| port_of_peer(s));
+        let (config, trouble) = config::of_client(&options)?;
+        Ok((Handshake::client(config, name, true)?, trouble))
+    })
+}
+
+/// Makes a server's connection of a bytestream. As `attach_client_verifying`.
+pub(crate) fn attach_server(s: c_int, options: Result<ServerOptions<'_>>, deadline: i64) -> Result<c_int> {
+    let wanted = Wanted { verified: false, deadline };
+    attach(s, &wanted, || {
+        let (config, trouble) = config::of_server(&options?)?;
+        Ok((Handshake::server(config, true)?, trouble))
     })
 }
 
 /// Makes a server's connection of a bytestream, with the certificate chain and the key in two PEM
 /// files. As `attach_client`, and EFAULT if a file cannot be used or they do not belong together.
-pub(crate) fn attach_server(
+pub(crate) fn attach_server_plain(
     s: c_int,
     cert: Option<&CStr>,
     key: Option<&CStr>,
     deadline: i64,
 ) -> Result<c_int> {
-    attach(s, deadline, || {
-        let provider = Arc::new(default_provider());
-        let (cert, key) = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);
-        let identity = credentials::load(cert, key, &provider)?;
-        let builder = ServerConfig::builder_with_provider(provider);
-        let versions = builder.with_safe_default_protocol_versions().map_err(|_| Errno::EFAULT)?;
-        let mut config =
-            versions.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-        // The configuration lives as long as the connection: there is nothing to come back to.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.enable_secret_extraction = true;
-        Handshake::server(Arc::new(config), false)
+    let wanted = Wanted { verified: false, deadline };
+    attach(s, &wanted, || {
+        let pair = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);
+        let options = ServerOptions { certs: vec![pair], ..ServerOptions::default() };
+        let config = config::of_server(&options).map_err(|error| match error {
+            Errno::ENOMEM => error,
+            other => why::rename(other, Errno::EFAULT),
+        });
+        let (config, trouble) = config?;
+        Ok((Handshake::server(config, false)?, trouble))
     })
 }
 
-fn client_config(
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
-) -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider);
-    let versions = builder.with_safe_default_protocol_versions().map_err(|_| Errno::EFAULT)?;
-    let mut config = versions.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    // As above.
-    config.resumption = Resumption::disabled();
-    config.enable_secret_extraction = true;
-    Ok(config)
+/// rustls insists on a name, which in this case nobody gets to see.
+fn nobody() -> ServerName<'static> {
+    ServerName::from(core::net::IpAddr::from(Ipv4Addr::UNSPECIFIED))
+}
+
+/// The port at the other end of a TCP stream of ours.
+fn port_of_peer(s: c_int) -> Option<u16> {
+    let stream = object::find::<Stream>(s).ok().filter(|stream| stream.family() == Family::Tcp)?;
+    socket::port_of_peer(stream.fd())
+}
+
+fn not_allowed(rule: &'static str) -> Errno {
+    why::note(Errno::EINVAL, Fact::Argument(rule))
 }
 
 /// A host name or a literal address, for SNI and to compare with the certificate. EINVAL.
 fn server_name(host: &CStr) -> Result<ServerName<'static>> {
-    let host = host.to_str().map_err(|_| Errno::EINVAL)?;
-    ServerName::try_from(host).map(|name| name.to_owned()).map_err(|_| Errno::EINVAL)
+    let name = host.to_str().ok().and_then(|host| ServerName::try_from(host).ok());
+    name.map(|name| name.to_owned()).ok_or_else(|| not_allowed("the host is neither a name nor an address"))
 }
 
-fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<Handshake>) -> Result<c_int> {
+/// What an attaching call wants, besides what the handshake is about.
+struct Wanted {
+    /// A client that verifies the server.
+    verified: bool,
+    deadline: i64,
+}
+
+fn attach(s: c_int, wanted: &Wanted, make: impl FnOnce() -> Result<(Handshake, Trouble)>) -> Result<c_int> {
     // What is no bytestream is told before anything else.
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
         return Err(close_and_fail(s, Errno::EPROTO));
     }
     let made = BigStack::get().and_then(|stack| stack.run_with_reserve(make));
-    let handshake = made.map_err(|error| close_and_fail(s, error))?;
+    let (handshake, trouble) = made.map_err(|error| close_and_fail(s, error))?;
     // A bytestream of any other kind than the library's own needs more.
     let custom = try_box(Custom::new()).map_err(|error| close_and_fail(s, error))?;
     let handle = layer::attach(s, BSOCK_TYPE, Errno::EPROTO, |layer| Tls {
         below: object::find::<Stream>(layer.lower()).map_or(Below::Custom(custom), Below::Stream),
         layer,
-        alpn: RefCell::new(Vec::new()),
+        agreed: RefCell::new(None),
     })?;
     let tls = object::find::<Tls>(handle)?;
-    if let Err(error) = tls.open(handshake, deadline) {
+    if let Err(error) = tls.open(handshake, wanted) {
         object::close(handle, tls);
         return Err(error);
+    }
+    if let Some((error, fact)) = trouble {
+        why::warn(error, fact);
     }
     Ok(handle)
 }
 
 impl Tls {
-    fn open(&self, mut handshake: Handshake, deadline: i64) -> Result<()> {
+    fn open(&self, mut handshake: Handshake, wanted: &Wanted) -> Result<()> {
         let context = Context::get()?;
         self.prepare(context)?;
-        self.shake_hands(context, &mut handshake, deadline)?;
-        try_extend(&mut self.alpn.borrow_mut(), handshake.alpn())?;
+        self.shake_hands(context, &mut handshake, wanted.deadline)?;
+        self.agreed.replace(Some(handshake.agreed(wanted.verified)?));
         let session = handshake.into_session()?;
         match &self.below {
             Below::Stream(stream) => stream.put_records(context, session),

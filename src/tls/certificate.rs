@@ -5,6 +5,8 @@
 
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 /// Serial numbers and times in forms that RFC 5280 no longer allows are taken, too.
 fn parse(cert: &[u8]) -> Option<CertificateInner<Raw>> {
@@ -21,6 +23,20 @@ pub fn validity(cert: &[u8]) -> Option<(u64, u64)> {
     let cert = parse(cert)?;
     let validity = cert.tbs_certificate().validity();
     Some((validity.not_before.to_unix_duration().as_secs(), validity.not_after.to_unix_duration().as_secs()))
+}
+
+/// The hosts to whose names a certificate is made out, in lower case: none if it says so in a way that cannot
+/// be read. "*." stands for any one label.
+pub(super) fn hosts(cert: &[u8]) -> Vec<String> {
+    let Some(cert) = parse(cert) else { return Vec::new() };
+    let Ok(Some((_, names))) = cert.tbs_certificate().get_extension::<SubjectAltName>() else {
+        return Vec::new();
+    };
+    let hosts = names.0.iter().filter_map(|name| match name {
+        GeneralName::DnsName(host) => Some(host.as_str().to_ascii_lowercase()),
+        _ => None,
+    });
+    hosts.collect()
 }
 
 #[cfg(test)]
@@ -43,6 +59,12 @@ mod tests {
         let key = public_key(V1).unwrap();
         assert_eq!((key.len(), Some(&key)), (91, public_key(V3).as_ref()));
         assert!(V1.windows(91).any(|window| window == key));
+    }
+
+    #[test]
+    fn the_hosts_are_those_of_the_alternative_names() {
+        assert_eq!(hosts(V1), Vec::<String>::new());
+        assert_eq!(hosts(V3), ["a"]);
     }
 
     #[test]

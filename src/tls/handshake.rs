@@ -5,15 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+use super::agreed::Agreed;
+use super::chooser;
 use super::records::{HEADER, Kernel, Session};
+use super::refusal;
 use crate::error::{Errno, Result};
-use crate::memory::{try_box, try_extend};
+use crate::memory::{try_box, try_extend, try_push, try_vec};
 use crate::rt::big_stack::BigStack;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{AlertDescription, ClientConfig, Error, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ServerConfig};
 use std::sync::Arc;
 
 enum Connection {
@@ -28,6 +31,8 @@ pub(super) struct Handshake {
     stack: &'static BigStack,
     /// Records that were received and not taken in.
     incoming: Vec<u8>,
+    /// The host that the client asks for, if it does.
+    sni: Vec<u8>,
     strict: bool,
 }
 
@@ -47,7 +52,15 @@ impl Handshake {
         name: ServerName<'static>,
         strict: bool,
     ) -> Result<Handshake> {
-        Handshake::make(strict, || UnbufferedClientConnection::new(config, name).map(Connection::Client))
+        let sni = match &name {
+            ServerName::DnsName(name) if config.enable_sni => try_vec(name.as_ref().as_bytes())?,
+            _ => Vec::new(),
+        };
+        let mut handshake = Handshake::make(strict, || {
+            UnbufferedClientConnection::new(config, name).map(Connection::Client)
+        })?;
+        handshake.sni = sni;
+        Ok(handshake)
     }
 
     /// A server's.
@@ -60,9 +73,10 @@ impl Handshake {
         connection: impl FnOnce() -> core::result::Result<Connection, Error>,
     ) -> Result<Handshake> {
         let stack = BigStack::get()?;
-        let connection =
-            stack.run_with_reserve(|| connection().map_err(|error| errno_of(&error)).and_then(try_box))?;
-        Ok(Handshake { connection, stack, incoming: Vec::new(), strict })
+        let connection = stack.run_with_reserve(|| {
+            connection().map_err(|error| refusal::note(&error, strict)).and_then(try_box)
+        })?;
+        Ok(Handshake { connection, stack, incoming: Vec::new(), sni: Vec::new(), strict })
     }
 
     /// How long the rest of a record is, by its header.
@@ -77,7 +91,11 @@ impl Handshake {
         try_extend(&mut self.incoming, record)?;
         self.stack.run_with_reserve(|| {
             loop {
-                match self.connection.step(&mut self.incoming, outgoing, self.strict) {
+                let step = self.connection.step(&mut self.incoming, outgoing, self.strict);
+                if matches!(*self.connection, Connection::Server(_)) {
+                    chooser::take_asked_for(&mut self.sni);
+                }
+                match step {
                     Ok(Step::Again) => {}
                     Ok(Step::Blocked) => return Ok(false),
                     Ok(Step::Done) => return Ok(true),
@@ -99,13 +117,23 @@ impl Handshake {
         }
     }
 
-    /// The protocol that was agreed on; empty if none was.
-    pub(super) fn alpn(&self) -> &[u8] {
-        let alpn = match &*self.connection {
-            Connection::Client(client) => client.alpn_protocol(),
-            Connection::Server(server) => server.alpn_protocol(),
+    /// What both sides have agreed on, now that the handshake is over. `verified`: a client's, whether it has
+    /// verified the server.
+    pub(super) fn agreed(&self, verified: bool) -> Result<Agreed> {
+        let (common, verified): (&CommonState, bool) = match &*self.connection {
+            Connection::Client(client) => (client, verified),
+            // Whoever shows a certificate that is not accepted does not come so far.
+            Connection::Server(server) => (server, server.peer_certificates().is_some()),
         };
-        alpn.unwrap_or_default()
+        let mut agreed = Agreed::new(common.negotiated_cipher_suite().ok_or(Errno::EPROTO)?);
+        try_extend(&mut agreed.sni, &self.sni)?;
+        try_extend(&mut agreed.alpn, common.alpn_protocol().unwrap_or_default())?;
+        for cert in common.peer_certificates().unwrap_or_default() {
+            try_push(&mut agreed.chain, try_vec(cert)?)?;
+        }
+        agreed.resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);
+        agreed.verified = verified;
+        Ok(agreed)
     }
 
     /// The records of the connection, whose handshake is over.
@@ -120,7 +148,7 @@ impl Handshake {
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel))),
             }
-            .map_err(|error| errno_of(&error))?;
+            .map_err(|error| refusal::note(&error, strict))?;
             Session::new(kernel, secrets, strict).and_then(try_box)
         })
     }
@@ -162,7 +190,7 @@ fn handle<D>(
         Ok(ConnectionState::WriteTraffic(_)) => Ok(Step::Done),
         // Nothing of what comes behind the handshake was taken in, so that the peer has ended it.
         Ok(_) => Err(Errno::EPROTO),
-        Err(error) => Err(errno_for(&error, strict)),
+        Err(error) => Err(refusal::note(&error, strict)),
     };
     (status.discard, step)
 }
@@ -177,29 +205,4 @@ fn append(
     outgoing.try_reserve(needed.required_size).map_err(|_| Errno::ENOMEM)?;
     outgoing.resize(begin + needed.required_size, 0);
     encode(&mut outgoing[begin..]).map(drop).map_err(|_| Errno::EPROTO)
-}
-
-fn errno_of(error: &Error) -> Errno {
-    match error {
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Errno::EACCES,
-        _ => Errno::EPROTO,
-    }
-}
-
-/// What an error of the connection is for whom it was made: `strict` tells a refusal of our certificate.
-fn errno_for(error: &Error, strict: bool) -> Errno {
-    use AlertDescription as Alert;
-    match error {
-        Error::AlertReceived(
-            Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::CertificateRequired,
-        ) if strict => Errno::EACCES,
-        other => errno_of(other),
-    }
 }

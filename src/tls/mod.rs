@@ -3,38 +3,47 @@
 //! `handshake` and `records` are the protocol, which knows no socket. Over one of the library's own streams
 //! the records lie below the stream's buffered view, so that whatever runs on the connection works in that
 //! view as it does without TLS; `custom` is for any other bytestream. `attach` and `closing` begin and end a
-//! connection. `trust` decides whom a client believes, `credentials` says who a server is.
+//! connection. `config` makes configurations of options, which `cache` keeps: `trust` decides whom one believes,
+//! `credentials` says who one is, and `chooser` as whom a server appears.
 
+mod agreed;
 mod attach;
+mod cache;
 pub(crate) mod certificate;
+mod chooser;
+mod ciphers;
 mod closing;
+mod config;
 mod credentials;
 mod custom;
 mod handshake;
 mod records;
+mod refusal;
 mod trust;
 
-pub(crate) use attach::{Options, attach_client, attach_client_verifying, attach_server};
+pub(crate) use agreed::{Agreed, with_agreed};
+pub(crate) use attach::{attach_client, attach_client_verifying, attach_server, attach_server_plain};
 pub(crate) use closing::is_done;
 pub(crate) use closing::{detach, done};
+pub(crate) use config::{Clients, Options, Pair, ServerOptions};
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::stream::{self, Stream};
 use crate::rt::context::Context;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{Kind, Ref};
 use crate::sock::layer::{Layer, Protocol};
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::RefCell;
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 use custom::Custom;
 
 /// The body of a TLS handle.
 pub(crate) struct Tls {
     layer: Layer,
     below: Below,
-    /// The protocol that was agreed on (ALPN); empty: none.
-    alpn: RefCell<Vec<u8>>,
+    /// None during the handshake.
+    agreed: RefCell<Option<Agreed>>,
 }
 
 /// The bytestream below.
@@ -123,14 +132,4 @@ impl Tls {
             (Below::Custom(custom), pieces) => custom.receive(context, &self.layer, pieces, deadline),
         }
     }
-}
-
-/// Copies the name of the protocol that was agreed on (ALPN, RFC 7301) and a NUL; the empty string
-/// if there is none. EBADF, ENOTSUP, EINVAL without a place, EMSGSIZE if it does not fit.
-pub(crate) fn alpn(s: c_int, place: Option<&mut [u8]>) -> Result<()> {
-    let tls = object::find::<Tls>(s)?;
-    let (name, place) = (tls.alpn.borrow(), place.ok_or(Errno::EINVAL)?);
-    *place.get_mut(name.len()).ok_or(Errno::EMSGSIZE)? = 0;
-    place[..name.len()].copy_from_slice(&name);
-    Ok(())
 }

@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+use super::ciphers::{decrypter, encrypter};
+use super::refusal;
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::stream::records::{Opened, Records};
 use crate::rt::big_stack::BigStack;
+use crate::why;
 use core::ops::Range;
 use rustls::client::ClientConnectionData;
 use rustls::crypto::cipher::{
@@ -14,9 +17,7 @@ use rustls::crypto::cipher::{
 };
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
-use rustls::{
-    ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion, SupportedCipherSuite,
-};
+use rustls::{ContentType, Error, ExtractedSecrets, ProtocolVersion, SupportedCipherSuite};
 use std::io::IoSlice;
 
 /// The header of a record: its type, a version, and the length of what follows (RFC 8446, 5.1).
@@ -81,6 +82,8 @@ pub(super) struct Session {
     /// The peer's close_notify has come.
     ended: bool,
     failed: Option<Errno>,
+    /// The alert that was the failure, or that tells the peer of it.
+    alert: Alert,
     /// The end of the stream without close_notify is an error (RFC 8446, 6.1), not just an end: it is not for
     /// those who cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
     strict: bool,
@@ -94,6 +97,12 @@ pub(super) struct Session {
     update_due: bool,
     /// An alert is due: its level and description.
     alert_due: Option<[u8; 2]>,
+}
+
+#[derive(Clone, Copy)]
+enum Alert {
+    Received(u8),
+    Sent(u8),
 }
 
 /// A failure and the alert that tells the peer.
@@ -125,6 +134,7 @@ impl Session {
             work: 0,
             ended: false,
             failed: None,
+            alert: Alert::Sent(CLOSE_NOTIFY),
             strict,
             encrypter: encrypter(suite, tx)?,
             sealed,
@@ -173,6 +183,9 @@ impl Session {
                 }
                 Err(Failure(error, alert)) => {
                     self.failed = Some(error);
+                    if alert != CLOSE_NOTIFY {
+                        self.alert = Alert::Sent(alert);
+                    }
                     self.alert_due = Some([FATAL, alert]);
                 }
             }
@@ -212,6 +225,7 @@ impl Session {
             }
             ContentType::Alert => {
                 let refusal = if self.strict { Errno::EACCES } else { Errno::EPROTO };
+                self.alert = Alert::Received(payload.last().copied().unwrap_or_default());
                 take_alert(payload, self.version, refusal, &mut self.ended)?;
             }
             ContentType::Handshake => {
@@ -276,6 +290,19 @@ impl Session {
         // However many were asked for, one answers them.
         self.update_due |= request == 1;
         Ok(())
+    }
+
+    /// Notes why receiving has failed.
+    fn note(&self, error: Errno) -> Errno {
+        self.stack.run(|| {
+            why::note(
+                error,
+                match self.alert {
+                    Alert::Received(alert) => refusal::alert_of(alert),
+                    Alert::Sent(alert) => refusal::fact_of_refused_record(alert),
+                },
+            )
+        })
     }
 
     fn seal_all(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize> {
@@ -348,7 +375,7 @@ impl Records for Session {
     fn open(&mut self, wire: &mut [u8]) -> Result<Opened> {
         let opened = self.stack.run_with_reserve(|| Ok(self.open_all(wire)))?;
         match self.failed {
-            Some(error) if opened.plain == 0 => Err(error),
+            Some(error) if opened.plain == 0 => Err(self.note(error)),
             _ => Ok(opened),
         }
     }
@@ -373,7 +400,7 @@ impl Records for Session {
 
     fn check(&self) -> Result<()> {
         match self.failed {
-            Some(error) => Err(error),
+            Some(error) => Err(self.note(error)),
             None if self.ended => Err(Errno::EPIPE),
             None => Ok(()),
         }
@@ -429,51 +456,8 @@ fn take_alert(
         CLOSE_NOTIFY => *ended = true,
         USER_CANCELED => {}
         _ if level == WARNING && version == ProtocolVersion::TLSv1_2 => {}
-        // The peer has refused our certificate: bad, unsupported, revoked, expired, unknown, unknown_ca,
-        // access_denied, certificate_required.
-        42..=46 | 48 | 49 | 116 => return Err(Failure(refusal, CLOSE_NOTIFY)),
+        _ if refusal::is_refusal(description) => return Err(Failure(refusal, CLOSE_NOTIFY)),
         _ => return Err(Failure(Errno::EPROTO, CLOSE_NOTIFY)),
     }
     Ok(())
-}
-
-fn parts_of(
-    secrets: ConnectionTrafficSecrets,
-) -> Result<(rustls::crypto::cipher::AeadKey, rustls::crypto::cipher::Iv)> {
-    match secrets {
-        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
-        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok((key, iv)),
-        _ => Err(Errno::EPROTO),
-    }
-}
-
-/// How many bytes of the nonce are fixed: the others of TLS 1.2's AES-GCM are sent (RFC 5288, 3).
-fn fixed_len(suite: &rustls::Tls12CipherSuite) -> usize {
-    suite.aead_alg.key_block_shape().fixed_iv_len
-}
-
-fn decrypter(
-    suite: SupportedCipherSuite,
-    secrets: ConnectionTrafficSecrets,
-) -> Result<Box<dyn MessageDecrypter>> {
-    let (key, iv) = parts_of(secrets)?;
-    Ok(match suite {
-        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
-        SupportedCipherSuite::Tls12(suite) => suite.aead_alg.decrypter(key, &iv.as_ref()[..fixed_len(suite)]),
-    })
-}
-
-fn encrypter(
-    suite: SupportedCipherSuite,
-    secrets: ConnectionTrafficSecrets,
-) -> Result<Box<dyn MessageEncrypter>> {
-    let (key, iv) = parts_of(secrets)?;
-    Ok(match suite {
-        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
-        SupportedCipherSuite::Tls12(suite) => {
-            let (fixed, explicit) = iv.as_ref().split_at(fixed_len(suite));
-            suite.aead_alg.encrypter(key, fixed, explicit)
-        }
-    })
 }

@@ -97,6 +97,13 @@ pub(crate) struct Ws {
     turns: Turns,
 }
 
+/// The handle of the bytestream below a WebSocket or a request.
+#[cfg(feature = "tls")]
+pub(crate) fn handle_below(handle: c_int) -> Option<c_int> {
+    let ws = object::find::<Ws>(handle).map(|ws| ws.lower.get().handle());
+    ws.ok().or_else(|| request::handle_below(handle))
+}
+
 static TYPE: u8 = 0;
 
 impl Kind for Ws {

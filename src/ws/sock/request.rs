@@ -52,6 +52,12 @@ impl Kind for Request {
     }
 }
 
+/// The handle of the bytestream below a request.
+#[cfg(feature = "tls")]
+pub(super) fn handle_below(handle: c_int) -> Option<c_int> {
+    object::find::<Request>(handle).ok().map(|request| request.lower.get().handle())
+}
+
 /// Makes a request of a bytestream, which is closed on failure, except if it is none. EBADF, ENOTSUP,
 /// EPIPE if the stream ends before a request, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(crate) fn receive(s: c_int, deadline: i64) -> Result<c_int> {
