@@ -63,7 +63,7 @@ MOVED := "$(CURDIR)=." "$${CARGO_HOME:-$$HOME/.cargo}=/cargo" "$$($${RUSTC:-rust
 ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))" \
 	CFLAGS="$$CFLAGS$$(printf ' -ffile-prefix-map=%s' $(MOVED))"
 
-.PHONY: all demo examples check check-rust check-ctest check-headers check-abi check-examples check-man \
+.PHONY: all demo examples check check-rust check-ctest check-wss check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
 	check-valgrind check-stack check-asan check-interop check-autobahn check-autobahn-context check-browser check-aarch64 \
 	check-coverage fuzz fuzz-closes \
@@ -97,6 +97,10 @@ check-rust:
 
 check-ctest: all
 	ctest/run --lib $(RELEASE)
+
+# Those of the WebSocket again, over TLS against OpenSSL. Needs its headers.
+check-wss: all
+	@.ci/tally 'ctest/run --lib $(RELEASE) --tls 1.3' 'ctest/run --lib $(RELEASE) --tls 1.2'
 
 # The symbols of the library.
 check-abi: all

@@ -10,6 +10,7 @@
 
 #include <libdillimpl.h>
 
+#include "over_tls.h"
 #include "test.h"
 
 struct byte_stream {
@@ -56,11 +57,13 @@ static inline int byte_stream_bsendl(struct bsock_vfs *bvfs, struct iolist *firs
     for (struct iolist *it = first; it; it = it->iol_next)
         for (size_t done = 0; done != it->iol_len;) {
             size_t step = byte_stream_step(it->iol_len - done, total);
-            ssize_t n = send(self->fd, (char *)it->iol_base + done, step, MSG_DONTWAIT | MSG_NOSIGNAL);
+            ssize_t n = raw_send_some(self->fd, (char *)it->iol_base + done, step, MSG_DONTWAIT | MSG_NOSIGNAL);
             if (n > 0) done += (size_t)n;
             else if (errno == EPIPE) return errno = ECONNRESET, -1;
             else if (errno != EAGAIN || fdout(self->fd, deadline) < 0) return -1;
         }
+    while (!raw_flush(self->fd))
+        if (fdout(self->fd, deadline) < 0) return -1;
     return 0;
 }
 

@@ -77,7 +77,7 @@ static inline pid_t write_for_ever(int fd, const char *text) {
     CHECK(child >= 0);
     if (child != 0) return child;
     for (; at + len <= sizeof(block); at += len) memcpy(block + at, text, len);
-    while (send(fd, block, at, MSG_NOSIGNAL) >= 0) continue;
+    while (raw_send_some(fd, block, at, MSG_NOSIGNAL) >= 0) continue;
     _exit(0);
 }
 

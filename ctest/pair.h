@@ -11,6 +11,7 @@
 
 #include <libdill.h>
 
+#include "over_tls.h"
 #include "test.h"
 
 /* A listener on a port of 127.0.0.1 that the kernel chose; its address goes to *addr. */
@@ -30,9 +31,13 @@ static inline void make_tcp_pair(int s[2]) {
     s[1] = tcp_accept(listener, NULL, now() + 5000);
     CHECK(s[1] >= 0);
     CHECK_INT(hclose(listener), 0);
+    secure_pair(s);
 }
 
-static inline void make_ipc_pair(int s[2]) { CHECK_INT(ipc_pair(s), 0); }
+static inline void make_ipc_pair(int s[2]) {
+    CHECK_INT(ipc_pair(s), 0);
+    secure_pair(s);
+}
 
 /* For tests that hold for every kind of stream. */
 static void (*const make_stream_pair[])(int s[2]) = {make_tcp_pair, make_ipc_pair};
@@ -62,6 +67,7 @@ static inline void make_tcp_and_raw(int *s, int *fd) {
     *s = tcp_accept(listener, NULL, now() + 5000);
     CHECK(*s >= 0);
     CHECK_INT(hclose(listener), 0);
+    *s = secure_raw(*s, *fd);
 }
 
 static inline void make_ipc_and_raw(int *s, int *fd) {
@@ -71,10 +77,11 @@ static inline void make_ipc_and_raw(int *s, int *fd) {
     *s = ipc_fromfd(fds[0]);
     CHECK(*s >= 0);
     *fd = fds[1];
+    *s = secure_raw(*s, *fd);
 }
 
 static inline void raw_send(int fd, const void *buf, size_t len) {
-    CHECK_INT(send(fd, buf, len, MSG_NOSIGNAL), len);
+    CHECK_INT(raw_send_some(fd, buf, len, MSG_NOSIGNAL), len);
 }
 
 /* Receives exactly len bytes. The yield lets the library send what it may have gathered. */

@@ -69,14 +69,14 @@ static inline void wire_open_user(struct wire *w, enum role role, int flags) {
                                                 : wire_open_user)(W, (enum role)(wire_ % 2), FLAGS), \
                               1);                                                  \
          ++wire_)
-#define EACH_ROLE(W, FLAGS) EACH_ROLE_OF(6, W, FLAGS)
+#define EACH_ROLE(W, FLAGS) EACH_ROLE_OF(OVER_TLS ? 4 : 6, W, FLAGS)
 /* Over the library's own streams only: on one of the user's nothing gathers, a few hundred pieces of one byte are
    all that the kernel takes before the peer reads, and text comes some thousand bytes at a time. */
 #define EACH_ROLE_ON_OWN(W, FLAGS) EACH_ROLE_OF(4, W, FLAGS)
 
 /* Makes a handle of a plain peer, for tests in which it must not block the thread. */
 static inline int wire_adopt(int fd) {
-    int peer = tcp_fromfd(fd);
+    int peer = raw_is_secure(fd) ? byte_stream_make(fd) : tcp_fromfd(fd);
     if (peer < 0) peer = ipc_fromfd(fd);
     CHECK(peer >= 0);
     return peer;

@@ -121,7 +121,7 @@ coroutine static void detach_peer(int ws, volatile int *stream) {
 
 TEST(both_sides_detach_and_close_the_stream) {
     for (int i = 0; i != 2; ++i) {
-        stream_call close = i ? ipc_close : tcp_close;
+        stream_call done = stream_done(i), close = stream_close(i);
         volatile int detached = -2;
         int s[2], ws[2], h;
         make_stream_pair[i](s);
@@ -137,7 +137,7 @@ TEST(both_sides_detach_and_close_the_stream) {
         CHECK(s[0] >= 0);
         CHECK_INT(bsend(s[0], "raw", 3, -1), 0);
         CHECK_INT(brecv(s[1], buf, 3, now() + 5000), 0);
-        CHECK_INT(i ? ipc_done(s[0], -1) : tcp_done(s[0], -1), 0);
+        CHECK_INT(done(s[0], -1), 0);
         CHECK_INT(close(s[1], now() + 5000), 0);
         CHECK_INT(close(s[0], now() + 5000), 0);
         CHECK_INT(hclose(h), 0);
@@ -198,24 +198,6 @@ TEST(a_peer_that_hangs_up_without_close_frame_makes_ws_detach_fail_with_ECONNRES
         CHECK_ERR(ws_detach(w.ws, 1000, NULL, 0, now() + 5000), -1, ECONNRESET);
         wire_expect_close(&w, 1000);
         check_all_closed();
-    }
-}
-
-coroutine static void detach_in_vain(int ws) {
-    CHECK_ERR(ws_detach(ws, 1000, NULL, 0, -1), -1, EBADF);
-}
-
-TEST(a_WebSocket_that_gets_another_number_during_ws_detach_keeps_its_bytestream) {
-    EACH_ROLE(&w, WS_TEXT) {
-        int h = go(detach_in_vain(w.ws));
-        int other = hown(w.ws);
-        CHECK(other >= 0);
-        wire_send_close(&w, 1000, "");
-        CHECK_INT(bundle_wait(h, now() + 5000), 0);
-        CHECK_INT(hclose(h), 0);
-        wire_expect_close(&w, 1000);
-        CHECK_INT(hclose(other), 0);
-        CHECK_RAW_END(w.fd);
     }
 }
 

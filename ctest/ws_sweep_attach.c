@@ -263,15 +263,16 @@ TEST(ws_detach_struck_at_any_byte_that_comes_closes_everything) {
 TEST(ws_detach_struck_at_any_byte_of_its_close_frame_closes_everything) {
     CHECK_NOTHING_LEAKED({
         EACH_SWEEP(how, transport, role) {
-            for (size_t at = 0; at != 10; ++at) {
+            for (size_t at = 0; at != 10 + SEALED; ++at) {
                 struct struck c = open_detach((enum transport)transport, (enum role)role);
                 raw_send(w.fd, farewell, build_farewell());
                 gate_close(at);
-                if (at < close_frame_size()) {
-                    check_struck_and_closed((enum strike)how, &c);
+                strike((enum strike)how, &c);
+                gate_open();
+                if (at < close_frame_size() || (at < close_frame_size() + SEALED && c.rc < 0)) {
+                    CHECK_STRUCK((enum strike)how, &c);
+                    check_all_closed(&c);
                 } else {
-                    strike((enum strike)how, &c);
-                    gate_open();
                     check_detached(&c, close_frame_size());
                 }
             }

@@ -34,15 +34,9 @@ impl Budget {
 
     #[inline(always)]
     fn charge(&self, cost: i64) -> bool {
-        let left = self.left.get().wrapping_sub(cost);
+        let left = self.left.get().saturating_sub(cost);
         self.left.set(left);
         left > 0
-    }
-
-    /// A slice has ended where no deadline was looked at: the next call looks at its own.
-    fn leave_deadline(&self) {
-        self.deadline_unchecked.set(true);
-        self.left.set(0);
     }
 
     /// For whoever runs next.
@@ -80,7 +74,7 @@ impl Rounds {
     #[cold]
     fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
         if context.check_slice()? {
-            context.budget.leave_deadline();
+            context.budget.deadline_unchecked.set(true);
         }
         if self.work < WORK {
             return Ok(());
@@ -97,7 +91,7 @@ impl Rounds {
 
 #[inline(always)]
 fn cost(len: usize) -> i64 {
-    CALL.wrapping_add(len) as i64
+    (CALL + len.min(1 << 30)) as i64
 }
 
 impl Context {
@@ -105,7 +99,7 @@ impl Context {
     /// `admit` or `spend`.
     #[inline(always)]
     pub(crate) fn charge(&self, len: usize) -> bool {
-        self.budget.charge(cost(len))
+        self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
@@ -126,15 +120,10 @@ impl Context {
     /// beginning, such as a send. Cancellation is for the next call.
     #[inline(always)]
     pub(crate) fn pause(&self) {
-        if self.is_spent() && self.check_slice() == Ok(true) {
-            self.budget.leave_deadline();
+        // Read here, since it is rarely so.
+        if self.budget.left.get() <= 0 && self.check_slice() == Ok(true) {
+            self.budget.deadline_unchecked.set(true);
         }
-    }
-
-    /// Whether `pause` has something to do.
-    #[inline(always)]
-    pub(crate) fn is_spent(&self) -> bool {
-        self.budget.left.get() <= 0
     }
 
     /// Yields if the budget and the slice are used up, and says whether they were. ECANCELED.

@@ -100,7 +100,6 @@ impl Stream {
     }
 
     /// Whether something sealed waits for the kernel.
-    #[inline(always)]
     pub(super) fn has_unsent(&self) -> bool {
         self.has_records.get() && self.wire().is_some_and(|wire| !wire.unsent.is_empty())
     }
@@ -146,10 +145,9 @@ impl Stream {
         if !rest.is_empty() {
             // A record that is cut for lack of memory ends the stream.
             try_extend(&mut wire.unsent, rest)?;
-            // The poller may call back.
             drop(wire);
-            // SAFETY: the stream stops watching before it goes away.
-            unsafe { context.poller.watch(self.fd.get(), self) }?;
+            // Until the kernel has said that it takes no more, it need not say when it does again.
+            self.push_later(context)?;
         }
         Ok(len)
     }
