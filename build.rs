@@ -94,6 +94,7 @@ const EXT_SECTIONS: &[Section] = &[
     section("ws_opts", "WebSocket: options, and requests", &[], Sockets),
     section("ws_connect", "WebSocket: from a URL to a handle", &[], Sockets),
     section("ws_ping", "WebSocket: pings", &[], Sockets),
+    section("ws_parts", "WebSocket: messages in parts", &[], Sockets),
     section("ws_errmsg", "What has gone wrong", &[], Sockets),
 ];
 

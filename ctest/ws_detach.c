@@ -201,6 +201,24 @@ TEST(a_peer_that_hangs_up_without_close_frame_makes_ws_detach_fail_with_ECONNRES
     }
 }
 
+coroutine static void detach_in_vain(int ws) {
+    CHECK_ERR(ws_detach(ws, 1000, NULL, 0, -1), -1, EBADF);
+}
+
+TEST(a_WebSocket_that_gets_another_number_during_ws_detach_keeps_its_bytestream) {
+    EACH_ROLE(&w, WS_TEXT) {
+        int h = go(detach_in_vain(w.ws));
+        int other = hown(w.ws);
+        CHECK(other >= 0);
+        wire_send_close(&w, 1000, "");
+        CHECK_INT(bundle_wait(h, now() + 5000), 0);
+        CHECK_INT(hclose(h), 0);
+        wire_expect_close(&w, 1000);
+        CHECK_INT(hclose(other), 0);
+        CHECK_RAW_END(w.fd);
+    }
+}
+
 TEST(wrong_arguments_of_ws_detach_give_EINVAL_and_close_everything) {
     const struct {
         int status;

@@ -6,246 +6,23 @@
 
    Everything that happens is decided by the seed, but for how the clock makes the library take turns. */
 
-#include <libdillimpl.h>
+#include "closes_make.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define MUST(EXPR) \
-    do { \
-        if (!(EXPR)) { \
-            fprintf(stderr, "%s:%d: %s does not hold (seed %llu, call %llu, errno %s)\n", __FILE__, __LINE__, #EXPR, \
-                    (unsigned long long)seed, (unsigned long long)calls, strerror(errno)); \
-            abort(); \
-        } \
-    } while (0)
-
-enum { WORKERS = 6, PAIRS = 10, NUMBERS = 1024, EPOCH = 20000, LARGE = 300000 };
-
-static uint64_t seed, state, calls;
-static const char *cert, *key;
-
-static uint32_t any(uint32_t below) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((state >> 33) % below);
-}
-
-/* --- Handles that somebody holds: all others are below a protocol, or nobody's --- */
-
-static char held[NUMBERS];
-
-static int hold(int h) {
-    if (h >= 0) {
-        MUST(h < NUMBERS && !held[h]);
-        held[h] = 1;
-    }
-    return h;
-}
-static void let_go(int h) {
-    if (h >= 0) {
-        MUST(held[h]);
-        held[h] = 0;
-    }
-}
-
-/* --- Pairs of connected sockets of the same kind --- */
-
-enum lower { TCP, IPC, USER, TLS, LOWERS };
-enum upper { BYTES, PREFIX, SUFFIX, TERM, WS, GATHERING, HTTP, UPPERS };
+enum { WORKERS = 6, PAIRS = 10, EPOCH = 20000, LARGE = 300000 };
 
 struct pair {
     int h[2]; /* -1: closed */
     unsigned life[2], renewals;
+    enum lower lower;
     enum upper upper;
-    char tag; /* all that its messages consist of */
+    struct ipaddr first; /* of datagrams: the address of the first one */
+    char tag;            /* all that its messages consist of */
 };
 static struct pair pairs[PAIRS];
 static char next_tag;
-
-static void failed(void) {
-    switch (errno) {
-    case EBADF: case EBUSY: case ECANCELED: case ECONNRESET: case EPIPE: case ETIMEDOUT: case EMSGSIZE: case EPROTO:
-    case EACCES: case ECONNREFUSED:
-        return;
-    default:
-        fprintf(stderr, "an unexpected errno\n");
-        MUST(0);
-    }
-}
-
-/* Counts a call and looks at its result. */
-static long result(long rc) {
-    ++calls;
-    if (rc < 0) failed();
-    return rc;
-}
-
-static int64_t any_deadline(void) {
-    switch (any(8)) {
-    case 0: return -1;
-    case 1: case 2: return 0;
-    case 3: return now() - 1;
-    default: return now() + any(3);
-    }
-}
-
-static void disturb(void);
-
-/* --- A bytestream as a user writes it, which is disturbed in the middle of its calls --- */
-
-struct user {
-    struct hvfs hvfs;
-    struct bsock_vfs bvfs;
-    int lower;
-    int inside;
-    int closed;
-};
-
-static long users;
-
-static void *user_query(struct hvfs *hvfs, const void *type) {
-    if (type == bsock_type) return &((struct user *)hvfs)->bvfs;
-    errno = ENOTSUP;
-    return NULL;
-}
-
-static void user_leave(struct user *u) {
-    if (u->inside || !u->closed) return;
-    free(u);
-    --users;
-}
-
-static void user_close(struct hvfs *hvfs) {
-    struct user *u = (struct user *)hvfs;
-    u->closed = 1;
-    let_go(u->lower);
-    int lower = u->lower;
-    u->lower = -1;
-    if (lower >= 0) hclose(lower);
-    user_leave(u);
-}
-
-static struct user *user_enter(struct bsock_vfs *bvfs) {
-    struct user *u = (struct user *)(void *)((char *)bvfs - offsetof(struct user, bvfs));
-    ++u->inside;
-    if (any(8) == 0) disturb();
-    return u;
-}
-
-static int user_bsendl(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
-    struct user *u = user_enter(bvfs);
-    int rc = bsendl(u->lower, first, last, deadline);
-    int error = errno;
-    if (any(8) == 0) disturb();
-    --u->inside;
-    user_leave(u);
-    errno = error;
-    return rc;
-}
-
-static int user_brecvl(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
-    struct user *u = user_enter(bvfs);
-    int rc = brecvl(u->lower, first, last, deadline);
-    int error = errno;
-    if (any(8) == 0) disturb();
-    --u->inside;
-    user_leave(u);
-    errno = error;
-    return rc;
-}
-
-static int user_make(int lower) {
-    struct user *u = calloc(1, sizeof(*u));
-    u->hvfs.query = user_query;
-    u->hvfs.close = user_close;
-    u->bvfs.bsendl = user_bsendl;
-    u->bvfs.brecvl = user_brecvl;
-    u->lower = lower;
-    int h = hmake(&u->hvfs);
-    if (h < 0) {
-        u->lower = -1;
-        free(u);
-        return -1;
-    }
-    ++users;
-    return h;
-}
-
-/* --- Making them --- */
-
-static int tcp_pair(int s[2]) {
-    struct ipaddr addr;
-    s[0] = s[1] = -1;
-    if (ipaddr_local(&addr, "127.0.0.1", 0, 0) < 0) return -1;
-    int listener = hold((int)result(tcp_listen(&addr, 3)));
-    if (listener < 0) return -1;
-    s[0] = hold((int)result(tcp_connect(&addr, now() + 1000)));
-    if (s[0] >= 0) s[1] = hold((int)result(tcp_accept(listener, NULL, now() + 1000)));
-    let_go(listener);
-    hclose(listener);
-    return s[1] < 0 ? -1 : 0;
-}
-
-coroutine static void tls_serve(int s, int *h) { *h = hold((int)result(tls_attach_server(s, cert, key, now() + 1000))); }
-
-static int lower_pair(enum lower lower, int s[2]) {
-    s[0] = s[1] = -1;
-    if (lower == TCP) return tcp_pair(s);
-    if (result(ipc_pair(s)) < 0) return -1;
-    hold(s[0]);
-    hold(s[1]);
-    for (int i = 0; lower == USER && i != 2; ++i) {
-        int h = user_make(s[i]);
-        if (h < 0) return -1;
-        s[i] = hold(h);
-    }
-    if (lower == TLS) {
-        int server = -1, below = s[1];
-        let_go(below);
-        int b = go(tls_serve(below, &server));
-        if (b < 0) {
-            hold(below);
-            return -1;
-        }
-        hold(b);
-        below = s[0];
-        let_go(below);
-        s[0] = hold((int)result(tls_attach_client(below, now() + 1000)));
-        bundle_wait(b, now() + 1000);
-        let_go(b);
-        hclose(b);
-        s[1] = server;
-        if (s[0] < 0 || s[1] < 0) return -1;
-    }
-    return 0;
-}
-
-static int attach(enum upper upper, int s, int end) {
-    int h;
-    let_go(s);
-    switch (upper) {
-    case BYTES: return hold(s);
-    case PREFIX: return hold((int)result(prefix_attach(s, 2, 0)));
-    case SUFFIX: return hold((int)result(suffix_attach(s, "\r\n", 2)));
-    case TERM:
-        h = (int)result(prefix_attach(s, 4, 0));
-        return h < 0 ? h : hold((int)result(term_attach(h, "end", 3)));
-    case HTTP: return hold((int)result(http_attach(s)));
-    default: {
-        int flags = WS_NOHTTP | (upper == GATHERING ? WS_GATHER : 0);
-        return hold((int)result(end ? ws_attach_server(s, flags, NULL, 0, NULL, 0, -1)
-                                    : ws_attach_client(s, flags, NULL, NULL, -1)));
-    }
-    }
-}
 
 static void close_end(struct pair *p, int end) {
     int h = p->h[end];
@@ -260,29 +37,23 @@ static void close_end(struct pair *p, int end) {
 static void renew(struct pair *p) {
     close_end(p, 0);
     close_end(p, 1);
-    int s[2], h[2] = {-1, -1};
+    int h[2];
+    struct ipaddr first;
     enum lower lower = any(8) == 0 ? TLS : any(3);
     enum upper upper = any(UPPERS);
     unsigned renewal = ++p->renewals;
-    if (lower_pair(lower, s) == 0)
-        for (int i = 0; i != 2; ++i) {
-            h[i] = attach(upper, s[i], i);
-            s[i] = -1;
-        }
-    for (int i = 0; i != 2; ++i) {
-        int unused = s[i] >= 0 ? s[i] : h[i];
-        if (p->renewals == renewal && h[0] >= 0 && h[1] >= 0) continue;
+    make(lower, upper, h, &first);
+    if (p->renewals != renewal || h[0] < 0 || h[1] < 0) {
         /* Somebody else was faster, or it went wrong. */
-        if (unused >= 0) {
-            let_go(unused);
-            hclose(unused);
-        }
-        h[i] = -1;
+        close_held(h[0]);
+        close_held(h[1]);
+        return;
     }
-    if (p->renewals != renewal || h[0] < 0) return;
     next_tag = next_tag == 'z' ? 'a' : next_tag + 1;
     p->tag = next_tag;
+    p->lower = lower;
     p->upper = upper;
+    p->first = first;
     p->h[0] = h[0];
     p->h[1] = h[1];
 }
@@ -302,74 +73,148 @@ static void check_tag(const char *bytes, size_t len, char tag) {
     for (size_t i = 0; i != len; ++i) MUST(bytes[i] == tag);
 }
 
-static void send_something(int h, enum upper upper, char tag) {
+/* Lists of several elements, of which one may be empty. */
+static struct iolist *cut(struct iolist list[3], char *bytes, size_t len) {
+    size_t first = len ? any((uint32_t)len) : 0, second = len > first ? any((uint32_t)(len - first)) : 0;
+    list[0] = (struct iolist){bytes, first, &list[1], 0};
+    list[1] = (struct iolist){bytes + first, second, &list[2], 0};
+    list[2] = (struct iolist){bytes + first + second, len - first - second, NULL, 0};
+    return &list[2];
+}
+
+static void send_something(const struct pair *p, int end) {
+    enum upper upper = p->upper;
+    int h = p->h[end], listed = any(2) == 0;
     size_t len = any_length();
     char *bytes = malloc(len + 1);
-    memset(bytes, tag, len);
+    memset(bytes, p->tag, len);
     bytes[len] = 0;
     int64_t deadline = any_deadline();
-    if (upper == BYTES) result(bsend(h, bytes, len, deadline));
-    else if (upper == HTTP) {
+    struct iolist list[3], *last = cut(list, bytes, len);
+    if (is_ws(upper)) {
+        int flags = WS_BINARY | (any(2) ? WS_GATHER : 0) | (any(4) ? 0 : WS_NODEFLATE);
+        result(listed ? ws_sendl(h, flags, list, last, deadline) : ws_send(h, flags, bytes, len, deadline));
+    } else if (upper == BYTES) {
+        result(listed ? bsendl(h, list, last, deadline) : bsend(h, bytes, len, deadline));
+    } else if (upper == HTTP) {
         bytes[len < 500 ? len : 500] = 0;
-        char name[2] = {tag, 0};
+        char name[2] = {p->tag, 0};
         if (len) result(http_sendfield(h, name, bytes, deadline));
-    } else if (upper == WS || upper == GATHERING) {
-        result(ws_send(h, any(2) ? WS_BINARY : WS_BINARY | WS_GATHER, bytes, len, deadline));
-    } else if (any(2) == 0 && len > 1) {
-        struct iolist list[2] = {{bytes, len / 2, NULL, 0}, {bytes + len / 2, len - len / 2, NULL, 0}};
-        list[0].iol_next = &list[1];
-        if (upper != PREFIX || len < 65536) result(msendl(h, &list[0], &list[1], deadline));
+    } else if (upper == UDP) {
+        struct ipaddr to = p->first;
+        if (len > 1000) len = 1000;
+        result(end ? udp_send(h, any(2) ? &to : NULL, bytes, len) : udp_send(h, &to, bytes, len));
+    } else if (upper == SOCKS5) {
+        struct ipaddr to;
+        if (ipaddr_local(&to, "127.0.0.1", 1, 0) == 0 && any(2)) {
+            result(socks5_client_connect(h, "name", "password", &to, deadline));
+        } else {
+            result(socks5_client_connectbyname(h, NULL, NULL, "host", 80, deadline));
+        }
     } else if (upper != PREFIX || len < 65536) {
-        result(msend(h, bytes, len, deadline));
+        result(listed ? msendl(h, list, last, deadline) : msend(h, bytes, len, deadline));
     }
     free(bytes);
 }
 
-static void receive_something(int h, enum upper upper, char tag) {
+static int authenticate(const char *name, const char *password) {
+    if (any(2)) disturb();
+    return name[0] == 'n' && password[0] == 'p';
+}
+
+static void be_proxy(int h, int64_t deadline) {
+    struct ipaddr addr;
+    char host[256];
+    int port;
+    switch (any(4)) {
+    case 0: result(socks5_proxy_auth(h, any(2) ? authenticate : NULL, deadline)); break;
+    case 1: result(socks5_proxy_recvcommandbyname(h, host, &port, deadline)); break;
+    default:
+        if (ipaddr_local(&addr, "127.0.0.1", 1, 0) == 0)
+            result(socks5_proxy_sendreply(h, SOCKS5_SUCCESS + (int)any(3), &addr, deadline));
+    }
+}
+
+static void receive_something(const struct pair *p, int end) {
+    enum upper upper = p->upper;
+    int h = p->h[end], listed = any(4) == 0;
     size_t len = any(4) ? 1 + any_length() : LARGE;
-    char *bytes = malloc(len + 500);
+    char *bytes = malloc(len + 500), tag = p->tag;
     int64_t deadline = any_deadline();
-    if (upper == BYTES) {
+    struct iolist list[3], *last = cut(list, bytes, len);
+    long size = -1;
+    if (upper == SOCKS5) {
+        be_proxy(h, deadline);
+    } else if (upper == BYTES) {
         if (any(4) == 0) result(brecv(h, NULL, len, deadline));
-        else if (result(brecv(h, bytes, len, deadline)) == 0) check_tag(bytes, len, tag);
+        else if (result(listed ? brecvl(h, list, last, deadline) : brecv(h, bytes, len, deadline)) == 0) size = (long)len;
     } else if (upper == HTTP) {
         char name[100];
         if (result(http_recvfield(h, name, sizeof(name), bytes, len, deadline)) == 0) {
             check_tag(name, strlen(name), tag);
-            check_tag(bytes, strlen(bytes), tag);
+            size = (long)strlen(bytes);
         }
     } else if (any(6) == 0) {
         result(mrecvl(h, NULL, NULL, deadline));
+    } else if (is_ws(upper)) {
+        int flags;
+        size = result(listed ? ws_recvl(h, &flags, list, last, deadline) : ws_recv(h, &flags, bytes, len, deadline));
     } else {
-        long size = upper == WS || upper == GATHERING ? result(ws_recv(h, NULL, bytes, len, deadline))
-                                                      : result(mrecv(h, bytes, len, deadline));
-        if (size > 0) check_tag(bytes, (size_t)size, tag);
+        size = result(listed ? mrecvl(h, list, last, deadline) : mrecv(h, bytes, len, deadline));
     }
+    /* Anybody may send to the first one of two that exchange datagrams. */
+    if (size > 0 && !(upper == UDP && end == 0)) check_tag(bytes, (size_t)size, tag);
     free(bytes);
 }
 
-/* Ends a direction, or detaches, which leaves a bytestream that is closed. */
-static void finish(struct pair *p, int end) {
-    int h = p->h[end], rc = -1;
-    int64_t deadline = any_deadline();
-    if (any(2) == 0) {
-        switch (p->upper) {
-        case WS: case GATHERING: result(ws_done(h, 1000, "why", 3, deadline)); break;
-        case TERM: result(term_done(h, deadline)); break;
-        case HTTP: result(http_done(h, deadline)); break;
-        default: break;
-        }
-        return;
+/* What a WebSocket can do besides. */
+static void control(const struct pair *p, int end) {
+    int h = p->h[end], status;
+    char text[125];
+    memset(text, p->tag, sizeof(text));
+    switch (any(6)) {
+    case 0: case 1: result(ws_ping(h, text, any(sizeof(text) + 1), any_deadline())); break;
+    case 2: result(ws_pong(h, text, any(sizeof(text) + 1), any_deadline())); break;
+    case 3: result(ws_status(h, &status, text, sizeof(text))); break;
+    case 4: result(ws_field(h, any(2) ? "Host" : ":status", text, sizeof(text))); break;
+    default: result(ws_subprotocol(h, text, sizeof(text)));
     }
-    if (p->upper == BYTES) return;
+}
+
+/* Ends a direction. */
+static void finish(const struct pair *p, int end) {
+    int h = p->h[end];
+    int64_t deadline = any_deadline();
+    if (is_ws(p->upper)) result(ws_done(h, 1000, "why", 3, deadline));
+    else if (p->upper == TERM) result(term_done(h, deadline));
+    else if (p->upper == HTTP) result(http_done(h, deadline));
+    else if (p->upper != BYTES) return;
+    else if (p->lower == TCP) result(tcp_done(h, deadline));
+    else if (p->lower == IPC) result(ipc_done(h, deadline));
+    else if (p->lower == TLS) result(tls_done(h, deadline));
+}
+
+/* Closes in an orderly way, or detaches, which leaves a bytestream that is closed. */
+static void detach(struct pair *p, int end) {
+    int h = p->h[end], rc, closes = 0;
     unsigned life = p->life[end];
+    int64_t deadline = any_deadline();
     switch (p->upper) {
-    case WS: case GATHERING: rc = (int)result(ws_detach(h, 1000, "", 0, deadline)); break;
+    case WS: case GATHERING: case OPTIONS: case CONNECTED:
+        closes = any(2) == 0;
+        rc = (int)result(closes ? ws_close(h, 1001, "bye", 3, deadline) : ws_detach(h, 1000, "", 0, deadline));
+        break;
     case TERM: rc = (int)result(term_detach(h, deadline)); break;
     case HTTP: rc = (int)result(http_detach(h, deadline)); break;
     case PREFIX: rc = (int)result(prefix_detach(h)); break;
     case SUFFIX: rc = (int)result(suffix_detach(h, deadline)); break;
-    default: break;
+    case BYTES:
+        if (p->lower == USER) return;
+        closes = p->lower != TLS;
+        rc = (int)result(p->lower == TCP ? tcp_close(h, deadline)
+                         : p->lower == IPC ? ipc_close(h, deadline) : tls_detach(h, deadline));
+        break;
+    default: return;
     }
     /* It is gone now, and may have been before. */
     if (p->life[end] == life && p->h[end] == h) {
@@ -377,18 +222,28 @@ static void finish(struct pair *p, int end) {
         let_go(h);
         ++p->life[end];
     }
-    if (rc >= 0) MUST(!held[rc] && hclose(rc) == 0);
+    if (rc >= 0 && !closes) MUST(!held[rc] && hclose(rc) == 0);
 }
 
-/* A handle that nobody holds is below something. */
+/* The object gets another number, whoever is inside. */
+static void renumber(struct pair *p, int end) {
+    int h = p->h[end];
+    if (h < 0) return;
+    let_go(h);
+    ++p->life[end];
+    p->h[end] = -1;
+    /* If it fails it closes, and others may run. */
+    int own_number = hold((int)result(hown(h)));
+    if (own_number >= 0) p->h[end] = own_number;
+}
+
+/* A handle that nobody holds is below something, or on its way to somebody. */
 static void close_below(void) {
-    int from = (int)any(128);
+    int from = (int)any(128), anything = any(4) == 0;
     for (int i = 0; i != 128; ++i) {
         int h = (from + i) % 128;
-        if (!held[h] && (hquery(h, bsock_type) || hquery(h, msock_type))) {
-            result(hclose(h));
-            return;
-        }
+        if (held[h] || !(anything || hquery(h, bsock_type) || hquery(h, msock_type))) continue;
+        if (result(hclose(h)) == 0) return;
     }
 }
 
@@ -397,35 +252,111 @@ static void disturb(void) {
     switch (any(6)) {
     case 0: close_end(p, (int)any(2)); break;
     case 1: close_below(); break;
-    case 2: send_something(p->h[any(2)], p->upper, p->tag); break;
+    case 2: send_something(p, (int)any(2)); break;
+    case 3: renumber(p, (int)any(2)); break;
     default: yield(); break;
     }
 }
 
-static int stopping;
-static int channel[2];
-static int sleepers = -1;
+/* --- What is no socket of a pair --- */
+
+static int channel[2] = {-1, -1}, listener = -1, sleepers = -1;
+static int own[2] = {-1, -1}; /* a socketpair of the program */
+static struct ipaddr listening;
 
 coroutine static void sleeper(int64_t until) { msleep(until); }
 
+static void renew_descriptors(void) {
+    for (int i = 0; i != 2; ++i) {
+        if (own[i] < 0) continue;
+        fdclean(own[i]);
+        close(own[i]);
+    }
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, own) == 0);
+}
+
+static void renew_channel(void) {
+    for (int i = 0; i != 2; ++i) {
+        let_go(channel[i]);
+        if (channel[i] >= 0) MUST(hclose(channel[i]) == 0);
+        channel[i] = -1;
+    }
+    if (result(chmake(channel)) < 0) channel[0] = channel[1] = -1;
+    for (int i = 0; i != 2; ++i) hold(channel[i]);
+}
+
+static void renew_listener(void) {
+    close_held(listener);
+    listener = -1;
+    listener = listen_somewhere(&listening);
+}
+
+static void accept_somebody(void) {
+    struct ipaddr addr;
+    int s = hold((int)result(tcp_accept(listener, &addr, any_deadline())));
+    if (s >= 0 && any(2)) result(bsend(s, "x", 1, any_deadline()));
+    close_held(s);
+}
+
+static void connect_to_listener(void) {
+    struct ipaddr addr = listening;
+    char c;
+    if (listener < 0) return;
+    int s = hold((int)result(any(2) ? tcp_connect(&addr, any_deadline())
+                                    : happyeyeballs_connect("127.0.0.1", ipaddr_port(&addr), any_deadline())));
+    if (s >= 0 && any(2)) result(brecv(s, &c, 1, any_deadline()));
+    close_held(s);
+}
+
+static void use_descriptor(void) {
+    char buf[64];
+    int fd = own[any(2)];
+    switch (any(8)) {
+    case 0: renew_descriptors(); break;
+    case 1: case 2: result(fdin(fd, any_deadline())); break;
+    case 3: case 4: result(fdout(fd, any_deadline())); break;
+    case 5: (void)!read(fd, buf, sizeof(buf)); break;
+    default: (void)!write(fd, buf, sizeof(buf));
+    }
+}
+
+static void use_channel(void) {
+    int value = 0, end = (int)any(2);
+    struct chclause clauses[2] = {{CHRECV, channel[0], &value, sizeof(value)}, {CHSEND, channel[0], &value, sizeof(value)}};
+    switch (any(12)) {
+    case 0: result(chdone(channel[end])); break;
+    case 1: renew_channel(); break;
+    case 2: case 3: case 4: result(chsend(channel[end], &value, sizeof(value), any_deadline())); break;
+    case 5: case 6: case 7: result(chrecv(channel[end], &value, sizeof(value), any_deadline())); break;
+    default: result(choose(clauses, 2, any_deadline()));
+    }
+}
+
+/* --- The whole --- */
+
+static int stopping;
+
 static void act(void) {
     struct pair *p = &pairs[any(PAIRS)];
-    int end = (int)any(2), value;
-    struct chclause clauses[2] = {{CHRECV, channel[0], &value, sizeof(value)}, {CHSEND, channel[0], &value, sizeof(value)}};
+    int end = (int)any(2);
     switch (any(40)) {
     case 0: case 1: close_end(p, end); break;
     case 2: close_below(); break;
-    case 3: case 4: finish(p, end); break;
-    case 5: result(chsend(channel[end], &value, sizeof(value), any_deadline())); break;
-    case 6: result(chrecv(channel[end], &value, sizeof(value), any_deadline())); break;
-    case 7: result(choose(clauses, 2, any_deadline())); break;
+    case 3: finish(p, end); break;
+    case 4: if (p->h[end] >= 0) detach(p, end); break;
+    case 5: case 6: use_channel(); break;
+    case 7: use_descriptor(); break;
     case 8: result(bundle_wait(sleepers, any_deadline())); break;
     case 9: result(yield()); break;
     case 10: result(msleep(any_deadline() < 0 ? now() + 1 : now())); break;
+    case 11: renumber(p, end); break;
+    case 12: accept_somebody(); break;
+    case 13: if (any(10)) connect_to_listener(); else renew_listener(); break;
+    case 14: case 15: if (is_ws(p->upper)) control(p, end); break;
     default:
         if (p->h[end] < 0) renew(p);
-        else if (any(2)) send_something(p->h[end], p->upper, p->tag);
-        else receive_something(p->h[end], p->upper, p->tag);
+        else if (any(2)) send_something(p, end);
+        else receive_something(p, end);
     }
 }
 
@@ -439,8 +370,6 @@ coroutine static void worker(void) {
     }
 }
 
-/* --- The whole --- */
-
 static int open_descriptors(void) {
     int count = 0;
     for (int fd = 0; fd != 1024; ++fd) count += fcntl(fd, F_GETFD) >= 0;
@@ -450,10 +379,10 @@ static int open_descriptors(void) {
 static void run_epoch(void) {
     int bundles[WORKERS];
     uint64_t end = calls + EPOCH;
-    for (int i = 0; i != PAIRS; ++i) pairs[i] = (struct pair){{-1, -1}, {0, 0}, 0, BYTES, 'a'};
-    MUST(chmake(channel) == 0);
-    hold(channel[0]);
-    hold(channel[1]);
+    for (int i = 0; i != PAIRS; ++i) pairs[i] = (struct pair){.h = {-1, -1}, .tag = 'a'};
+    renew_channel();
+    renew_descriptors();
+    renew_listener();
     stopping = 0;
     for (int i = 0; i != WORKERS; ++i) bundles[i] = -1;
     while (calls < end) {
@@ -463,16 +392,16 @@ static void run_epoch(void) {
             let_go(bundles[i]);
             MUST(result(hclose(bundles[i])) == 0);
         }
-        bundles[i] = go(worker());
-        MUST(bundles[i] >= 0);
-        hold(bundles[i]);
+        bundles[i] = hold(bundle());
+        int rc = bundle_go(bundles[i], worker());
+        MUST(rc == 0);
         if (sleepers >= 0) {
             let_go(sleepers);
             MUST(result(hclose(sleepers)) == 0);
         }
-        sleepers = go(sleeper(now() + any(5)));
-        MUST(sleepers >= 0);
-        hold(sleepers);
+        sleepers = hold(bundle());
+        rc = bundle_go(sleepers, sleeper(now() + any(5)));
+        MUST(rc == 0);
         for (int rounds = (int)any(60); rounds >= 0; --rounds) {
             if (any(10) == 0) close_end(&pairs[any(PAIRS)], (int)any(2));
             else if (any(10) == 0) close_below();
@@ -494,9 +423,11 @@ static void run_epoch(void) {
         close_end(&pairs[i], 1);
     }
     for (int i = 0; i != 2; ++i) {
-        let_go(channel[i]);
-        MUST(hclose(channel[i]) == 0);
+        close_held(channel[i]);
+        channel[i] = -1;
     }
+    close_held(listener);
+    listener = -1;
     /* Nothing is left. */
     for (int h = 0; h != NUMBERS; ++h) {
         MUST(!held[h]);

@@ -1856,8 +1856,8 @@ DILL_EXPORT int dill_ws_attach_server(int s, int flags, char *resource, size_t r
 DILL_EXPORT int dill_ws_attach_server_mem(int s, int flags, char *resource, size_t resourcelen,
     char *host, size_t hostlen, struct dill_ws_storage *mem, int64_t deadline);
 
-/* Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
-   WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
+/* Sends one message, or with WS_MORE a part of one. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER;
+   WS_NOHTTP and WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
    it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
    in the order of the calls.
 

@@ -531,6 +531,35 @@ DILL_ALIAS_(ws_pong);
 
 #ifndef DILL_DISABLE_SOCKETS
 
+/* --- WebSocket: messages in parts --------------------------------------------------------------- */
+
+/* When sending: the message is not whole, the next call of the same coroutine goes on with it. */
+#define DILL_WS_MORE 128
+
+/* Receives a part of a message as soon as it is here: at least one byte, and at most `len`; NULL drops them.
+   `*flags` becomes WS_TEXT or WS_BINARY, with WS_MORE until the message has ended, unless it is NULL. 0 is
+   returned if there is nothing but the end.
+
+   Errors: EBADF, EBUSY (another coroutine is receiving), ECANCELED, ECONNRESET (the connection broke
+   without a close frame), EINVAL (no room), ENOMEM, ENOTSUP, EPIPE (the peer sent a close frame, see
+   `ws_status`), EPROTO (the peer broke the protocol), ETIMEDOUT.
+
+   Required: There is room for `len` bytes and for the flags, or the pointers are NULL. */
+DILL_EXPORT ssize_t dill_ws_recvsome(int s, int *flags, void *buf, size_t len, int64_t deadline);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define WS_MORE DILL_WS_MORE
+#ifdef __cplusplus
+DILL_ALIAS_(ws_recvsome);
+#else
+#define ws_recvsome dill_ws_recvsome
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
 /* --- What has gone wrong ------------------------------------------------------------------------ */
 
 /* Says in one line why the last call of this thread on sockets has failed: what rule was broken and by

@@ -61,6 +61,7 @@ pub mod ws_errmsg;
 #[cfg(feature = "sockets")]
 pub mod ws_opts;
 #[cfg(feature = "sockets")]
+pub mod ws_parts;
 pub mod ws_ping;
 
 use crate::error::{Errno, Result};

@@ -57,16 +57,19 @@ pub(super) unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
 ///
 /// # Safety
 /// Null, or readable for `len` bytes for `'a`.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
-    if pointer.is_null() {
-        return (len == 0).then_some(&[]);
+    if !pointer.is_null() && isize::try_from(len).is_ok() {
+        // SAFETY: by contract, not null, and no larger than any object can be.
+        return Some(unsafe { slice::from_raw_parts(pointer.cast(), len) });
     }
-    if isize::try_from(len).is_err() {
-        return None;
-    }
-    // SAFETY: by contract, not null, and no larger than any object can be.
-    Some(unsafe { slice::from_raw_parts(pointer.cast(), len) })
+    no_bytes(len)
+}
+
+/// The same for what is no buffer.
+#[cold]
+fn no_bytes<'a>(len: usize) -> Option<&'a [u8]> {
+    (len == 0).then_some(&[])
 }
 
 /// Stores a result where the caller asked for it; NULL means that it is not wanted.

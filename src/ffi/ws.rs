@@ -7,7 +7,7 @@ use crate::iol::{IoList, Pieces};
 use crate::rt::object;
 use crate::sock::receive_list;
 use crate::ws::options::Options;
-use crate::ws::sock::{self, Place, Ws};
+use crate::ws::sock::{self, FastSend, Place, Ws};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
 
@@ -125,8 +125,8 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
     })
 }
 
-/// Sends one message. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER; WS_NOHTTP and
-/// WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
+/// Sends one message, or with WS_MORE a part of one. `flags` is WS_TEXT or WS_BINARY, perhaps with WS_GATHER;
+/// WS_NOHTTP and WS_NOGATHER mean nothing here, so that the flags of the attaching call can be used. Text is sent as
 /// it is: that it is UTF-8 is up to the caller. Several coroutines may send: their messages leave whole,
 /// in the order of the calls.
 ///
@@ -145,7 +145,15 @@ pub unsafe extern "C" fn dill_ws_send(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    socket_call(|| sock::send_buffer(s, flags, unsafe { bytes(buf, len) }, deadline))
+    let sent = match unsafe { bytes(buf, len) } {
+        Some(payload) => sock::send_at_once(s, flags, payload),
+        None => FastSend::NotTaken,
+    };
+    match sent {
+        FastSend::Done => 0,
+        // SAFETY: by contract.
+        sent => socket_call(|| sock::complete_send(sent, s, flags, unsafe { bytes(buf, len) }, deadline)),
+    }
 }
 
 /// As `ws_send`, from a list of buffers.
@@ -187,9 +195,16 @@ pub unsafe extern "C" fn dill_ws_recv(
     len: usize,
     deadline: i64,
 ) -> libc::ssize_t {
-    socket_call(|| {
+    // SAFETY: by contract.
+    let mut place = unsafe { place(buf, len) };
+    if let Place::Buffer(buffer) = &mut place
+        && let Some((kind, size)) = sock::recv_at_once(s, buffer)
+    {
         // SAFETY: by contract.
-        let place = unsafe { place(buf, len) };
+        unsafe { store(flags, kind) };
+        return size as libc::ssize_t;
+    }
+    socket_call(|| {
         let (kind, size) = sock::recv_buffer(s, place, deadline)?;
         // SAFETY: by contract.
         unsafe { store(flags, kind) };

@@ -7,7 +7,7 @@
 
 use super::stream::Stream;
 use crate::arch::ticks;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Result, keep_errno};
 use crate::rt::object::Ref;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
@@ -124,6 +124,9 @@ impl Buffers {
             return None;
         }
         let start = self.receive.get().wrapping_add(self.start.get());
+        // SAFETY: a buffer that is lent has been mapped. (What is looked at for every message is not
+        // compared with null too.)
+        unsafe { core::hint::assert_unchecked(!start.is_null()) };
         // SAFETY: the range lies in the buffer and was written by a receive; it stays as it is
         // until the stream consumes it or waits, which ends the caller's use.
         Some(unsafe { core::slice::from_raw_parts(start, self.end.get() - self.start.get()) })
@@ -252,7 +255,9 @@ impl Buffers {
         let len = self.gathered.replace(0);
         if let Some(holder) = self.sender.holder() {
             // SAFETY: the first bytes of the buffer were written when they were gathered.
-            holder.push_out(unsafe { core::slice::from_raw_parts(self.send.get(), len) });
+            let gathered = unsafe { core::slice::from_raw_parts(self.send.get(), len) };
+            // What becomes of it is no matter of the call that happens to be made now.
+            keep_errno(|| holder.push_out(gathered));
         }
     }
 

@@ -34,9 +34,15 @@ impl Budget {
 
     #[inline(always)]
     fn charge(&self, cost: i64) -> bool {
-        let left = self.left.get().saturating_sub(cost);
+        let left = self.left.get().wrapping_sub(cost);
         self.left.set(left);
         left > 0
+    }
+
+    /// A slice has ended where no deadline was looked at: the next call looks at its own.
+    fn leave_deadline(&self) {
+        self.deadline_unchecked.set(true);
+        self.left.set(0);
     }
 
     /// For whoever runs next.
@@ -74,7 +80,7 @@ impl Rounds {
     #[cold]
     fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
         if context.check_slice()? {
-            context.budget.deadline_unchecked.set(true);
+            context.budget.leave_deadline();
         }
         if self.work < WORK {
             return Ok(());
@@ -91,7 +97,7 @@ impl Rounds {
 
 #[inline(always)]
 fn cost(len: usize) -> i64 {
-    (CALL + len.min(1 << 30)) as i64
+    CALL.wrapping_add(len) as i64
 }
 
 impl Context {
@@ -99,7 +105,7 @@ impl Context {
     /// `admit` or `spend`.
     #[inline(always)]
     pub(crate) fn charge(&self, len: usize) -> bool {
-        self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
+        self.budget.charge(cost(len))
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
@@ -120,10 +126,15 @@ impl Context {
     /// beginning, such as a send. Cancellation is for the next call.
     #[inline(always)]
     pub(crate) fn pause(&self) {
-        // Read here, since it is rarely so.
-        if self.budget.left.get() <= 0 && self.check_slice() == Ok(true) {
-            self.budget.deadline_unchecked.set(true);
+        if self.is_spent() && self.check_slice() == Ok(true) {
+            self.budget.leave_deadline();
         }
+    }
+
+    /// Whether `pause` has something to do.
+    #[inline(always)]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.budget.left.get() <= 0
     }
 
     /// Yields if the budget and the slice are used up, and says whether they were. ECANCELED.

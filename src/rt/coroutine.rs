@@ -11,7 +11,7 @@ use super::bundle::{self, Bundle};
 use super::context::Context;
 use super::fiber::Fiber;
 use super::handle;
-use super::list::{Link, Linked};
+use super::list::{Link, Linked, List};
 use super::object::Ref;
 use super::stack::{STACK_SIZE, Stack};
 use super::wait::Clause;
@@ -53,7 +53,47 @@ pub(crate) struct Coroutine {
     /// For debuggers.
     pub(super) launched_at: SourceLine,
     pub(super) fiber: Fiber,
+    /// Who wants to know when it ends.
+    at_end: List<EndHook>,
     storage: Storage,
+}
+
+/// What is told when a coroutine ends.
+pub(crate) trait EndWatcher {
+    /// It ends now, and runs no more of the program.
+    fn coroutine_ends(&self);
+}
+
+/// A place on a coroutine's list of those who want to know when it ends.
+#[repr(C)]
+pub(crate) struct EndHook {
+    link: Link,
+    watcher: Cell<Option<ptr::NonNull<dyn EndWatcher>>>,
+}
+
+// SAFETY: its link comes first.
+unsafe impl Linked for EndHook {}
+
+impl EndHook {
+    /// On no list.
+    pub(crate) const fn new() -> EndHook {
+        EndHook { link: Link::new(), watcher: Cell::new(None) }
+    }
+
+    /// Tells the watcher when the current coroutine ends. Once.
+    ///
+    /// # Safety
+    /// The hook is on no list. Both it and the watcher stay in place until the hook is withdrawn.
+    pub(crate) unsafe fn put(&self, context: &Context, watcher: &(dyn EndWatcher + 'static)) {
+        self.watcher.set(Some(ptr::NonNull::from(watcher)));
+        // SAFETY: by contract.
+        unsafe { context.current().at_end.push_back(self) };
+    }
+
+    /// Leaves the list, if on one.
+    pub(crate) fn withdraw(&self) {
+        self.link.unlink();
+    }
 }
 
 /// A line of the program; the file is null for what the program did not launch.
@@ -127,6 +167,7 @@ impl Coroutine {
             in_close: Cell::new(false),
             launched_at,
             fiber,
+            at_end: List::new(),
             storage,
         }
     }
@@ -147,6 +188,17 @@ impl Coroutine {
     pub(super) unsafe fn from_registers(registers: *const Registers) -> *const Coroutine {
         // SAFETY: by contract; the pointer is that to the whole, moved.
         unsafe { registers.byte_sub(offset_of!(Coroutine, registers)) }.cast()
+    }
+
+    fn tell_end(&self) {
+        // SAFETY: a hook is withdrawn before it goes away.
+        while let Some(hook) = unsafe { self.at_end.front().as_ref() } {
+            hook.withdraw();
+            if let Some(watcher) = hook.watcher.take() {
+                // SAFETY: by the contract of `put`.
+                unsafe { watcher.as_ref() }.coroutine_ends();
+            }
+        }
     }
 
     /// Whether calls that might block must fail with ECANCELED.
@@ -251,6 +303,7 @@ fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, usize, Storage)
 pub(crate) unsafe fn finish() -> ! {
     let Ok(context) = Context::get() else { fatal("a coroutine ended in a thread that has none") };
     let current = context.current();
+    current.tell_end();
     current.link.unlink();
     current.fiber.ended.set(true);
     // SAFETY: whoever waits for this coroutine's end is suspended in `cancel`.

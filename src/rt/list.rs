@@ -85,6 +85,14 @@ impl<T: Linked> List<T> {
         if ptr::eq(first, &self.head) { ptr::null() } else { first.cast() }
     }
 
+    /// The one behind an item of the list, which is alive, or null.
+    pub(crate) fn behind(&self, item: &T) -> *const T {
+        // SAFETY: what is listed begins with its link.
+        let link = unsafe { &*ptr::from_ref(item).cast::<Link>() };
+        let next = link.next.get();
+        if ptr::eq(next, &self.head) { ptr::null() } else { next.cast() }
+    }
+
     /// Whether nothing is linked.
     pub(crate) fn is_empty(&self) -> bool {
         self.front().is_null()
@@ -103,8 +111,11 @@ mod tests {
             // SAFETY: the links outlive the list's use below and do not move.
             unsafe { list.push_back(link) };
         }
+        assert!(ptr::eq(list.behind(&links[0]), &links[1]));
         links[1].unlink();
         links[1].unlink();
+        assert!(ptr::eq(list.behind(&links[0]), &links[2]));
+        assert!(list.behind(&links[2]).is_null());
         assert!(ptr::eq(list.front(), &links[0]));
         links[0].unlink();
         assert!(ptr::eq(list.front(), &links[2]));

@@ -58,6 +58,11 @@ impl Clause {
         Clause { link: Link::new(), owner: Cell::new(ptr::null()), next: Cell::new(ptr::null()), id, source }
     }
 
+    /// What its wait ends with.
+    pub(crate) fn id(&self) -> i32 {
+        self.id
+    }
+
     fn withdraw(&self, context: &Context) {
         match &self.source {
             Source::List => self.link.unlink(),

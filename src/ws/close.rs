@@ -11,6 +11,8 @@ pub(crate) const PROTOCOL_ERROR: u16 = 1002;
 pub(crate) const INVALID_PAYLOAD: u16 = 1007;
 /// A message above the maximum that we set.
 pub(crate) const MESSAGE_TOO_BIG: u16 = 1009;
+/// We cannot go on.
+pub(crate) const INTERNAL_ERROR: u16 = 1011;
 
 /// A rule that the peer broke. RFC 6455, 7.1.7: the connection fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

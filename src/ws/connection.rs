@@ -240,7 +240,7 @@ impl Connection {
 
     /// Drops payload of the extension's that is not even decoded: see [`Extension::can_skip`].
     pub(crate) fn payload_discard(&mut self, len: usize) {
-        self.decoder.advance(len);
+        self.decoder.discard(len);
     }
 
     /// Decodes payload of the extension's: `front` begins with what is here of it. Needs 8 KiB of stack
@@ -378,6 +378,11 @@ impl Connection {
         self.outbound == Outbound::Open && !self.encoder.is_in_message()
     }
 
+    /// Whether a message was begun that can still be ended.
+    pub(crate) fn has_open_message(&self) -> bool {
+        self.outbound == Outbound::Open && self.encoder.is_in_message()
+    }
+
     /// Makes frames.
     #[inline]
     pub(crate) fn encoder(&self) -> &Encoder {
@@ -412,6 +417,18 @@ impl Connection {
         if self.outbound == Outbound::Open {
             self.outbound = Outbound::Broken;
         }
+    }
+
+    /// Whoever has begun a message will never end it: the connection fails (RFC 6455, 7.1.7). Returns the
+    /// payload of the close frame, which the caller sends, or not at all.
+    pub(crate) fn note_message_abandoned(&mut self) -> Option<ControlPayload> {
+        if !self.has_open_message() {
+            return None;
+        }
+        self.outbound = Outbound::Broken;
+        self.pending_pong = None;
+        self.note_inbound_lost();
+        close::close_payload(close::INTERNAL_ERROR, &[]).ok()
     }
 
     /// The handle is being closed.

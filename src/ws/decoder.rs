@@ -18,7 +18,8 @@
 
 use super::close::{self, CloseReason};
 use super::frame::{
-    ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE, Opcode, RSV, Role,
+    BINARY_FRAME, ControlPayload, FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE,
+    Opcode, RSV, Role, TEXT_FRAME,
 };
 use super::mask;
 use super::utf8::{self, Utf8};
@@ -92,10 +93,6 @@ pub struct Decoder {
 
 // Every connection has one, and an idle one has little else.
 const _: () = assert!(size_of::<Decoder>() <= 48);
-
-/// The first byte of a message in one frame.
-const TEXT_FRAME: u8 = FIN | Opcode::Text as u8;
-const BINARY_FRAME: u8 = FIN | Opcode::Binary as u8;
 
 /// How much discarded text is unmasked at a time: small, for it lies on a coroutine's stack.
 const SKIP_CHUNK: usize = 256;
@@ -256,6 +253,12 @@ impl Decoder {
         debug_assert!(taken as u64 <= self.left, "more than the frame's payload");
         self.left = self.left.saturating_sub(taken as u64);
         self.position = self.position.wrapping_add(taken as u8);
+    }
+
+    /// Takes payload of a message that does not go through the extension any more: nothing of it is judged.
+    pub(crate) fn discard(&mut self, taken: usize) {
+        self.advance(taken);
+        self.utf8 = Utf8::default();
     }
 
     /// How much more the extension may make of the current message.

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::close::Violation;
-use super::extension::{Extension, MIN_ROOM, NoMemory, Progress, Undecodable};
+use super::extension::{Ends, Extension, MIN_ROOM, NoMemory, Progress, Undecodable};
 use crate::memory::try_box;
 use crate::zlib::{Broken, Compressor, Decompressor};
 use core::cell::RefCell;
@@ -59,15 +59,29 @@ pub(crate) struct Deflate {
     agreed: Negotiated,
     effort: Effort,
     compressing: Option<Compressing>,
+    /// What was held back where the present part of the message began, or its last one. None: it is the first.
+    at_part: Option<Held>,
+    /// `at_part` is where encoding goes on.
+    goes_back: bool,
     decompressing: Option<Decompressing>,
 }
 
 /// A compressor in use.
 struct Compressing {
     codec: Compressor,
+    held: Held,
+    /// Something of the message was put in.
+    begun: bool,
+    /// A part of it has ended, and nothing was put in since.
+    between_parts: bool,
+}
+
+/// What is held back of a message.
+#[derive(Clone, Copy)]
+struct Held {
     /// The last bytes of what was put out, which may be the tail.
-    held: [u8; 4],
-    held_len: usize,
+    bytes: [u8; 4],
+    len: usize,
     /// Nothing of the message was put out.
     empty: bool,
 }
@@ -79,6 +93,10 @@ struct Decompressing {
     tail: usize,
     /// All that has come of the message ends with a final block, or nothing has come.
     complete: bool,
+}
+
+impl Held {
+    const NOTHING: Held = Held { bytes: [0; 4], len: 0, empty: true };
 }
 
 impl Decompressing {
@@ -134,7 +152,7 @@ impl Decompressing {
 impl Deflate {
     /// What was agreed on in the handshake.
     pub(crate) fn new(agreed: Negotiated, effort: Effort) -> Deflate {
-        Deflate { agreed, effort, compressing: None, decompressing: None }
+        Deflate { agreed, effort, compressing: None, at_part: None, goes_back: false, decompressing: None }
     }
 
     /// What was agreed on in the handshake.
@@ -198,7 +216,7 @@ impl Extension for Deflate {
         len >= self.effort.threshold
     }
 
-    fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, NoMemory> {
+    fn encode(&mut self, input: &[u8], ends: Ends, output: &mut [u8]) -> Result<Progress, NoMemory> {
         let (level, bits) = (self.effort.level, self.agreed.window_bits);
         let compressing = match &mut self.compressing {
             Some(compressing) => compressing,
@@ -208,42 +226,53 @@ impl Extension for Deflate {
                 none.insert(Compressing::new(codec))
             }
         };
-        let progress = compressing.encode(input, last, output);
-        if progress.done {
+        if !compressing.begun {
+            self.at_part = self.at_part.filter(|_| self.goes_back);
+            compressing.held = self.at_part.unwrap_or(Held::NOTHING);
+            compressing.begun = true;
+            self.goes_back = false;
+        } else if compressing.between_parts {
+            self.at_part = Some(compressing.held);
+        }
+        let progress = compressing.encode(input, ends, output);
+        compressing.between_parts = progress.done;
+        if progress.done && ends == Ends::Message {
             self.end_encoding(false);
         }
         Ok(progress)
     }
 
-    fn forget_message(&mut self) {
+    fn forget_part(&mut self) {
+        // Behind a flush a new stream may begin: what it puts out refers to nothing before.
         self.end_encoding(true);
+        self.goes_back = self.at_part.is_some();
     }
 }
 
 impl Compressing {
     fn new(codec: Compressor) -> Compressing {
-        Compressing { codec, held: [0; 4], held_len: 0, empty: true }
+        Compressing { codec, held: Held::NOTHING, begun: false, between_parts: false }
     }
 
     /// As [`Extension::encode`].
-    fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Progress {
+    fn encode(&mut self, input: &[u8], ends: Ends, output: &mut [u8]) -> Progress {
         if output.len() < MIN_ROOM {
             return Progress { consumed: 0, produced: 0, done: false };
         }
-        let held = self.held_len;
-        output[..held].copy_from_slice(&self.held[..held]);
-        let step = self.codec.step(input, last, &mut output[held..]);
+        let held = &mut self.held;
+        output[..held.len].copy_from_slice(&held.bytes[..held.len]);
+        let step = self.codec.step(input, ends != Ends::Nothing, &mut output[held.len..]);
         // RFC 7692, 7.2.1: the tail is removed. Which bytes are the tail shows when nothing comes behind.
-        let filled = held + step.produced;
+        let filled = held.len + step.produced;
         let mut produced = filled.saturating_sub(TAIL.len());
-        self.held_len = filled - produced;
-        self.held[..self.held_len].copy_from_slice(&output[produced..filled]);
-        if step.ended && produced == 0 && self.empty {
+        held.len = filled - produced;
+        held.bytes[..held.len].copy_from_slice(&output[produced..filled]);
+        if step.ended && ends == Ends::Message && produced == 0 && held.empty {
             // RFC 7692, 7.2.3.6: a flush behind a flush is empty, and an empty message is this.
             output[0] = 0;
             produced = 1;
         }
-        self.empty &= produced == 0;
+        held.empty &= produced == 0;
         Progress { consumed: step.consumed, produced, done: step.ended }
     }
 }

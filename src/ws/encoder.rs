@@ -22,6 +22,8 @@ pub(crate) struct MessageKind {
 pub(crate) struct Encoder {
     /// The last data frame was not the last one of its message.
     open: bool,
+    /// The message that is open has such bits.
+    extended: bool,
 }
 
 impl Encoder {
@@ -29,6 +31,11 @@ impl Encoder {
     #[inline]
     pub(crate) fn is_in_message(&self) -> bool {
         self.open
+    }
+
+    /// Whether the message that is open goes through the extension.
+    pub(crate) fn message_is_extended(&self) -> bool {
+        self.extended
     }
 
     /// Begins a message of one frame with `len` bytes that no extension has changed, while no message is
@@ -51,6 +58,9 @@ impl Encoder {
         };
         // RFC 7692, 6.1: a bit of the message stands in its first frame only.
         let bits = if self.open { 0 } else { kind.extension_bits };
+        if !self.open {
+            self.extended = bits != 0;
+        }
         self.open = !last;
         let fin = if last { FIN } else { 0 };
         Frame { header: FrameHeader::encode(fin | bits, opcode, len, key), key }

@@ -36,6 +36,17 @@ pub(crate) enum Undecodable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
 
+/// What ends behind a piece of a message that is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Nothing.
+    Nothing,
+    /// A part, of which all is put out.
+    Part,
+    /// The message.
+    Message,
+}
+
 /// A negotiated extension.
 pub(crate) trait Extension {
     /// The reserved bits that are set in the first frame of a message that has gone through `encode`.
@@ -52,10 +63,10 @@ pub(crate) trait Extension {
     /// Whether a message of so many bytes is worth encoding.
     fn is_worthwhile(&self, len: usize) -> bool;
 
-    /// Encodes a piece of a message, given [`MIN_ROOM`]. `last`: the message ends behind this input; then it is repeated, with
-    /// the input that is left, until it is done.
-    fn encode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, NoMemory>;
+    /// Encodes a piece of a message, given [`MIN_ROOM`]. If something ends behind this input, it is repeated,
+    /// with the input that is left, until it is done.
+    fn encode(&mut self, input: &[u8], ends: Ends, output: &mut [u8]) -> Result<Progress, NoMemory>;
 
-    /// What was encoded of the last message does not leave.
-    fn forget_message(&mut self);
+    /// What was encoded since the last part has ended, or of the message if none has, does not leave.
+    fn forget_part(&mut self);
 }

@@ -22,6 +22,10 @@ pub(crate) const LENGTH: u8 = 0x7f;
 pub(crate) const LENGTH_16: u8 = 126;
 /// The length is in the next eight bytes.
 pub(crate) const LENGTH_64: u8 = 127;
+/// The first byte of a text message in one frame, without an extension.
+pub(crate) const TEXT_FRAME: u8 = FIN | Opcode::Text as u8;
+/// The first byte of a binary message in one frame, without an extension.
+pub(crate) const BINARY_FRAME: u8 = FIN | Opcode::Binary as u8;
 
 /// Which end of the connection we are. RFC 6455, 5.1: frames from the client are masked, frames
 /// from the server are not.
@@ -185,7 +189,7 @@ pub(crate) fn whole_message_at(front: &[u8], role: Role) -> bool {
     let &[first, second, ref rest @ ..] = front else {
         return false;
     };
-    if first & FIN == 0 || !matches!(first & OPCODE, 1 | 2) {
+    if !matches!(first & (FIN | OPCODE), TEXT_FRAME | BINARY_FRAME) {
         return false;
     }
     let (length, extension) = match second & LENGTH {
@@ -194,7 +198,8 @@ pub(crate) fn whole_message_at(front: &[u8], role: Role) -> bool {
             None => return false,
         },
         LENGTH_64 => match rest.first_chunk() {
-            Some(bytes) => (u64::from_be_bytes(*bytes), 8),
+            // The top bit of a length is 0, or else the decoder says so.
+            Some(bytes) => (u64::from_be_bytes(*bytes) & i64::MAX as u64, 8),
             None => return false,
         },
         short => (u64::from(short), 0),
@@ -203,5 +208,5 @@ pub(crate) fn whole_message_at(front: &[u8], role: Role) -> bool {
         Role::Client => 0,
         Role::Server => 4,
     };
-    (rest.len() as u64).checked_sub(extension + key) >= Some(length)
+    rest.len() as u64 >= length + extension + key
 }

@@ -186,6 +186,14 @@ impl Stream {
         self.ended.set(true);
     }
 
+    /// Ends the wait of whoever receives, if somebody does.
+    pub(crate) fn wake_receiver(&self, context: &Context, error: Errno) {
+        if let Some(clause) = context.poller.waiting(self.fd.get(), Direction::In) {
+            // SAFETY: a registered clause is alive; firing it unregisters it.
+            context.fire(unsafe { clause.as_ref() }, Some(error));
+        }
+    }
+
     fn wait(&self, context: &Context, direction: Direction, deadline: i64) -> Result<()> {
         self.fd.wait(context, direction, deadline)
     }

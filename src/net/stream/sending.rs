@@ -90,12 +90,13 @@ impl Stream {
     }
 
     /// Whether what is sent now can leave at once, as far as is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_clear(&self) -> bool {
         !self.has_backlog() && self.failure.get().is_none()
     }
 
     /// Whether something accepted has not been taken by the kernel.
+    #[inline(always)]
     pub(crate) fn has_backlog(&self) -> bool {
         !self.backlog.borrow().is_empty() || self.has_unsent()
     }

@@ -1,6 +1,7 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
 use super::head;
+use super::turns::Turns;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::http::grammar::Malformed;
@@ -278,7 +279,8 @@ pub(super) fn make(
         closing: Cell::new(false),
         partial: RefCell::new(Vec::new()),
         dropping: Cell::new(false),
-        sending: Mutex::new(),
+        in_part: Cell::new(false),
+        turns: Turns::new(),
     })
 }
 

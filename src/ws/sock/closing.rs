@@ -29,12 +29,12 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
         object::close(s, ws);
         return Err(error);
     }
-    let lower = ws.lower.replace(Id::NONE).handle();
+    // Under another number meanwhile: it keeps its bytestream.
+    object::release(s, ws.clone())?;
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
     }
-    object::release(s, ws)?;
-    Ok(lower)
+    Ok(ws.lower.replace(Id::NONE).handle())
 }
 
 /// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
@@ -93,11 +93,16 @@ impl Ws {
     fn send_close(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         let payload = payload(status, reason)?;
-        self.as_sender(context, deadline, || {
-            self.send_control(context, Opcode::Close, &payload, deadline)?;
-            self.connection.borrow_mut().note_close_sent();
-            Ok(())
-        })?;
+        self.check_outbound()?;
+        let sent = self.turns.run_last(context, deadline, || {
+            self.send_in_turn(context, deadline, || {
+                self.send_control(context, Opcode::Close, &payload, deadline)?;
+                self.connection.borrow_mut().note_close_sent();
+                Ok(())
+            })
+        });
+        self.release_ended_message(context);
+        sent?;
         if let Some(stream) = self.transport.own_tcp() {
             stream.close_in_order(true);
         }
@@ -159,6 +164,7 @@ impl Ws {
                 context.yield_now()?;
                 continue;
             }
+            self.drop_rest();
             match self.recv_message(None, deadline) {
                 Ok((_, len)) => rounds.spend(context, len, deadline)?,
                 Err(Errno::EPIPE) => {}

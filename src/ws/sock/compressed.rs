@@ -17,7 +17,7 @@ use crate::sock::call;
 use crate::transport::{Foreign, Transport};
 use crate::ws::connection::{Decoded, NotDecoded, Output, Stop};
 use crate::ws::encoder::{Encoder, MessageKind};
-use crate::ws::extension::{Extension, MIN_ROOM, NoMemory};
+use crate::ws::extension::{Ends, Extension, MIN_ROOM, NoMemory};
 use crate::ws::frame::MAX_HEADER;
 
 /// How much compressed payload a frame has at most, in bytes: its length takes two bytes.
@@ -27,20 +27,23 @@ const HEADER: usize = 8;
 /// How much is decompressed before others get a chance to run, in bytes.
 const STEP: usize = 64 * 1024;
 
-/// A message on its way out.
+/// A message on its way out, or a part of one.
 pub(super) struct Message<'a> {
     pub(super) text: bool,
     pub(super) payload: Pieces<'a>,
+    /// It ends with this payload.
+    pub(super) last: bool,
     /// It may wait for what follows it.
     pub(super) gather: bool,
 }
 
-/// A frame that was made of the next part of a message.
+/// A frame that was made of the next bytes of a message.
 struct Made {
     /// How long it is.
     len: usize,
     /// Bytes of the message that are in it, or still in the codec.
     consumed: usize,
+    /// All of them are in it, and in the frames before.
     last: bool,
 }
 
@@ -86,10 +89,10 @@ impl Ws {
         }
     }
 
-    /// A part has not left. If nothing of the message has, the call may be repeated.
+    /// A frame has not left. If none before it has in this call, that may be repeated.
     fn part_was_lost(&self, begun: bool, before: Encoder) {
         if let Some(extension) = self.extension.borrow_mut().as_mut() {
-            extension.forget_message();
+            extension.forget_part();
         }
         match self.transport.own() {
             _ if !begun => *self.connection.borrow_mut().encoder_mut() = before,
@@ -158,11 +161,12 @@ impl Ws {
         let key = self.fresh_key(context)?;
         let payload_at = if key.is_some() { HEADER } else { HEADER - 4 };
         let body = &mut place[payload_at..];
-        let compress = || self.compress(message.payload, done, body);
+        let compress = || self.compress(message, done, body);
         let (filled, made) = BigStack::get()?.run(compress)?;
 
         let mut kind = MessageKind { text: message.text, extension_bits: 0 };
-        if made.last && done == 0 && filled >= message.payload.total() && !self.keeps_context() {
+        let is_whole = message.last && !self.connection.borrow().has_open_message();
+        if is_whole && made.last && filled >= message.payload.total() && !self.keeps_context() {
             // It has not become shorter.
             let len = message.payload.total() as u64;
             let frame = self.connection.borrow_mut().encoder_mut().data(kind, true, len, key);
@@ -170,7 +174,8 @@ impl Ws {
             return Ok(Made { len, ..made });
         }
         kind.extension_bits = self.extension.borrow().as_ref().map_or(0, |extension| extension.bits());
-        let frame = self.connection.borrow_mut().encoder_mut().data(kind, made.last, filled as u64, key);
+        let last = made.last && message.last;
+        let frame = self.connection.borrow_mut().encoder_mut().data(kind, last, filled as u64, key);
         let header = frame.header();
         if header.len() < payload_at {
             place.copy_within(payload_at..payload_at + filled, header.len());
@@ -185,8 +190,9 @@ impl Ws {
         self.extension.borrow().as_ref().is_some_and(|extension| extension.negotiated().context)
     }
 
-    /// Compresses until the message or the room ends: how much was filled, and what with.
-    fn compress(&self, payload: Pieces<'_>, done: usize, body: &mut [u8]) -> Result<(usize, Made)> {
+    /// Compresses until the payload or the room ends: how much was filled, and what with.
+    fn compress(&self, message: &Message<'_>, done: usize, body: &mut [u8]) -> Result<(usize, Made)> {
+        let payload = message.payload;
         let mut extension = self.extension.borrow_mut();
         let extension = extension.as_mut().ok_or(Errno::EPIPE)?;
         let mut cursor = payload.cursor();
@@ -198,7 +204,11 @@ impl Ws {
                 Some(piece) => unsafe { core::slice::from_raw_parts(piece.base, piece.len) },
                 None => &[],
             };
-            let ends = done + consumed + input.len() == payload.total();
+            let ends = match done + consumed + input.len() == payload.total() {
+                true if message.last => Ends::Message,
+                true => Ends::Part,
+                false => Ends::Nothing,
+            };
             let progress = extension.encode(input, ends, &mut body[filled..]);
             let progress = progress.map_err(|NoMemory| Errno::ENOMEM)?;
             cursor.advance(progress.consumed);
@@ -236,7 +246,7 @@ impl Ws {
         sink.advance(produced);
         match stop {
             Stop::EndOfFrame => return Ok(true),
-            Stop::NeedRoom if sink.room() == 0 => {
+            Stop::NeedRoom if sink.room() == 0 && !sink.takes_some => {
                 self.dropping.set(true);
                 return Err(Errno::EMSGSIZE);
             }

@@ -13,15 +13,19 @@ use crate::ws::connection::Event;
 
 /// A part of a message that a receive had taken when it failed.
 pub(super) enum Stretch {
-    Bytes(Vec<u8>),
+    Bytes {
+        bytes: Vec<u8>,
+        /// How many of them were given to the caller since.
+        given: usize,
+    },
     /// So many bytes, which the caller did not want to have.
     Dropped(usize),
 }
 
 impl Stretch {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
-            Stretch::Bytes(bytes) => bytes.len(),
+            Stretch::Bytes { bytes, given } => bytes.len() - given,
             Stretch::Dropped(len) => *len,
         }
     }
@@ -33,12 +37,14 @@ pub(super) struct Sink<'a> {
     cursor: Option<Cursor<'a>>,
     pieces: Option<Pieces<'a>>,
     /// Bytes of the message so far.
-    len: usize,
+    pub(super) len: usize,
+    /// What does not fit is left for the next call.
+    pub(super) takes_some: bool,
 }
 
 impl<'a> Sink<'a> {
-    fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
-        Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0 }
+    pub(super) fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
+        Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0, takes_some: false }
     }
 
     pub(super) fn room(&self) -> usize {
@@ -73,7 +79,9 @@ impl<'a> Sink<'a> {
         while done < stretch.len() {
             let (place, len) = self.place(stretch.len() - done);
             match (place, stretch) {
-                (Some(place), Stretch::Bytes(bytes)) => place.copy_from_slice(&bytes[done..done + len]),
+                (Some(place), Stretch::Bytes { bytes, given }) => {
+                    place.copy_from_slice(&bytes[given + done..given + done + len]);
+                }
                 (Some(_), Stretch::Dropped(_)) => return false,
                 (None, _) => {}
             }
@@ -96,7 +104,7 @@ impl<'a> Sink<'a> {
                     let mut bytes = Vec::new();
                     // SAFETY: these bytes were written by this call.
                     try_extend(&mut bytes, unsafe { core::slice::from_raw_parts(piece.base, len) })?;
-                    Stretch::Bytes(bytes)
+                    Stretch::Bytes { bytes, given: 0 }
                 }
                 None => Stretch::Dropped(len),
             };
@@ -112,8 +120,8 @@ impl Ws {
     /// Receives one message: whether it is text, and its size. EBUSY, EPIPE after the peer's close
     /// frame, ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
     pub(super) fn recv_message(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(bool, usize)> {
-        let context = Context::get()?;
-        if self.receiving.is_taken() && !self.closing.get() {
+        // The beginning of this message was received by itself.
+        if self.in_part.get() && self.connection.borrow().check_inbound().is_ok() {
             return Err(Errno::EBUSY);
         }
         let place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
@@ -121,23 +129,38 @@ impl Ws {
             // during the call.
             unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) }
         });
+        self.as_receiver(deadline, |context| {
+            let one_piece = self.recv_one_piece(context, place, deadline);
+            one_piece.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))
+        })
+    }
+
+    /// Runs a receiving operation, which nobody else does meanwhile. EBUSY; EBADF if the handle is closed.
+    pub(super) fn as_receiver<R>(
+        &self,
+        deadline: i64,
+        receive: impl FnOnce(&Context) -> Result<R>,
+    ) -> Result<R> {
+        let context = Context::get()?;
+        if self.receiving.is_taken() && !self.closing.get() {
+            return Err(Errno::EBUSY);
+        }
         if let Some(stream) = self.transport.own() {
             context.buffers.flush_overdue(stream);
         }
-        let mut received = (false, 0);
+        let mut received = Err(Errno::EBUSY);
         let result = self.receiving.run(context, deadline, || {
             context.admit(0, deadline)?;
-            let one_piece = self.recv_one_piece(context, place, deadline);
-            received = one_piece.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))?;
+            received = receive(context);
             Ok(())
         });
-        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { result.map(|()| received) }
+        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { result.and(received) }
     }
 
-    /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None:
-    /// this is not the case, and nothing has happened. Does not switch.
+    /// Takes a message that lies whole in the receive buffer, and returns its size. None: this is not the
+    /// case, and nothing has happened. Does not switch.
     #[inline(always)]
-    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
+    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<usize> {
         let stream = self.transport.own()?;
         if self.receiving.is_taken() || !context.charge(0) {
             return None;
@@ -147,28 +170,29 @@ impl Ws {
     }
 
     #[inline(always)]
-    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
+    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
         let Some(front) = context.buffers.received(stream) else {
             return self.take_whole_saved(context, stream, place);
         };
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = connection.whole_message(front, place)?;
         context.buffers.consume(consumed);
-        Some((connection.decoder().message_is_text(), size))
+        Some(size)
     }
 
     /// The same while the receive buffer is lent to somebody else.
     #[inline(never)]
-    fn take_whole_saved(
-        &self,
-        context: &Context,
-        stream: &Stream,
-        place: &mut [u8],
-    ) -> Option<(bool, usize)> {
+    fn take_whole_saved(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
-        Some((connection.decoder().message_is_text(), size))
+        Some(size)
+    }
+
+    /// Whether the message that was received last is text.
+    #[inline(always)]
+    pub(super) fn was_text(&self) -> bool {
+        self.connection.borrow().decoder().message_is_text()
     }
 
     /// Receives a message that comes in one frame and in one piece. None: it did not; nothing of it was
@@ -189,9 +213,9 @@ impl Ws {
             return Some(Err(error));
         }
         let stream = self.transport.own()?;
-        let (text, size) = self.take_whole(context, stream, place)?;
+        let size = self.take_whole(context, stream, place)?;
         stream.read_ahead(size as u64);
-        Some(Ok((text, size)))
+        Some(Ok((self.was_text(), size)))
     }
 
     fn recv_whole(
@@ -200,11 +224,7 @@ impl Ws {
         pieces: Option<Pieces<'_>>,
         deadline: i64,
     ) -> Result<(bool, usize)> {
-        self.connection.borrow().check_inbound()?;
-        if self.dropping.get() {
-            self.run(context, &mut Sink::new(None), deadline)?;
-            self.dropping.set(false);
-        }
+        self.drop_unwanted(context, deadline)?;
         let mut sink = Sink::new(pieces);
         let partial = self.partial.take();
         // The call that took the header may have had more room than this one.
@@ -219,9 +239,19 @@ impl Ws {
             return self.recv_whole(context, pieces, deadline);
         }
         match self.run(context, &mut sink, deadline) {
-            Ok(()) => Ok((self.connection.borrow().decoder().message_is_text(), sink.len)),
+            Ok(()) => Ok((self.was_text(), sink.len)),
             Err(error) => Err(self.keep(&sink, error)),
         }
+    }
+
+    /// Drops the rest of a message that is not wanted, if there is one.
+    pub(super) fn drop_unwanted(&self, context: &Context, deadline: i64) -> Result<()> {
+        self.connection.borrow().check_inbound()?;
+        if self.dropping.get() {
+            self.run(context, &mut Sink::new(None), deadline)?;
+            self.dropping.set(false);
+        }
+        Ok(())
     }
 
     /// Keeps what was received of a message whose receive failed.
@@ -248,38 +278,43 @@ impl Ws {
         loop {
             rounds.spend(context, sink.len - before, deadline)?;
             before = sink.len;
-            if self.is_in_extended() {
-                if !self.take_compressed(context, sink, deadline)? {
-                    continue;
-                }
-            } else if self.payload_left() > 0 {
-                self.take_payload(context, sink, deadline)?;
-                if self.payload_left() > 0 {
-                    continue;
-                }
-            } else if !self.take_header(context, deadline)? {
-                continue;
-            } else {
-                let left = self.payload_left();
-                if let Some(stream) = self.transport.own() {
-                    stream.read_ahead(left);
-                }
-                if self.is_in_extended() {
-                    continue;
-                }
-                if left > sink.room() as u64 {
-                    self.dropping.set(true);
-                    return Err(Errno::EMSGSIZE);
-                }
-                if left > 0 {
-                    continue;
-                }
-            }
-            let ended = self.connection.borrow_mut().end_of_frame();
-            if ended.map_err(|violation| self.fail_connection(context, violation))? {
+            if self.step(context, sink, deadline)? {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes what comes next: a header, or some payload. True: the message has ended.
+    pub(super) fn step(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<bool> {
+        if self.is_in_extended() {
+            if !self.take_compressed(context, sink, deadline)? {
+                return Ok(false);
+            }
+        } else if self.payload_left() > 0 {
+            self.take_payload(context, sink, deadline)?;
+            if self.payload_left() > 0 {
+                return Ok(false);
+            }
+        } else if !self.take_header(context, deadline)? {
+            return Ok(false);
+        } else {
+            let left = self.payload_left();
+            if let Some(stream) = self.transport.own() {
+                stream.read_ahead(left);
+            }
+            if self.is_in_extended() {
+                return Ok(false);
+            }
+            if left > sink.room() as u64 && !sink.takes_some {
+                self.dropping.set(true);
+                return Err(Errno::EMSGSIZE);
+            }
+            if left > 0 {
+                return Ok(false);
+            }
+        }
+        let ended = self.connection.borrow_mut().end_of_frame();
+        ended.map_err(|violation| self.fail_connection(context, violation))
     }
 
     /// Whether a data frame has begun whose payload has to be decompressed.
@@ -369,6 +404,7 @@ impl Ws {
         if let Some(payload) = close {
             self.close_at_once(context, &payload);
         }
+        self.release_ended_message(context);
         why::note(Errno::EPROTO, Fact::Peer(violation.rule))
     }
 }

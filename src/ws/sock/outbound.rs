@@ -5,8 +5,8 @@
 //! caller's memory, or in large masked pieces.
 
 use super::compressed::Message;
-use super::{GATHER, NODEFLATE, TEXT, Ws};
-use crate::error::{Errno, Result};
+use super::{GATHER, MORE, NODEFLATE, TEXT, Ws};
+use crate::error::{Errno, Result, keep_errno};
 use crate::iol::{IoList, Pieces};
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
@@ -16,7 +16,7 @@ use crate::rt::object::Ref;
 use crate::sock::call;
 use crate::transport::{Foreign, Transport};
 use crate::ws::encoder::{Frame, MessageKind};
-use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Role, whole_message_at};
+use crate::ws::frame::{Role, whole_message_at};
 use core::ffi::c_int;
 use core::ops::Range;
 
@@ -27,9 +27,11 @@ pub(super) const COPY_LIMIT: usize = 32 * 1024;
 const FOREIGN_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
-pub(super) enum FastSend {
+pub(crate) enum FastSend {
     /// It has left, or was gathered.
     Done,
+    /// The same, and it is others' turn.
+    Spent,
     /// The frame of so many bytes has been accepted; what the kernel did not take is the stream's.
     Partial(usize),
     /// Not taken; use the slow path. No side effect.
@@ -88,17 +90,19 @@ impl Outgoing<'_> {
 }
 
 impl Ws {
-    /// Sends one message.
+    /// Sends one message, or a part of one.
     pub(super) fn send_message(&self, flags: c_int, payload: Pieces<'_>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         if payload.has_null() {
             return Err(Errno::EINVAL);
         }
-        if let Some(piece) = payload.single() {
+        if flags & MORE == 0
+            && let Some(piece) = payload.single()
+        {
             // SAFETY: the pieces of a list to send are readable.
             let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
             match self.send_fast(context, flags, payload) {
-                FastSend::Done => return Ok(()),
+                FastSend::Done | FastSend::Spent => return Ok(()),
                 FastSend::Partial(len) => return self.send_rest(context, len, deadline),
                 FastSend::NotTaken => {}
             }
@@ -107,19 +111,31 @@ impl Ws {
         if let Some(stream) = stream {
             context.buffers.flush_overdue(stream);
         }
-        self.as_sender(context, deadline, || {
-            let more = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
-            let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && more()));
-            let text = flags & TEXT != 0;
-            if flags & NODEFLATE == 0 && self.compresses(payload.total()) {
-                return self.send_compressed(context, &Message { text, payload, gather }, deadline);
+        self.as_message_sender(context, deadline, || {
+            let follows = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
+            let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && follows()));
+            let (text, last) = (flags & TEXT != 0, flags & MORE == 0);
+            if self.is_compressed(flags, payload.total()) {
+                return self.send_compressed(context, &Message { text, payload, last, gather }, deadline);
             }
             let key = self.fresh_key(context)?;
             let kind = MessageKind { text, extension_bits: 0 };
             let len = payload.total() as u64;
-            let frame = self.connection.borrow_mut().encoder_mut().data(kind, true, len, key);
-            self.send_frame(context, &Outgoing { frame, payload }, gather, deadline)
+            let before = *self.connection.borrow().encoder();
+            let frame = self.connection.borrow_mut().encoder_mut().data(kind, last, len, key);
+            let sent = self.send_frame(context, &Outgoing { frame, payload }, gather, deadline);
+            // If a part of the frame has left, nothing is sent any more.
+            sent.inspect_err(|_| *self.connection.borrow_mut().encoder_mut() = before)
         })
+    }
+
+    /// Whether what is sent goes through the extension: for a message in parts, its first part says so.
+    fn is_compressed(&self, flags: c_int, len: usize) -> bool {
+        let connection = self.connection.borrow();
+        if connection.has_open_message() {
+            return connection.encoder().message_is_extended();
+        }
+        flags & NODEFLATE == 0 && self.compresses(if flags & MORE == 0 { len } else { usize::MAX })
     }
 
     /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
@@ -130,9 +146,9 @@ impl Ws {
         let buffers = &context.buffers;
         buffers.flush_overdue(stream);
         context.charge(payload.len());
-        let connection = self.connection.borrow();
+        let connection = self.connection.borrow_mut();
         if payload.len() >= self.slow_path_from
-            || self.sending.is_taken()
+            || self.turns.is_taken()
             || !connection.can_begin_message()
             || !stream.is_clear()
         {
@@ -158,31 +174,62 @@ impl Ws {
     #[cold]
     pub(super) fn send_rest(&self, context: &Context, len: usize, deadline: i64) -> Result<()> {
         let Some(stream) = self.transport.own() else { return Ok(()) };
-        self.as_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
+        self.as_message_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
-    fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
+    pub(super) fn next_message_is_here(&self, context: &Context, stream: &Stream) -> bool {
         next_message_is_here(context, stream, self.connection.borrow().role())
     }
 
-    /// Runs a sending operation when its turn has come, and answers a ping that came meanwhile.
-    pub(super) fn as_sender(
+    /// Sends a message, or a part of one, when its turn has come.
+    fn as_message_sender(
         &self,
         context: &Context,
         deadline: i64,
         send: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         self.check_outbound()?;
-        self.sending.run(context, deadline, || {
-            let sent = self.check_outbound().and_then(|()| send());
-            if self.connection.borrow().is_gone() {
-                return Err(Errno::EBADF);
-            }
-            // What fails here is noted and will be reported by the next send.
-            let _ = self.send_pending_pong(context, deadline);
-            sent
-        })
+        let is_open = || self.connection.borrow().has_open_message();
+        let send = || self.send_in_turn(context, deadline, send);
+        // SAFETY: the turns are a part of this object, and are dismissed when it is closed.
+        unsafe { self.turns.run_message(context, deadline, is_open, self, send) }
+    }
+
+    /// Sends control frames between the frames of others.
+    pub(super) fn as_control_sender(
+        &self,
+        context: &Context,
+        deadline: i64,
+        send: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.check_outbound()?;
+        let sent = self.turns.run_frame(context, deadline, || self.send_in_turn(context, deadline, send));
+        self.release_ended_message(context);
+        sent
+    }
+
+    /// Sends something whose turn has come, and answers a ping that came meanwhile.
+    pub(super) fn send_in_turn(
+        &self,
+        context: &Context,
+        deadline: i64,
+        send: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let sent = self.check_outbound().and_then(|()| send());
+        if self.connection.borrow().is_gone() {
+            return Err(Errno::EBADF);
+        }
+        // What fails here is noted and will be reported by the next send.
+        let _ = self.send_pending_pong(context, deadline);
+        sent
+    }
+
+    /// If a message in parts cannot be ended any more, those who wait for its end are let go on.
+    pub(super) fn release_ended_message(&self, context: &Context) {
+        if !self.connection.borrow().has_open_message() {
+            self.turns.release_idle(context);
+        }
     }
 
     pub(super) fn check_outbound(&self) -> Result<()> {
@@ -190,7 +237,13 @@ impl Ws {
     }
 
     /// Sends one frame. The caller has the turn.
-    fn send_frame(&self, context: &Context, frame: &Outgoing<'_>, gather: bool, deadline: i64) -> Result<()> {
+    pub(super) fn send_frame(
+        &self,
+        context: &Context,
+        frame: &Outgoing<'_>,
+        gather: bool,
+        deadline: i64,
+    ) -> Result<()> {
         let len = frame.len().ok_or(Errno::EMSGSIZE)?;
         match &self.transport {
             Transport::Own(stream) if len <= COPY_LIMIT => {
@@ -328,105 +381,6 @@ impl Ws {
         };
         sent.inspect_err(|_| self.note_broken())
     }
-
-    // ---- control frames ----
-
-    /// Sends a control frame. The caller has the turn.
-    pub(super) fn send_control(
-        &self,
-        context: &Context,
-        opcode: Opcode,
-        payload: &ControlPayload,
-        deadline: i64,
-    ) -> Result<()> {
-        let frame = self.control_frame(context, opcode, payload)?;
-        let element = element_of(payload.as_bytes());
-        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)
-    }
-
-    fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
-        let key = self.fresh_key(context)?;
-        Ok(self.connection.borrow().encoder().control(opcode, payload.as_bytes().len() as u64, key))
-    }
-
-    /// Answers the newest ping, from inside the receiving call. Whoever is sending does it otherwise.
-    pub(super) fn answer_ping(&self, context: &Context, deadline: i64) -> Result<()> {
-        if self.sending.is_taken() {
-            return Ok(());
-        }
-        match &self.transport {
-            Transport::Own(_) => self.send_pending_pong(context, deadline),
-            // The transport may make us wait, and nobody may begin a frame meanwhile.
-            Transport::Foreign(_) => {
-                let send = || self.send_pending_pong(context, deadline);
-                match self.as_sender(context, deadline, send) {
-                    Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
-                    // The next send reports what became of the outbound half.
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// Sends the pong that is due, if one is. Nobody else may be sending.
-    pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
-        let pong = self.connection.borrow_mut().take_pending_pong();
-        let Some(payload) = pong else { return Ok(()) };
-        match &self.transport {
-            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, &payload),
-            Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
-        }
-    }
-
-    /// Sends a control frame without waiting: what the kernel does not take now leaves later.
-    fn post(
-        &self,
-        context: &Context,
-        stream: &Ref<Stream>,
-        opcode: Opcode,
-        payload: &ControlPayload,
-    ) -> Result<()> {
-        let frame = self.control_frame(context, opcode, payload)?;
-        if !stream.has_backlog() {
-            let gathered = context.buffers.lend_send(stream)?;
-            // Gathered bytes leave plenty of room for a control frame.
-            // SAFETY: filled at once.
-            let place = unsafe { context.buffers.send_place(gathered) };
-            let end = gathered + frame.write(place, payload.as_bytes());
-            context.buffers.set_gathered(end);
-            if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
-                context.buffers.flush();
-            }
-            return Ok(());
-        }
-        let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
-        let len = frame.write(&mut bytes, payload.as_bytes());
-        stream.push_last(&bytes[..len]);
-        Ok(())
-    }
-
-    /// Sends the close frame of a connection that has failed, if that is possible without waiting.
-    pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
-        if self.sending.is_taken() {
-            return;
-        }
-        // An error leaves the peer without the code, and the connection fails all the same.
-        match &self.transport {
-            Transport::Own(stream) => {
-                if !stream.has_backlog() {
-                    let _ = self.post(context, stream, Opcode::Close, payload);
-                    if context.buffers.gathered(stream) > 0 {
-                        context.buffers.flush();
-                    }
-                    stream.close_in_order(true);
-                }
-            }
-            Transport::Foreign(_) => {
-                let send = || self.send_control(context, Opcode::Close, payload, 0);
-                let _ = self.sending.run(context, 0, send);
-            }
-        }
-    }
 }
 
 /// RFC 6455, 5.3: a client masks, with a fresh key for every frame.
@@ -451,9 +405,7 @@ fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool 
 fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> FastSend {
     let buffers = &context.buffers;
     let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
-    // A call that succeeds at once leaves errno alone, though the kernel may have refused at first.
-    let errno = errno::errno();
-    match stream.send_some(context, buffers.filled_send(0..leaving)) {
+    keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
         Ok(sent) if sent == leaving => {
             buffers.keep_filled(leaving..frame.end);
             // Records that were made of it may not all have left.
@@ -464,11 +416,8 @@ fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bo
             stream.push_out(buffers.filled_send(sent..frame.end));
             FastSend::Partial(frame.len())
         }
-        Err(_) => {
-            errno::set_errno(errno);
-            FastSend::NotTaken
-        }
-    }
+        Err(_) => FastSend::NotTaken,
+    })
 }
 
 /// A list of one element over bytes that are only read.

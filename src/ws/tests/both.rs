@@ -274,3 +274,20 @@ fn predicted(role: Role, symbols: &[Symbol]) -> u128 {
     }
     total
 }
+
+#[test]
+fn a_message_that_nobody_will_end_fails_the_connection_with_1011() {
+    for role in ROLES {
+        let mut connection = Connection::new(role);
+        assert_eq!(connection.note_message_abandoned(), None);
+        assert_eq!(connection.check_outbound(), Ok(()));
+        let kind = MessageKind { text: true, extension_bits: 0 };
+        connection.encoder_mut().data(kind, false, 5, (role == Role::Client).then_some(KEY));
+        assert!(connection.has_open_message());
+        let close = connection.note_message_abandoned().expect("a close frame is due");
+        assert_eq!(close.as_bytes(), 1011_u16.to_be_bytes());
+        assert_eq!(connection.check_outbound(), Err(Errno::ECONNRESET));
+        assert_eq!(connection.check_inbound(), Err(Errno::ECONNRESET));
+        assert!(!connection.has_open_message() && !connection.is_between_messages());
+    }
+}

@@ -4,7 +4,7 @@ use super::inflater::inflate;
 use super::{Random, wire_frame};
 use crate::ws::connection::{Connection, Decoded, Event, NotDecoded, Output, Stop};
 use crate::ws::deflate::{Deflate, Effort, Negotiated};
-use crate::ws::extension::{Extension, Undecodable};
+use crate::ws::extension::{Ends, Extension, Undecodable};
 use crate::ws::frame::{Opcode, Role};
 
 const FRESH: Negotiated =
@@ -18,13 +18,18 @@ fn deflate(agreed: Negotiated) -> Deflate {
 
 /// Encodes a message that comes in pieces of so many bytes, with so much room at a time.
 fn encode(deflate: &mut Deflate, message: &[u8], piece: usize, room: usize) -> Vec<u8> {
+    encode_part(deflate, message, Ends::Message, piece, room)
+}
+
+fn encode_part(deflate: &mut Deflate, message: &[u8], ends: Ends, piece: usize, room: usize) -> Vec<u8> {
     let mut payload = Vec::new();
     let mut pieces = message.chunks(piece).peekable();
     let mut input: &[u8] = pieces.next().unwrap_or_default();
     loop {
         let last = pieces.peek().is_none();
         let mut place = vec![0; room];
-        let progress = deflate.encode(input, last, &mut place).expect("memory");
+        let ends = if last { ends } else { Ends::Nothing };
+        let progress = deflate.encode(input, ends, &mut place).expect("memory");
         payload.extend(&place[..progress.produced]);
         input = &input[progress.consumed..];
         if progress.done {
@@ -146,9 +151,62 @@ fn a_message_that_does_not_leave_is_forgotten() {
             if round % 2 == 0 {
                 encode(&mut sender, b"It does not leave.", 7, 50);
             } else {
-                sender.encode(b"It leaves in part only", false, &mut [0; 50]).expect("memory");
+                sender.encode(b"It leaves in part only", Ends::Nothing, &mut [0; 50]).expect("memory");
             }
-            sender.forget_message();
+            sender.forget_part();
+        }
+    }
+}
+
+#[test]
+fn parts_are_one_message_and_each_can_be_decoded_when_it_has_come() {
+    let mut random = Random::new(7);
+    for agreed in [FRESH, KEPT] {
+        let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
+        for _ in 0..50 {
+            let (mut payload, mut message) = (Vec::new(), Vec::new());
+            for _ in 0..random.below(5) {
+                let len = random.pick(&[0, 1, 50, 700]);
+                let part = text(&mut random, len);
+                payload.extend(encode_part(&mut sender, &part, Ends::Part, 99, 40));
+                message.extend(part);
+                if agreed == FRESH {
+                    let mut seen = vec![0; 4000];
+                    let progress = deflate(FRESH).decode(&payload, false, &mut seen).expect("whole blocks");
+                    assert_eq!(seen[..progress.produced], message);
+                }
+            }
+            let last = text(&mut random, 300);
+            payload.extend(encode(&mut sender, &last, 99, 40));
+            message.extend(last);
+            assert_eq!(decode(&mut receiver, &payload, 77, 99), Ok(message));
+        }
+    }
+}
+
+#[test]
+fn a_part_that_does_not_leave_is_forgotten_and_the_message_goes_on() {
+    let mut random = Random::new(8);
+    for agreed in [FRESH, KEPT] {
+        let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
+        for round in 0..64 {
+            let part = |random: &mut Random| text(random, 500);
+            let (first, second, third) = (part(&mut random), part(&mut random), part(&mut random));
+            let mut payload = Vec::new();
+            let lose = |sender: &mut Deflate, bit: u32, ends| {
+                if round >> bit & 1 == 1 {
+                    let ends = if round >> (bit + 3) & 1 == 1 { ends } else { Ends::Nothing };
+                    sender.encode(b"It does not leave.", ends, &mut [0; 60]).expect("memory");
+                    sender.forget_part();
+                }
+            };
+            lose(&mut sender, 0, Ends::Part);
+            payload.extend(encode_part(&mut sender, &first, Ends::Part, 99, 100));
+            lose(&mut sender, 1, Ends::Part);
+            payload.extend(encode_part(&mut sender, &second, Ends::Part, 99, 100));
+            lose(&mut sender, 2, Ends::Message);
+            payload.extend(encode(&mut sender, &third, 99, 100));
+            assert_eq!(decode(&mut receiver, &payload, 77, 99), Ok([first, second, third].concat()));
         }
     }
 }

@@ -1,0 +1,128 @@
+//! Control frames: they leave between the frames of messages.
+
+use super::Ws;
+use super::outbound::{Outgoing, element_of};
+use crate::error::{Errno, Result};
+use crate::iol::Pieces;
+use crate::net::buffers::GATHER_LIMIT;
+use crate::net::stream::Stream;
+use crate::rt::context::Context;
+use crate::rt::coroutine::EndWatcher;
+use crate::rt::object::Ref;
+use crate::transport::Transport;
+use crate::ws::encoder::Frame;
+use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
+
+impl Ws {
+    /// Sends a control frame. The caller has the turn.
+    pub(super) fn send_control(
+        &self,
+        context: &Context,
+        opcode: Opcode,
+        payload: &ControlPayload,
+        deadline: i64,
+    ) -> Result<()> {
+        let frame = self.control_frame(context, opcode, payload)?;
+        let element = element_of(payload.as_bytes());
+        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)
+    }
+
+    fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
+        let key = self.fresh_key(context)?;
+        Ok(self.connection.borrow().encoder().control(opcode, payload.as_bytes().len() as u64, key))
+    }
+
+    /// Answers the newest ping, from inside the receiving call. Whoever is sending does it otherwise.
+    pub(super) fn answer_ping(&self, context: &Context, deadline: i64) -> Result<()> {
+        if self.turns.frame_is_taken() {
+            return Ok(());
+        }
+        match &self.transport {
+            Transport::Own(_) => self.send_pending_pong(context, deadline),
+            // The transport may make us wait, and nobody may begin a frame meanwhile.
+            Transport::Foreign(_) => {
+                let send = || self.send_pending_pong(context, deadline);
+                match self.as_control_sender(context, deadline, send) {
+                    Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
+                    // The next send reports what became of the outbound half.
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends the pong that is due, if one is. Nobody else may be sending.
+    pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
+        let pong = self.connection.borrow_mut().take_pending_pong();
+        let Some(payload) = pong else { return Ok(()) };
+        match &self.transport {
+            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, &payload),
+            Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
+        }
+    }
+
+    /// Sends a control frame without waiting: what the kernel does not take now leaves later.
+    fn post(
+        &self,
+        context: &Context,
+        stream: &Ref<Stream>,
+        opcode: Opcode,
+        payload: &ControlPayload,
+    ) -> Result<()> {
+        let frame = self.control_frame(context, opcode, payload)?;
+        if !stream.has_backlog() {
+            let gathered = context.buffers.lend_send(stream)?;
+            // Gathered bytes leave plenty of room for a control frame.
+            // SAFETY: filled at once.
+            let place = unsafe { context.buffers.send_place(gathered) };
+            let end = gathered + frame.write(place, payload.as_bytes());
+            context.buffers.set_gathered(end);
+            if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
+                context.buffers.flush();
+            }
+            return Ok(());
+        }
+        let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
+        let len = frame.write(&mut bytes, payload.as_bytes());
+        stream.push_last(&bytes[..len]);
+        Ok(())
+    }
+
+    /// Sends the close frame of a connection that has failed, if that is possible without waiting.
+    pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
+        if self.turns.frame_is_taken() {
+            return;
+        }
+        // An error leaves the peer without the code, and the connection fails all the same.
+        match &self.transport {
+            Transport::Own(stream) => {
+                if !stream.has_backlog() {
+                    let _ = self.post(context, stream, Opcode::Close, payload);
+                    if context.buffers.gathered(stream) > 0 {
+                        context.buffers.flush();
+                    }
+                    stream.close_in_order(true);
+                }
+            }
+            Transport::Foreign(_) => {
+                let send = || self.send_control(context, Opcode::Close, payload, 0);
+                let _ = self.turns.run_frame(context, 0, send);
+            }
+        }
+    }
+}
+
+impl EndWatcher for Ws {
+    /// Whoever ends has begun a message, which nobody can end now.
+    fn coroutine_ends(&self) {
+        let Ok(context) = Context::get() else { return };
+        let close = self.connection.borrow_mut().note_message_abandoned();
+        if let Some(stream) = self.transport.own() {
+            if let Some(payload) = close {
+                self.close_at_once(context, &payload);
+            }
+            stream.wake_receiver(context, Errno::ECONNRESET);
+        }
+        self.turns.release_idle(context);
+    }
+}
