@@ -63,26 +63,130 @@ static void reply_not_found(int s) {
 }
 SCENARIO(ws_request_that_is_answered_with_404) { converse(IPC, ask_in_vain, reply_not_found); }
 
+/* --- Compression --- */
+
+static struct ws_deflate deflate = {sizeof(deflate), 1, 9, 9, WS_DEFLATE_CONTEXT | WS_DEFLATE_PEER_CONTEXT, 0};
+
+static void send_compressed(int s) {
+    static char text[20000];
+    struct ws_opts opts = options(WS_DEFLATE | WS_KEEP_HEAD);
+    char extensions[100];
+    opts.deflate = &deflate;
+    s = (int)CALL(ws_attach_client_opts, s, "/", "example.com", &opts, deadline());
+    if (s < 0) return;
+    CALL(ws_field, s, "Sec-WebSocket-Extensions", extensions, sizeof(extensions));
+    for (size_t i = 0; i != sizeof(text); ++i) text[i] = (char)('a' + i * i % 26);
+    for (int i = 0; i != 3; ++i)
+        if (CALL(ws_send, s, WS_TEXT, text, sizeof(text), deadline()) < 0) break;
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+static void receive_compressed(int s) {
+    static char place[20000];
+    struct ws_opts opts = options(WS_DEFLATE);
+    opts.deflate = &deflate;
+    opts.max_message = 0;
+    s = (int)CALL(ws_attach_server_opts, s, &opts, deadline());
+    if (s < 0) return;
+    for (int i = 0; i != 3; ++i) {
+        long long size = CALL(ws_recv, s, NULL, place, sizeof(place), deadline());
+        if (size < 0) break;
+        MUST(size == sizeof(place) && place[1] == 'b' && place[sizeof(place) - 1] == 'a' + 19999LL * 19999 % 26);
+    }
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+SCENARIO(ws_compressed) { converse(TCP, send_compressed, receive_compressed); }
+
+/* --- Pings --- */
+
+static void ping(int s) {
+    char buf[10];
+    s = (int)CALL(ws_attach_client, s, WS_TEXT | WS_NOHTTP, NULL, NULL, deadline());
+    if (s < 0) return;
+    CALL(ws_ping, s, "ping", 4, deadline());
+    CALL(ws_pong, s, "pong", 4, deadline());
+    CALL(ws_recv, s, NULL, buf, sizeof(buf), deadline());
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+static void answer_pings(int s) {
+    char buf[10];
+    s = (int)CALL(ws_attach_server, s, WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, deadline());
+    if (s < 0) return;
+    CALL(ws_send, s, WS_TEXT, "hello", 5, deadline());
+    CALL_EXPECTING(EPIPE, ws_recv, s, NULL, buf, sizeof(buf), deadline());
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+SCENARIO(ws_pings) { converse(TCP, ping, answer_pings); }
+
 /* --- From a URL --- */
 
-coroutine static void serve_url(int listener) {
-    int s = (int)CALL(tcp_accept, listener, NULL, deadline());
-    if (s >= 0) server(s);
+enum route { DIRECTLY, REDIRECTED, BY_SOCKS5, BY_CONNECT };
+struct serving {
+    int listener;
+    enum route route;
+    char url[64];
+};
+
+static void redirect(int s, const char *url) {
+    char field[80];
+    const char *const list[] = {field, NULL};
+    snprintf(field, sizeof(field), "Location: %s", url);
+    int r = (int)CALL(ws_recvrequest, s, deadline());
+    if (r >= 0 && (s = (int)CALL(ws_reply, r, 302, list, NULL, 0, deadline())) >= 0) CALL(hclose, s);
 }
 
-SCENARIO(ws_connect_to_a_URL) {
+static int let_through_socks5(int s) {
     struct ipaddr address;
-    char url[64];
+    char host[256];
+    int port;
+    if (ipaddr_local(&address, "127.0.0.1", 1, IPADDR_IPV4) < 0) return -1;
+    if (CALL(socks5_proxy_auth, s, NULL, deadline()) < 0) return -1;
+    if (CALL(socks5_proxy_recvcommandbyname, s, host, &port, deadline()) < 0) return -1;
+    return (int)CALL(socks5_proxy_sendreply, s, SOCKS5_SUCCESS, &address, deadline());
+}
+
+static int let_through_connect(int s) {
+    static const char end[] = "\r\n\r\n", established[] = "HTTP/1.1 200 OK\r\n\r\n";
+    char c;
+    for (int seen = 0; seen != 4; seen = c == end[seen] ? seen + 1 : c == '\r')
+        if (CALL(brecv, s, &c, 1, deadline()) < 0) return -1;
+    return (int)CALL(bsend, s, established, sizeof(established) - 1, deadline());
+}
+
+coroutine static void serve_url(const struct serving *v) {
+    int s = (int)CALL(tcp_accept, v->listener, NULL, deadline());
+    if (s >= 0 && v->route == REDIRECTED) {
+        redirect(s, v->url);
+        s = (int)CALL(tcp_accept, v->listener, NULL, deadline());
+    }
+    if (s < 0) return;
+    int rc = v->route == BY_SOCKS5 ? let_through_socks5(s) : v->route == BY_CONNECT ? let_through_connect(s) : 0;
+    if (rc < 0)
+        CALL(hclose, s);
+    else
+        server(s);
+}
+
+static void connect_to_url(enum route route) {
+    struct serving serving = {.route = route};
+    struct ipaddr address;
+    char proxy[64];
     if (CALL(ipaddr_local, &address, "127.0.0.1", 0, IPADDR_IPV4) < 0) return;
-    int listener = (int)CALL(tcp_listen, &address, 10);
-    if (listener < 0) return;
-    snprintf(url, sizeof(url), "ws://localhost:%d/", ipaddr_port(&address));
-    int h = go(serve_url(listener));
+    serving.listener = (int)CALL(tcp_listen, &address, 10);
+    if (serving.listener < 0) return;
+    snprintf(serving.url, sizeof(serving.url), "ws://localhost:%d/", ipaddr_port(&address));
+    snprintf(proxy, sizeof(proxy), "%s://127.0.0.1:%d", route == BY_SOCKS5 ? "socks5" : "http", ipaddr_port(&address));
+    int h = go(serve_url(&serving));
     if (CALLED(go, h) >= 0) {
         struct ws_opts opts = options(0);
-        opts.proxy = "";
-        say_hello((int)CALL(ws_connect, url, &opts, deadline()));
+        opts.proxy = route == BY_SOCKS5 || route == BY_CONNECT ? proxy : "";
+        opts.redirects = 1;
+        say_hello((int)CALL(ws_connect, serving.url, &opts, deadline()));
         CALL(hclose, h);
     }
-    CALL(hclose, listener);
+    CALL(hclose, serving.listener);
 }
+
+SCENARIO(ws_connect_to_a_URL) { connect_to_url(DIRECTLY); }
+SCENARIO(ws_connect_after_a_redirect) { connect_to_url(REDIRECTED); }
+SCENARIO(ws_connect_through_SOCKS5) { connect_to_url(BY_SOCKS5); }
+SCENARIO(ws_connect_through_a_proxy_of_HTTP) { connect_to_url(BY_CONNECT); }
