@@ -477,9 +477,9 @@ DILL_ALIAS_(ws_subprotocol);
    proxies that the environment names are used, all within one deadline. Returns the handle of the WebSocket.
 
    Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the
-   name has no address), EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (no certificates to trust
-   can be read), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go
-   together, or a file of TLS with something else in it), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path), ENOMEM,
+   name has no address), EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (the system has no certificates
+   to trust), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong or do not go
+   together, or a file of TLS with something else in it), ELOOP (too many redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path or file), ENOMEM,
    ENOTSUP (wss, and the library has no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`,
    or does not speak WebSocket), ETIMEDOUT.
 
