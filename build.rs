@@ -95,6 +95,7 @@ const EXT_SECTIONS: &[Section] = &[
     section("ws_connect", "WebSocket: from a URL to a handle", &[], Sockets),
     section("ws_ping", "WebSocket: pings", &[], Sockets),
     section("ws_parts", "WebSocket: messages in parts", &[], Sockets),
+    section("ws_info", "WebSocket: what has passed", &[], Sockets),
     section("ws_errmsg", "What has gone wrong", &[], Sockets),
 ];
 
@@ -137,6 +138,7 @@ const NAMES: &[(&str, &str)] = &[
     ("TcpListenOpts", "struct dill_tcp_listen_opts"),
     ("WsOpts", "struct dill_ws_opts"),
     ("WsDeflate", "struct dill_ws_deflate"),
+    ("WsInfo", "struct dill_ws_info"),
 ];
 
 /// How long a line of the headers may be.

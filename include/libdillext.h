@@ -560,6 +560,78 @@ DILL_ALIAS_(ws_recvsome);
 
 #ifndef DILL_DISABLE_SOCKETS
 
+/* --- WebSocket: what has passed ----------------------------------------------------------------- */
+
+/* The role of whoever has asked for a WebSocket. */
+#define DILL_WS_CLIENT 0
+
+/* The role of whoever was asked. */
+#define DILL_WS_SERVER 1
+
+/* What has passed on a WebSocket, which its size has to be given to: {.size = sizeof(struct ws_info)}. */
+struct dill_ws_info {
+    /* The size of this structure. */
+    size_t size;
+    /* WS_CLIENT or WS_SERVER: what we are. */
+    int role;
+    /* WS_TEXT or WS_BINARY: the type of the messages of msend and mrecv. */
+    int type;
+    /* 1 if messages are compressed, else 0. */
+    int deflate;
+    /* The window of our compressor: 8 to 15. 0 if messages are not compressed. */
+    int window_bits;
+    /* The window of the peer's compressor, likewise. */
+    int peer_window_bits;
+    /* WS_DEFLATE_CONTEXT, WS_DEFLATE_PEER_CONTEXT. */
+    int deflate_flags;
+    /* Whole messages, control frames not among them. */
+    uint64_t messages_sent;
+    /* Likewise. */
+    uint64_t messages_received;
+    /* Bytes of messages, before and after compression. */
+    uint64_t payload_sent;
+    /* Likewise. */
+    uint64_t payload_received;
+    /* Bytes of frames, of all kinds, as far as the kernel has taken them, or they were received. */
+    uint64_t wire_sent;
+    /* Likewise. */
+    uint64_t wire_received;
+    /* Those of the program, and those of ping_interval. */
+    uint64_t pings_sent;
+    /* Those that were looked at. */
+    uint64_t pings_received;
+    /* Answers, and those of the program. */
+    uint64_t pongs_sent;
+    /* Those that were looked at. */
+    uint64_t pongs_received;
+    /* How long the answer to the last ping that was answered has taken, in microseconds. -1: none was. */
+    int64_t round_trip;
+    /* Bytes that are still to be taken by the kernel. */
+    uint64_t queued;
+};
+
+/* Stores what is known about a WebSocket. Members that this library does not know become 0.
+
+   Errors: EBADF, EINVAL (NULL, a size that no version has), ENOTSUP.
+
+   Required: The structure can be written, or is NULL. */
+DILL_EXPORT int dill_ws_info(int s, struct dill_ws_info *info);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#define WS_CLIENT DILL_WS_CLIENT
+#define WS_SERVER DILL_WS_SERVER
+#define ws_info dill_ws_info
+#ifdef __cplusplus
+DILL_ALIAS_(ws_info);
+#else
+#define ws_info dill_ws_info
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
 /* --- What has gone wrong ------------------------------------------------------------------------ */
 
 /* Says in one line why the last call of this thread on sockets has failed: what rule was broken and by

@@ -38,7 +38,7 @@ impl Driver {
                     self.front.drain(..consumed);
                     self.pings.push(payload.as_bytes().to_vec());
                 }
-                Next::Pong { consumed } => _ = self.front.drain(..consumed),
+                Next::Pong { consumed, .. } => _ = self.front.drain(..consumed),
                 Next::Close { consumed, code, reason } => {
                     self.front.drain(..consumed);
                     self.events.push(Event::Close { code, reason: reason.as_bytes().to_vec() });
@@ -87,7 +87,7 @@ fn skip_all(stream: &[u8], role: Role) -> Option<u16> {
     loop {
         match decoder.next(rest) {
             Ok(Next::Need(_) | Next::Close { .. }) => return None,
-            Ok(Next::Ping { consumed, .. } | Next::Pong { consumed }) => {
+            Ok(Next::Ping { consumed, .. } | Next::Pong { consumed, .. }) => {
                 rest = &rest[consumed..];
                 continue;
             }

@@ -59,6 +59,7 @@ pub mod ws_connect;
 #[cfg(feature = "sockets")]
 pub mod ws_errmsg;
 #[cfg(feature = "sockets")]
+pub mod ws_info;
 pub mod ws_opts;
 #[cfg(feature = "sockets")]
 pub mod ws_parts;

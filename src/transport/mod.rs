@@ -11,7 +11,7 @@ use crate::rt::context::Context;
 use crate::rt::handle::Id;
 use crate::rt::object::Ref;
 use crate::sock::call;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
 /// How much text is taken from a foreign bytestream at a time: it gives all or nothing, and bytes
@@ -31,6 +31,9 @@ pub(crate) struct Foreign {
     id: Id,
     /// The beginning of something that has to be seen whole: a head, a header, a control frame.
     front: RefCell<Vec<u8>>,
+    /// How many bytes were received, and how many sent.
+    received: Cell<u64>,
+    sent: Cell<u64>,
 }
 
 impl Transport {
@@ -43,7 +46,12 @@ impl Transport {
                 Ok(Transport::Own(stream))
             }
             Err(Errno::EBADF) => Err(Errno::EBADF),
-            Err(_) => Ok(Transport::Foreign(Foreign { id, front: RefCell::new(Vec::new()) })),
+            Err(_) => Ok(Transport::Foreign(Foreign {
+                id,
+                front: RefCell::new(Vec::new()),
+                received: Cell::new(0),
+                sent: Cell::new(0),
+            })),
         }
     }
 
@@ -117,7 +125,8 @@ impl Transport {
             Transport::Own(stream) => stream.read(context, place, deadline),
             Transport::Foreign(foreign) => {
                 let len = if text { place.len().min(FOREIGN_PIECE) } else { place.len() };
-                call::recv_all(foreign.handle(), &mut place[..len], deadline).map(|()| len)
+                let read = call::recv_all(foreign.handle(), &mut place[..len], deadline);
+                read.map(|()| foreign.count_received(len)).map(|()| len)
             }
         };
         read.map_err(abrupt)
@@ -133,12 +142,42 @@ impl Transport {
             Transport::Foreign(foreign) => call::send_all(foreign.handle(), bytes, deadline),
         }
     }
+
+    /// How many bytes were consumed.
+    pub(crate) fn position(&self, context: &Context) -> u64 {
+        match self {
+            Transport::Own(stream) => stream.position(context),
+            Transport::Foreign(foreign) => foreign.received.get() - foreign.front.borrow().len() as u64,
+        }
+    }
+
+    /// How many bytes have left.
+    pub(crate) fn sent(&self) -> u64 {
+        match self {
+            Transport::Own(stream) => stream.sent(),
+            Transport::Foreign(foreign) => foreign.sent.get(),
+        }
+    }
+
+    /// How many bytes were accepted for sending and have not left.
+    pub(crate) fn queued(&self, context: &Context) -> usize {
+        self.own().map_or(0, |stream| stream.queued(context))
+    }
 }
 
 impl Foreign {
     /// The handle; -1 when it was closed.
     pub(crate) fn handle(&self) -> c_int {
         self.id.handle()
+    }
+
+    fn count_received(&self, len: usize) {
+        self.received.set(self.received.get() + len as u64);
+    }
+
+    /// Counts bytes that were sent.
+    pub(crate) fn count_sent(&self, len: usize) {
+        self.sent.set(self.sent.get() + len as u64);
     }
 
     fn fill(&self, want: usize, deadline: i64) -> Result<()> {
@@ -148,6 +187,7 @@ impl Foreign {
         while front.len() < want {
             let len = (want - front.len()).min(piece.len());
             let received = call::recv_all(self.handle(), &mut piece[..len], deadline);
+            let received = received.map(|()| self.count_received(len));
             if let Err(error) = received.and_then(|()| try_extend(&mut front, &piece[..len])) {
                 self.front.replace(front);
                 return Err(error);

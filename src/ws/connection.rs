@@ -62,7 +62,7 @@ pub(crate) enum Event {
     /// A ping. A pong is due, unless nothing may be sent any more.
     Ping,
     /// A pong.
-    Pong,
+    Pong(ControlPayload),
     /// The close frame: nothing comes after it.
     Close,
 }
@@ -209,7 +209,7 @@ impl Connection {
                 Ok((Event::Ping, consumed))
             }
             // RFC 6455, 5.5.3: a pong that was not asked for is no error either.
-            Next::Pong { consumed } => Ok((Event::Pong, consumed)),
+            Next::Pong { consumed, payload } => Ok((Event::Pong(payload), consumed)),
             Next::Close { consumed, code, reason } => {
                 self.peer_close = Some(PeerClose { code, reason });
                 self.inbound = Inbound::Closed;

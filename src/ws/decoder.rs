@@ -47,6 +47,8 @@ pub enum Next {
     Pong {
         /// The bytes to drop from the front.
         consumed: usize,
+        /// That of the ping which it answers, if it does.
+        payload: ControlPayload,
     },
     /// A whole close frame: nothing comes after it.
     Close {
@@ -452,16 +454,15 @@ impl Decoder {
         let Some(frame) = front.get(..consumed) else {
             return Ok(Next::Need(consumed));
         };
-        if opcode == Opcode::Pong {
-            return Ok(Next::Pong { consumed });
-        }
         let (header, payload) = frame.split_at(2 + key_len);
         let mut payload = ControlPayload::concat(&[payload]).ok_or(&CONTROL_TOO_LONG)?;
         if let Some(key) = header[2..].first_chunk() {
             mask::mask_in_place(payload.as_mut_bytes(), *key, 0);
         }
-        if opcode == Opcode::Ping {
-            return Ok(Next::Ping { consumed, payload });
+        match opcode {
+            Opcode::Ping => return Ok(Next::Ping { consumed, payload }),
+            Opcode::Pong => return Ok(Next::Pong { consumed, payload }),
+            _ => {}
         }
         let CloseReason { code, reason } = close::parse_payload(payload.as_bytes())?;
         let reason = ControlPayload::concat(&[reason]).ok_or(&CONTROL_TOO_LONG)?;

@@ -56,6 +56,9 @@ pub(crate) struct Stream {
     /// What lies between the view and the wire, if not nothing.
     wire: RefCell<Option<Box<Wire>>>,
     has_records: Cell<bool>,
+    /// How many bytes have come through the view, and how many have left.
+    received: Cell<u64>,
+    sent: Cell<u64>,
     /// Accepted for sending and not yet taken by the kernel.
     backlog: RefCell<Vec<u8>>,
     /// To be sent after the backlog; replaced rather than added to.
@@ -126,6 +129,8 @@ impl Stream {
             drained: Cell::new(0),
             wire: RefCell::new(None),
             has_records: Cell::new(false),
+            received: Cell::new(0),
+            sent: Cell::new(0),
             backlog: RefCell::new(Vec::new()),
             tail: RefCell::new(Vec::new()),
             failure: Cell::new(None),
@@ -184,6 +189,22 @@ impl Stream {
     /// Notes, before the close, that the peer has said that it sends nothing more.
     pub(crate) fn has_ended(&self) {
         self.ended.set(true);
+    }
+
+    /// How many bytes of the stream were consumed, by whoever has the view.
+    pub(crate) fn position(&self, context: &Context) -> u64 {
+        self.received.get() - self.peek(context, <[u8]>::len) as u64
+    }
+
+    /// How many bytes have been taken by the kernel, or made records of.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// How many bytes were accepted for sending and have not left.
+    pub(crate) fn queued(&self, context: &Context) -> usize {
+        let later = self.backlog.borrow().len() + self.tail.borrow().len();
+        context.buffers.gathered(self) + later + self.unsent()
     }
 
     /// Ends the wait of whoever receives, if somebody does.

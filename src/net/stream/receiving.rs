@@ -165,6 +165,7 @@ impl Ref<Stream> {
                     if len < place.len() + room && !context.poller.hung_up(self.fd.get()) {
                         self.drained.set(context.run_id());
                     }
+                    self.received.set(self.received.get() + len as u64);
                     let placed = len.min(place.len());
                     context.buffers.received_more(len - placed);
                     return Ok(placed);

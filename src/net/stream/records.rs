@@ -92,6 +92,7 @@ impl Stream {
         self.has_records.set(false);
         context.buffers.forget_received(self);
         self.saved.take();
+        self.received.set(self.received.get() + wire.unopened.len() as u64);
         self.save(&wire.unopened)
     }
 
@@ -103,6 +104,11 @@ impl Stream {
     #[inline(always)]
     pub(super) fn has_unsent(&self) -> bool {
         self.has_records.get() && self.wire().is_some_and(|wire| !wire.unsent.is_empty())
+    }
+
+    /// How many bytes of records wait for the kernel.
+    pub(super) fn unsent(&self) -> usize {
+        self.wire().map_or(0, |wire| wire.unsent.len())
     }
 
     pub(super) fn drop_unsent(&self) {
@@ -143,6 +149,7 @@ impl Stream {
         let sent = self.as_own_output(context, || socket::send(self.fd.get(), sealed));
         wire.records.commit(sent.is_ok());
         let rest = &sealed[sent?..];
+        self.count_sent(len);
         if !rest.is_empty() {
             // A record that is cut for lack of memory ends the stream.
             try_extend(&mut wire.unsent, rest)?;
@@ -282,6 +289,7 @@ impl Ref<Stream> {
             wire.fresh = true;
             context.charge(WORK_OF_OPENING);
         }
+        self.received.set(self.received.get() + plain as u64);
         context.buffers.received_more(plain);
         Ok(plain)
     }

@@ -22,7 +22,8 @@ impl Stream {
         if self.has_records.get() {
             return self.send_sealed(context, &[IoSlice::new(&bytes[..bytes.len().min(SEAL_LIMIT)])]);
         }
-        self.as_own_output(context, || socket::send(self.fd.get(), bytes))
+        let sent = self.as_own_output(context, || socket::send(self.fd.get(), bytes));
+        sent.inspect(|&sent| self.count_sent(sent))
     }
 
     /// The same for a prefix and the bytes from a position in a list on.
@@ -46,7 +47,12 @@ impl Stream {
         }
         let message = socket::message(iov.as_mut_ptr(), count);
         // SAFETY: the prefix and the pieces are readable.
-        self.as_own_output(context, || unsafe { socket::send_message(self.fd.get(), &message) })
+        let sent = self.as_own_output(context, || unsafe { socket::send_message(self.fd.get(), &message) });
+        sent.inspect(|&sent| self.count_sent(sent))
+    }
+
+    pub(super) fn count_sent(&self, len: usize) {
+        self.sent.set(self.sent.get() + len as u64);
     }
 
     /// How many of `len` bytes fill whole segments; all of them if they fill none, or if there are none.

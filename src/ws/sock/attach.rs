@@ -1,6 +1,7 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
 use super::head;
+use super::info::{PingTimes, Traffic};
 use super::turns::Turns;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
 use crate::error::{Errno, Result};
@@ -266,8 +267,12 @@ pub(super) fn make(
         connection.set_extension_bits(deflate.bits());
         extension = Some(deflate);
     }
+    let context = Context::get()?;
     object::make(Ws {
         lower: Cell::new(lower),
+        received: Traffic::from(transport.position(context)),
+        sent: Traffic::from(transport.sent() + transport.queued(context) as u64),
+        ping_times: PingTimes::new(),
         transport,
         text: options.text,
         gathers: options.gathers,

@@ -147,6 +147,7 @@ impl Ws {
         let sent = call::send_all(foreign.handle(), &place[..made.len], deadline);
         // It takes all or nothing, and after a failure nothing more.
         sent.inspect_err(|_| self.note_broken())?;
+        foreign.count_sent(made.len);
         Ok(made)
     }
 
@@ -244,6 +245,7 @@ impl Ws {
         })?;
         self.transport.consume(context, consumed);
         sink.advance(produced);
+        self.received.count_payload(produced);
         match stop {
             Stop::EndOfFrame => return Ok(true),
             Stop::NeedRoom if sink.room() == 0 && !sink.takes_some => {

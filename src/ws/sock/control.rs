@@ -24,7 +24,9 @@ impl Ws {
     ) -> Result<()> {
         let frame = self.control_frame(context, opcode, payload)?;
         let element = element_of(payload.as_bytes());
-        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)
+        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)?;
+        self.sent.count_control(opcode);
+        Ok(())
     }
 
     fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
@@ -70,6 +72,7 @@ impl Ws {
         payload: &ControlPayload,
     ) -> Result<()> {
         let frame = self.control_frame(context, opcode, payload)?;
+        self.sent.count_control(opcode);
         if !stream.has_backlog() {
             let gathered = context.buffers.lend_send(stream)?;
             // Gathered bytes leave plenty of room for a control frame.

@@ -10,6 +10,7 @@ use crate::rt::context::Context;
 use crate::why::{self, Fact};
 use crate::ws::close::Violation;
 use crate::ws::connection::Event;
+use crate::ws::frame::Opcode;
 
 /// A part of a message that a receive had taken when it failed.
 pub(super) enum Stretch {
@@ -177,6 +178,7 @@ impl Ws {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = connection.whole_message(front, place)?;
         context.buffers.consume(consumed);
+        self.received.count_message(size);
         Some(size)
     }
 
@@ -186,6 +188,7 @@ impl Ws {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
+        self.received.count_message(size);
         Some(size)
     }
 
@@ -314,7 +317,11 @@ impl Ws {
             }
         }
         let ended = self.connection.borrow_mut().end_of_frame();
-        ended.map_err(|violation| self.fail_connection(context, violation))
+        let ended = ended.map_err(|violation| self.fail_connection(context, violation))?;
+        if ended {
+            self.received.count_end();
+        }
+        Ok(ended)
     }
 
     /// Whether a data frame has begun whose payload has to be decompressed.
@@ -365,6 +372,7 @@ impl Ws {
             }
         };
         sink.advance(taken);
+        self.received.count_payload(taken);
         judged.map_err(|violation| self.fail_connection(context, violation))
     }
 
@@ -378,8 +386,14 @@ impl Ws {
         match event {
             Event::Data => return Ok(true),
             Event::Need(want) => self.fill(context, want, deadline)?,
-            Event::Ping => self.answer_ping(context, deadline)?,
-            Event::Pong => {}
+            Event::Ping => {
+                self.received.count_control(Opcode::Ping);
+                self.answer_ping(context, deadline)?;
+            }
+            Event::Pong(payload) => {
+                self.received.count_control(Opcode::Pong);
+                self.ping_times.note_pong(&payload);
+            }
             Event::Close => return Err(Errno::EPIPE),
         }
         Ok(false)

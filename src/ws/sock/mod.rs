@@ -9,6 +9,7 @@ mod compressed;
 mod control;
 pub(crate) mod head;
 mod inbound;
+mod info;
 mod outbound;
 mod part;
 mod ping;
@@ -22,6 +23,7 @@ pub(crate) use attach::{
 };
 pub(crate) use closing::{close, detach, done, status};
 pub(crate) use head::note_argument;
+pub(crate) use info::{Info, info};
 pub(crate) use part::recv_some;
 pub(crate) use ping::{ping, pong};
 
@@ -41,6 +43,7 @@ use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use inbound::Stretch;
+use info::{PingTimes, Traffic};
 pub(crate) use outbound::FastSend;
 use turns::Turns;
 
@@ -95,6 +98,9 @@ pub(crate) struct Ws {
     in_part: Cell<bool>,
     /// For whoever sends.
     turns: Turns,
+    received: Traffic,
+    sent: Traffic,
+    ping_times: PingTimes,
 }
 
 /// The handle of the bytestream below a WebSocket or a request.
@@ -184,7 +190,10 @@ pub(crate) fn complete_send(
     match sent {
         FastSend::Done => Ok(()),
         FastSend::Spent => Context::get().map(Context::pause),
-        FastSend::Partial(len) => object::find::<Ws>(s)?.send_rest(Context::get()?, len, deadline),
+        FastSend::Partial(len) => {
+            let payload = payload.map_or(0, <[u8]>::len);
+            object::find::<Ws>(s)?.send_rest(Context::get()?, len, payload, deadline)
+        }
         FastSend::NotTaken => {
             let ws = find_sender(s, flags)?;
             let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);

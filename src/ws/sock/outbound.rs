@@ -103,7 +103,7 @@ impl Ws {
             let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
             match self.send_fast(context, flags, payload) {
                 FastSend::Done | FastSend::Spent => return Ok(()),
-                FastSend::Partial(len) => return self.send_rest(context, len, deadline),
+                FastSend::Partial(len) => return self.send_rest(context, len, payload.len(), deadline),
                 FastSend::NotTaken => {}
             }
         }
@@ -111,10 +111,11 @@ impl Ws {
         if let Some(stream) = stream {
             context.buffers.flush_overdue(stream);
         }
-        self.as_message_sender(context, deadline, || {
+        let last = flags & MORE == 0;
+        let sent = self.as_message_sender(context, deadline, || {
             let follows = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
             let gather = stream.is_some() && (flags & GATHER != 0 || (self.gathers && follows()));
-            let (text, last) = (flags & TEXT != 0, flags & MORE == 0);
+            let text = flags & TEXT != 0;
             if self.is_compressed(flags, payload.total()) {
                 return self.send_compressed(context, &Message { text, payload, last, gather }, deadline);
             }
@@ -126,6 +127,12 @@ impl Ws {
             let sent = self.send_frame(context, &Outgoing { frame, payload }, gather, deadline);
             // If a part of the frame has left, nothing is sent any more.
             sent.inspect_err(|_| *self.connection.borrow_mut().encoder_mut() = before)
+        });
+        sent.inspect(|()| {
+            self.sent.count_payload(payload.total());
+            if last {
+                self.sent.count_end();
+            }
         })
     }
 
@@ -162,19 +169,59 @@ impl Ws {
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_place(begin) };
         let end = begin + frame.write(place, payload);
+        self.sent.count_message(payload.len());
         let more = flags & GATHER != 0 || (self.gathers && next_message_is_here(context, stream, role));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(end);
             return FastSend::Done;
         }
-        send_filled(context, stream, begin..end, more)
+        self.send_filled(context, stream, begin..end, more, payload.len())
+    }
+
+    /// Sends what the send buffer is filled with, of which `frame` is the newest. While more follows, the part
+    /// of a segment at the end waits for it: a segment on its own costs both sides as much as a full one.
+    #[inline(never)]
+    fn send_filled(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        frame: Range<usize>,
+        more: bool,
+        payload: usize,
+    ) -> FastSend {
+        let buffers = &context.buffers;
+        let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
+        keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
+            Ok(sent) if sent == leaving => {
+                buffers.keep_filled(leaving..frame.end);
+                // Records that were made of it may not all have left.
+                if stream.has_backlog() { FastSend::Partial(frame.len()) } else { FastSend::Done }
+            }
+            Ok(sent) => {
+                buffers.set_gathered(0);
+                stream.push_out(buffers.filled_send(sent..frame.end));
+                FastSend::Partial(frame.len())
+            }
+            Err(_) => {
+                self.sent.discount_message(payload);
+                FastSend::NotTaken
+            }
+        })
     }
 
     /// Waits until the rest of a small message has left.
     #[cold]
-    pub(super) fn send_rest(&self, context: &Context, len: usize, deadline: i64) -> Result<()> {
+    pub(super) fn send_rest(
+        &self,
+        context: &Context,
+        len: usize,
+        payload: usize,
+        deadline: i64,
+    ) -> Result<()> {
         let Some(stream) = self.transport.own() else { return Ok(()) };
-        self.as_message_sender(context, deadline, || self.wait_left(context, stream, len, deadline))
+        let left =
+            self.as_message_sender(context, deadline, || self.wait_left(context, stream, len, deadline));
+        left.inspect_err(|_| self.sent.discount_message(payload))
     }
 
     /// Whether the caller can go on without waiting, so that this message can wait for the next.
@@ -379,7 +426,7 @@ impl Ws {
         } else {
             send_foreign_plain(foreign, frame, deadline)
         };
-        sent.inspect_err(|_| self.note_broken())
+        sent.inspect(|()| foreign.count_sent(len)).inspect_err(|_| self.note_broken())
     }
 }
 
@@ -397,27 +444,6 @@ fn fresh_key(context: &Context, role: Role) -> Result<Option<[u8; 4]>> {
 fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool {
     let front = context.buffers.received(stream);
     front.is_some_and(|front| whole_message_at(front, role))
-}
-
-/// Sends what the send buffer is filled with, of which `frame` is the newest. While more follows, the part
-/// of a segment at the end waits for it: a segment on its own costs both sides as much as a full one.
-#[inline(never)]
-fn send_filled(context: &Context, stream: &Stream, frame: Range<usize>, more: bool) -> FastSend {
-    let buffers = &context.buffers;
-    let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
-    keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
-        Ok(sent) if sent == leaving => {
-            buffers.keep_filled(leaving..frame.end);
-            // Records that were made of it may not all have left.
-            if stream.has_backlog() { FastSend::Partial(frame.len()) } else { FastSend::Done }
-        }
-        Ok(sent) => {
-            buffers.set_gathered(0);
-            stream.push_out(buffers.filled_send(sent..frame.end));
-            FastSend::Partial(frame.len())
-        }
-        Err(_) => FastSend::NotTaken,
-    })
 }
 
 /// A list of one element over bytes that are only read.

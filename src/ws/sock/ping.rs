@@ -25,5 +25,10 @@ fn send(s: c_int, opcode: Opcode, payload: Option<&[u8]>, deadline: i64) -> Resu
     let payload = ControlPayload::concat(&[payload.ok_or(Errno::EINVAL)?])
         .ok_or_else(|| why::note(Errno::EINVAL, TOO_LONG))?;
     let context = Context::get()?;
-    ws.as_control_sender(context, deadline, || ws.send_control(context, opcode, &payload, deadline))
+    ws.as_control_sender(context, deadline, || {
+        if opcode == Opcode::Ping {
+            ws.ping_times.note_ping(&payload);
+        }
+        ws.send_control(context, opcode, &payload, deadline)
+    })
 }

@@ -194,7 +194,10 @@ impl State {
                     self.model.pong = Some(frame.plain_payload());
                 }
             }
-            (Verdict::Pong, Ok((Event::Pong, consumed))) => assert_eq!(consumed, wire.len()),
+            (Verdict::Pong, Ok((Event::Pong(payload), consumed))) => {
+                assert_eq!(consumed, wire.len());
+                assert_eq!(payload.as_bytes(), frame.plain_payload());
+            }
             (Verdict::Close, Ok((Event::Close, consumed))) => {
                 assert_eq!(consumed, wire.len());
                 let close = self.connection.peer_close().expect("it has come");

@@ -158,7 +158,7 @@ impl Receiver {
                 (consumed, None)
             }
             Next::Ping { consumed, payload } => (consumed, Some(Event::Ping(payload.as_bytes().to_vec()))),
-            Next::Pong { consumed } => (consumed, Some(Event::Pong)),
+            Next::Pong { consumed, .. } => (consumed, Some(Event::Pong)),
             Next::Close { consumed, code, reason } => {
                 let reason = reason.as_bytes().to_vec();
                 (consumed, Some(Event::Close { code, reason }))

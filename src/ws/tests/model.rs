@@ -183,7 +183,7 @@ fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open,
             assert_eq!(payload.as_bytes(), frame.plain_payload());
             Some((open, decoder))
         }
-        (Verdict::Pong, Ok(Next::Pong { consumed })) => {
+        (Verdict::Pong, Ok(Next::Pong { consumed, .. })) => {
             assert_eq!(consumed, wire.len());
             Some((open, decoder))
         }
