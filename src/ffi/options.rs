@@ -58,7 +58,6 @@ pub(super) unsafe fn read<T: Versioned>(pointer: *const T) -> Result<T> {
 ///
 /// # Safety
 /// NULL, or a structure of the size that it says, which can be written; at whatever address.
-#[cfg(feature = "tls")]
 pub(super) unsafe fn write<T: Versioned>(pointer: *mut T, value: &T) -> Result<()> {
     if pointer.is_null() {
         return Err(Errno::EINVAL);
