@@ -96,6 +96,7 @@ const EXT_SECTIONS: &[Section] = &[
     section("ws_ping", "WebSocket: pings", &[], Sockets),
     section("ws_parts", "WebSocket: messages in parts", &[], Sockets),
     section("ws_info", "WebSocket: what has passed", &[], Sockets),
+    section("ws_broadcast", "WebSocket: one message to many", &[], Sockets),
     section("ws_errmsg", "What has gone wrong", &[], Sockets),
 ];
 

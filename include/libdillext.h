@@ -632,6 +632,33 @@ DILL_ALIAS_(ws_info);
 
 #ifndef DILL_DISABLE_SOCKETS
 
+/* --- WebSocket: one message to many ------------------------------------------------------------- */
+
+/* Sends one message to each of the `n` WebSockets in `s`, without waiting for any. `flags` is as for `ws_send`,
+   but without WS_MORE. What a socket does not take at once stays queued behind it, all of them sharing one copy; a
+   socket that has more than `max_backlog` bytes queued already gets nothing of the message. Returns how many have
+   taken it. `errors`, unless it is NULL, has room for `n` results: 0, EAGAIN (too much is queued), EBADF,
+   ECONNRESET, ENOMEM, ENOTSUP (no WebSocket, or one on a bytestream that is not the library's), EPIPE (after
+   `ws_done`). What is sent later goes behind the queue.
+
+   Errors: EINVAL (NULL, a negative number, unknown flags), ENOMEM.
+
+   Required: There are `n` handles and room for `n` results, and the buffer has `len` bytes, or the pointers are NULL. */
+DILL_EXPORT int dill_ws_broadcast(const int *s, int n, int flags, const void *buf, size_t len,
+    size_t max_backlog, int *errors);
+
+#ifndef DILL_DISABLE_RAW_NAMES
+#ifdef __cplusplus
+DILL_ALIAS_(ws_broadcast);
+#else
+#define ws_broadcast dill_ws_broadcast
+#endif
+#endif
+
+#endif
+
+#ifndef DILL_DISABLE_SOCKETS
+
 /* --- What has gone wrong ------------------------------------------------------------------------ */
 
 /* Says in one line why the last call of this thread on sockets has failed: what rule was broken and by

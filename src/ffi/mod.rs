@@ -55,6 +55,8 @@ pub mod udp;
 #[cfg(feature = "sockets")]
 pub mod ws;
 #[cfg(feature = "sockets")]
+pub mod ws_broadcast;
+#[cfg(feature = "sockets")]
 pub mod ws_connect;
 #[cfg(feature = "sockets")]
 pub mod ws_errmsg;

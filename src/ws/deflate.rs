@@ -160,6 +160,19 @@ impl Deflate {
         &self.agreed
     }
 
+    /// One that compresses whole messages for all connections that `compresses_like` says so of. None: the window
+    /// is kept from message to message.
+    pub(crate) fn for_several(&self) -> Option<Deflate> {
+        (!self.agreed.context).then(|| Deflate::new(self.agreed, self.effort))
+    }
+
+    /// Whether a message becomes the same bytes, none of its connection's window being kept.
+    pub(crate) fn compresses_like(&self, other: &Deflate) -> bool {
+        let how =
+            |deflate: &Deflate| (deflate.agreed.window_bits, deflate.effort.level, deflate.agreed.context);
+        how(self) == how(other)
+    }
+
     fn end_decoding(&mut self) {
         let Some(mut used) = self.decompressing.take() else { return };
         if self.agreed.peer_context {

@@ -40,7 +40,7 @@ SCENARIO(wss) { converse(TLS, wss_client, wss_server); }
 
 /* The certificates to trust are read before the peer turns out to be gone. */
 static void attach_in_vain(const char *ca_file) {
-    struct tls_opts opts = {sizeof(opts), "example.com", ca_file, NULL, 0};
+    struct tls_opts opts = {.size = sizeof(opts), .host = "example.com", .ca_file = ca_file};
     int s[2];
     if (CALL(ipc_pair, s) < 0) return;
     CALL(hclose, s[1]);

@@ -190,3 +190,59 @@ SCENARIO(ws_connect_to_a_URL) { connect_to_url(DIRECTLY); }
 SCENARIO(ws_connect_after_a_redirect) { connect_to_url(REDIRECTED); }
 SCENARIO(ws_connect_through_SOCKS5) { connect_to_url(BY_SOCKS5); }
 SCENARIO(ws_connect_through_a_proxy_of_HTTP) { connect_to_url(BY_CONNECT); }
+
+/* --- One message to many --- */
+
+static char text[150000];
+
+/* What a broadcast says of a handle. */
+static int is_known(int error) {
+    return error == 0 || error == EAGAIN || error == ECONNRESET || error == ENOMEM || error == EPIPE;
+}
+
+SCENARIO(ws_broadcast_to_two_that_are_slow) {
+    int s[2][2], ends[2][2], list[2] = {-1, -1}, errors[2] = {0, 0}, count = 0;
+    static char place[sizeof(text)];
+    memset(text, 't', sizeof(text));
+    for (; count != 2; ++count) {
+        if (CALL(ipc_pair, s[count]) < 0) break;
+        ends[count][0] = (int)CALL(ws_attach_server, s[count][0], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, deadline());
+        ends[count][1] = (int)CALL(ws_attach_client, s[count][1], WS_TEXT | WS_NOHTTP, NULL, NULL, deadline());
+        list[count] = ends[count][0];
+    }
+    int taken = 0;
+    /* The kernel takes one of them, and not all of the second. */
+    for (int i = 0; i != 2 && count == 2 && list[0] >= 0 && list[1] >= 0; ++i) {
+        taken = (int)CALL(ws_broadcast, list, 2, WS_TEXT, text, sizeof(text), 1000000, errors);
+        MUST(is_known(errors[0]) && is_known(errors[1]));
+        if (taken == 2) MUST(errors[0] == 0 && errors[1] == 0);
+        if (taken < 2) break;
+    }
+    for (int i = 0; i != 2 && taken == 2; ++i)
+        for (int k = 0; k != 2; ++k)
+            if (CALL(ws_recv, ends[i][1], NULL, place, sizeof(place), deadline()) == sizeof(place))
+                MUST(memcmp(place, text, sizeof(text)) == 0);
+    for (int i = 0; i != count; ++i)
+        for (int k = 0; k != 2; ++k)
+            if (ends[i][k] >= 0) CALL(hclose, ends[i][k]);
+}
+
+static void tell(int s) {
+    struct ws_opts opts = options(WS_DEFLATE);
+    int ws = (int)CALL(ws_attach_server_opts, s, &opts, deadline()), error = 0;
+    if (ws < 0) return;
+    if (CALL(ws_broadcast, &ws, 1, WS_TEXT, text, 900, 0, &error) >= 0) MUST(is_known(error));
+    CALL_EXPECTING(EPIPE, ws_recv, ws, NULL, NULL, 0, deadline());
+    CALL(hclose, ws);
+}
+static void listen_to(int s) {
+    static char place[1000];
+    struct ws_opts opts = options(WS_DEFLATE);
+    memset(text, 't', sizeof(text));
+    int ws = (int)CALL(ws_attach_client_opts, s, "/", "example.com", &opts, deadline());
+    if (ws < 0) return;
+    if (CALL(ws_recv, ws, NULL, place, sizeof(place), deadline()) == 900) MUST(memcmp(place, text, 900) == 0);
+    CALL(ws_done, ws, 1000, NULL, 0, deadline());
+    CALL(hclose, ws);
+}
+SCENARIO(ws_broadcast_with_compression) { converse(TCP, listen_to, tell); }

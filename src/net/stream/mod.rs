@@ -5,10 +5,12 @@
 //! when a deadline strikes. The bytestream calls on top of it are all-or-nothing, and a failure
 //! breaks their direction for good, as libdill has it.
 
+mod queue;
 mod receiving;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS has records"))]
 pub(crate) mod records;
 mod sending;
+mod shared;
 
 use super::buffers::{RECEIVE_SIZE, UNOPENED};
 use super::descriptor::Descriptor;
@@ -23,8 +25,10 @@ use crate::sock::half::Half;
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, TypeId, bsock_vfs};
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use queue::Queue;
 use receiving::Saved;
 use records::Wire;
+pub(crate) use shared::Shared;
 
 /// How much unread input an orderly close takes away, in bytes. What is left after that resets the
 /// connection.
@@ -59,10 +63,8 @@ pub(crate) struct Stream {
     /// How many bytes have come through the view, and how many have left.
     received: Cell<u64>,
     sent: Cell<u64>,
-    /// Accepted for sending and not yet taken by the kernel.
-    backlog: RefCell<Vec<u8>>,
-    /// To be sent after the backlog; replaced rather than added to.
-    tail: RefCell<Vec<u8>>,
+    /// Accepted for sending and not yet taken by the kernel. None: nothing is.
+    queue: RefCell<Option<Box<Queue>>>,
     /// What struck bytes whose sender had returned already.
     failure: Cell<Option<Errno>>,
     /// Closing must not destroy what is on its way.
@@ -131,8 +133,7 @@ impl Stream {
             has_records: Cell::new(false),
             received: Cell::new(0),
             sent: Cell::new(0),
-            backlog: RefCell::new(Vec::new()),
-            tail: RefCell::new(Vec::new()),
+            queue: RefCell::new(None),
             failure: Cell::new(None),
             orderly: Cell::new(false),
             ended: Cell::new(false),
@@ -203,8 +204,8 @@ impl Stream {
 
     /// How many bytes were accepted for sending and have not left.
     pub(crate) fn queued(&self, context: &Context) -> usize {
-        let later = self.backlog.borrow().len() + self.tail.borrow().len();
-        context.buffers.gathered(self) + later + self.unsent()
+        let later = self.queue.borrow().as_ref().map_or(0, |queue| queue.len());
+        context.buffers.gathered(self) + later + self.unsent_len()
     }
 
     /// Ends the wait of whoever receives, if somebody does.
@@ -285,6 +286,7 @@ impl Stream {
         context.buffers.forget(self);
         let is_empty = self.ended.get() && self.is_drained(context);
         let Some(fd) = self.fd.close() else { return };
+        self.queue.take();
         self.inbound.close();
         self.outbound.close();
         context.next_run();

@@ -106,9 +106,9 @@ impl Stream {
         self.has_records.get() && self.wire().is_some_and(|wire| !wire.unsent.is_empty())
     }
 
-    /// How many bytes of records wait for the kernel.
-    pub(super) fn unsent(&self) -> usize {
-        self.wire().map_or(0, |wire| wire.unsent.len())
+    /// How much sealed waits for the kernel.
+    pub(super) fn unsent_len(&self) -> usize {
+        if self.has_records.get() { self.wire().map_or(0, |wire| wire.unsent.len()) } else { 0 }
     }
 
     pub(super) fn drop_unsent(&self) {

@@ -1,10 +1,11 @@
 //! Sending: what the kernel takes at once, and what is kept for when it takes more.
 
+use super::queue::{BATCH, Queue};
 use super::records::SEAL_LIMIT;
-use super::{Family, Stream};
+use super::{Family, Shared, Stream};
 use crate::error::{Errno, Result};
 use crate::iol::Cursor;
-use crate::memory::try_extend;
+use crate::memory::try_box;
 use crate::net::socket;
 use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
@@ -13,8 +14,6 @@ use std::io::IoSlice;
 
 /// The most that a record takes, in bytes.
 pub(super) const RECORD: usize = 16 * 1024;
-/// Elements sent in one system call: few, since the array lies on a coroutine's stack.
-const BATCH: usize = 16;
 
 impl Stream {
     /// Sends what the kernel takes at once. EAGAIN: nothing.
@@ -104,7 +103,7 @@ impl Stream {
     /// Whether something accepted has not been taken by the kernel.
     #[inline(always)]
     pub(crate) fn has_backlog(&self) -> bool {
-        !self.backlog.borrow().is_empty() || self.has_unsent()
+        self.queue.borrow().as_ref().is_some_and(|queue| !queue.is_clear()) || self.has_unsent()
     }
 
     /// The error that struck bytes whose sender had returned already.
@@ -131,30 +130,112 @@ impl Stream {
     }
 
     fn keep(&self, context: &Context, bytes: &[u8]) {
-        let kept = try_extend(&mut self.backlog.borrow_mut(), bytes);
-        // SAFETY: the stream stops watching before it goes away.
-        let watched = kept.and_then(|()| unsafe { context.poller.watch(self.fd.get(), self) });
-        if let Err(error) = watched {
+        if let Err(error) = self.enqueue(context, |queue| queue.push(bytes)) {
             self.fail(error);
         }
     }
 
-    /// Gives up the last bytes of the backlog if they are all still there.
+    /// Adds to the queue, which is sent when the kernel takes more. ENOMEM.
+    fn enqueue(&self, context: &Context, add: impl FnOnce(&mut Queue) -> Result<()>) -> Result<()> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_none() {
+            *queue = Some(try_box(Queue::default())?);
+        }
+        queue.as_mut().map_or(Ok(()), |queue| add(queue))?;
+        // The poller may call back.
+        drop(queue);
+        self.watch(context)
+    }
+
+    /// Sends shared bytes behind everything else, without waiting: what the kernel does not take at once stays
+    /// queued. The error that has broken the stream. ENOMEM: they were not taken.
+    #[inline(always)]
+    pub(crate) fn send_shared(&self, context: &Context, bytes: &Shared) -> Result<()> {
+        if self.is_clear() {
+            match self.send_some(context, bytes) {
+                Ok(sent) if sent == bytes.len() => Ok(()),
+                sent => self.queue_rest(context, bytes, sent),
+            }
+        } else {
+            self.queue_shared(context, bytes)
+        }
+    }
+
+    #[cold]
+    fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
+        let queued = match sent {
+            Ok(sent) => self.enqueue(context, |queue| queue.push_shared(bytes, sent)),
+            Err(Errno::EAGAIN) => return self.queue_shared(context, bytes),
+            Err(error) => Err(error),
+        };
+        // A frame that is cut ends the stream.
+        queued.inspect_err(|error| self.fail(*error))?;
+        if self.has_records.get() {
+            // No more was sealed, but the kernel has not refused anything, and so will not say when it takes more.
+            self.push_backlog();
+        }
+        self.failure.get().map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    fn queue_shared(&self, context: &Context, bytes: &Shared) -> Result<()> {
+        self.failure.get().map_or(Ok(()), Err)?;
+        self.enqueue(context, |queue| queue.push_shared(bytes, 0))
+    }
+
+    /// Keeps shared bytes behind what somebody is still sending. ENOMEM.
+    pub(crate) fn hold(&self, bytes: &Shared) -> Result<()> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_none() {
+            *queue = Some(try_box(Queue::default())?);
+        }
+        queue.as_mut().map_or(Ok(()), |queue| queue.hold(bytes))
+    }
+
+    /// Whether something is kept behind what somebody is still sending.
+    #[inline]
+    pub(crate) fn has_held(&self) -> bool {
+        self.queue.borrow().as_ref().is_some_and(|queue| queue.has_held())
+    }
+
+    /// Sends it, if the end of that has been accepted; drops it otherwise.
+    pub(crate) fn release_held(&self, context: &Context, wanted: bool) {
+        if context.buffers.gathered(self) > 0 {
+            context.buffers.flush();
+        }
+        let was_clear = !self.has_backlog();
+        let released = match self.queue.borrow_mut().as_mut() {
+            Some(queue) if wanted => queue.release(),
+            Some(queue) => return queue.drop_held(),
+            None => return,
+        };
+        if released.is_ok() && was_clear {
+            self.push_backlog();
+        }
+        let watched = released.and_then(|()| if self.has_backlog() { self.watch(context) } else { Ok(()) });
+        if let Err(error) = watched {
+            // Who has sent it was told that it leaves.
+            self.fail(error);
+        }
+    }
+
+    fn watch(&self, context: &Context) -> Result<()> {
+        // SAFETY: the stream stops watching before it goes away.
+        unsafe { context.poller.watch(self.fd.get(), self) }
+    }
+
+    /// Gives up the last bytes that were sent if they are all still there.
     pub(crate) fn take_back(&self, len: usize) -> bool {
-        let mut backlog = self.backlog.borrow_mut();
-        let Some(rest) = backlog.len().checked_sub(len) else { return false };
-        backlog.truncate(rest);
-        true
+        self.queue.borrow_mut().as_mut().is_some_and(|queue| queue.take_back(len))
     }
 
     /// Sends bytes after everything else; if that has to wait, only the newest such bytes are kept.
     pub(crate) fn push_last(&self, bytes: &[u8]) {
+        let Ok(context) = Context::get() else { return };
         if !self.has_backlog() {
             return self.push_out(bytes);
         }
-        let mut tail = self.tail.borrow_mut();
-        tail.clear();
-        if let Err(error) = try_extend(&mut tail, bytes) {
+        if let Err(error) = self.enqueue(context, |queue| queue.set_tail(bytes)) {
             self.fail(error);
         }
     }
@@ -162,8 +243,7 @@ impl Stream {
     /// Breaks the outbound half: what was not sent is dropped.
     pub(crate) fn fail(&self, error: Errno) {
         self.failure.set(Some(error));
-        self.backlog.take();
-        self.tail.take();
+        self.queue.take();
         self.drop_unsent();
     }
 
@@ -174,21 +254,65 @@ impl Stream {
             Ok(false) => return,
             Err(error) => self.fail(error),
         }
-        loop {
-            if self.backlog.borrow().is_empty() {
-                self.backlog.swap(&self.tail);
-                if self.backlog.borrow().is_empty() {
-                    break;
-                }
-            }
-            let sent = self.send_some(context, &self.backlog.borrow());
-            match sent {
-                Ok(sent) => _ = self.backlog.borrow_mut().drain(..sent),
-                Err(Errno::EAGAIN) => return,
-                Err(error) => self.fail(error),
-            }
+        // Out of its place meanwhile: sending may call the poller, which may call back.
+        let Some(mut queue) = self.queue.take() else { return self.watch_no_more(context) };
+        let pushed = self.push_queue(context, &mut queue);
+        if self.failure.get().is_some() {
+            return;
         }
-        *self.backlog.borrow_mut() = Vec::new();
+        match pushed {
+            Ok(()) if queue.has_held() => _ = self.queue.replace(Some(queue)),
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => {
+                self.queue.replace(Some(queue));
+                return;
+            }
+            Err(error) => self.fail(error),
+        }
+        self.watch_no_more(context);
+    }
+
+    fn push_queue(&self, context: &Context, queue: &mut Queue) -> Result<()> {
+        loop {
+            if queue.is_clear() {
+                return Ok(());
+            }
+            let mut slices = [IoSlice::new(&[]); BATCH];
+            let count = queue.front(&mut slices);
+            if count == 0 {
+                queue.end_with_tail()?;
+                continue;
+            }
+            let sent = self.send_slices(context, &mut slices[..count])?;
+            queue.advance(sent);
+        }
+    }
+
+    /// Sends what the kernel takes at once. EAGAIN: nothing.
+    fn send_slices(&self, context: &Context, slices: &mut [IoSlice<'_>]) -> Result<usize> {
+        if let [bytes] = slices {
+            return self.send_some(context, bytes);
+        }
+        if !self.has_records.get() {
+            let message = socket::message(slices.as_mut_ptr().cast(), slices.len());
+            // SAFETY: a slice is laid out as the system has it, and its bytes are readable.
+            let sent =
+                self.as_own_output(context, || unsafe { socket::send_message(self.fd.get(), &message) });
+            return sent.inspect(|&sent| self.count_sent(sent));
+        }
+        let (mut count, mut left) = (0, SEAL_LIMIT);
+        for slice in slices.iter() {
+            let Some(rest) = left.checked_sub(slice.len()) else { break };
+            (count, left) = (count + 1, rest);
+        }
+        if count == 0 {
+            self.send_some(context, &slices[0])
+        } else {
+            self.send_sealed(context, &slices[..count])
+        }
+    }
+
+    fn watch_no_more(&self, context: &Context) {
         if !self.has_unsent() {
             context.poller.unwatch(self.fd.get());
         }

@@ -286,6 +286,7 @@ pub(super) fn make(
         dropping: Cell::new(false),
         in_part: Cell::new(false),
         turns: Turns::new(),
+        ending: Cell::new(false),
     })
 }
 

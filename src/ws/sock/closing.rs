@@ -96,7 +96,10 @@ impl Ws {
         self.check_outbound()?;
         let sent = self.turns.run_last(context, deadline, || {
             self.send_in_turn(context, deadline, || {
-                self.send_control(context, Opcode::Close, &payload, deadline)?;
+                self.ending.set(true);
+                let sent = self.send_control(context, Opcode::Close, &payload, deadline);
+                self.ending.set(false);
+                sent?;
                 self.connection.borrow_mut().note_close_sent();
                 Ok(())
             })

@@ -4,6 +4,7 @@
 //! a half is borrowed while a coroutine waits: others may use the handle, or close it, meanwhile.
 
 mod attach;
+mod broadcast;
 mod closing;
 mod compressed;
 mod control;
@@ -21,6 +22,7 @@ pub(crate) use attach::{
     Ask, Asked, ask_for, attach_client, attach_server, check_bytestream, options_of_flags, request_key,
     response_key,
 };
+pub(crate) use broadcast::broadcast;
 pub(crate) use closing::{close, detach, done, status};
 pub(crate) use head::note_argument;
 pub(crate) use info::{Info, info};
@@ -101,6 +103,8 @@ pub(crate) struct Ws {
     received: Traffic,
     sent: Traffic,
     ping_times: PingTimes,
+    /// The close frame is being sent: nothing comes behind it.
+    ending: Cell<bool>,
 }
 
 /// The handle of the bytestream below a WebSocket or a request.

@@ -267,6 +267,7 @@ impl Ws {
         if self.connection.borrow().is_gone() {
             return Err(Errno::EBADF);
         }
+        self.release_broadcasts(context);
         // What fails here is noted and will be reported by the next send.
         let _ = self.send_pending_pong(context, deadline);
         sent

@@ -1,0 +1,49 @@
+//! WebSocket: one message to many.
+
+use super::{bytes, not_null, socket_call};
+use crate::error::{Errno, Result};
+use crate::ws::sock;
+use core::ffi::{c_int, c_void};
+use core::slice;
+
+/// Sends one message to each of the `n` WebSockets in `s`, without waiting for any. `flags` is as for `ws_send`,
+/// but without WS_MORE. What a socket does not take at once stays queued behind it, all of them sharing one copy; a
+/// socket that has more than `max_backlog` bytes queued already gets nothing of the message. Returns how many have
+/// taken it. `errors`, unless it is NULL, has room for `n` results: 0, EAGAIN (too much is queued), EBADF,
+/// ECONNRESET, ENOMEM, ENOTSUP (no WebSocket, or one on a bytestream that is not the library's), EPIPE (after
+/// `ws_done`). What is sent later goes behind the queue.
+///
+/// Errors: EINVAL (NULL, a negative number, unknown flags), ENOMEM.
+///
+/// # Safety
+/// There are `n` handles and room for `n` results, and the buffer has `len` bytes, or the pointers are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dill_ws_broadcast(
+    s: *const c_int,
+    n: c_int,
+    flags: c_int,
+    buf: *const c_void,
+    len: usize,
+    max_backlog: usize,
+    errors: *mut c_int,
+) -> c_int {
+    socket_call(|| {
+        let count = usize::try_from(n).map_err(|_| Errno::EINVAL)?;
+        let handles: &[c_int] = if count == 0 {
+            &[]
+        } else {
+            not_null(s)?;
+            // SAFETY: by contract, and not null.
+            unsafe { slice::from_raw_parts(s, count) }
+        };
+        // SAFETY: by contract.
+        let payload = unsafe { bytes(buf, len) };
+        sock::broadcast(handles, flags, payload, max_backlog, |index, result: Result<()>| {
+            if !errors.is_null() {
+                let code = result.map_or_else(Errno::code, |()| 0);
+                // SAFETY: by contract, and not null; the index is that of a handle.
+                unsafe { errors.wrapping_add(index).write(code) };
+            }
+        })
+    })
+}

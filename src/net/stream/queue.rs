@@ -1,0 +1,239 @@
+//! What was accepted for sending and waits for the kernel, in order.
+
+use super::shared::Shared;
+use crate::error::{Errno, Result};
+use crate::memory::try_extend;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Elements sent in one system call: few, since the array lies on a coroutine's stack.
+pub(super) const BATCH: usize = 16;
+
+/// A part of it.
+enum Part {
+    /// The stream's own copy.
+    Own(Vec<u8>),
+    /// What other streams send too.
+    Shared(Shared),
+}
+
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Part::Own(bytes) => bytes,
+            Part::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Empty ones own no memory.
+#[derive(Default)]
+pub(super) struct Queue {
+    parts: VecDeque<Part>,
+    /// How much of the first part has been sent.
+    sent: usize,
+    /// How much has not, of all parts.
+    len: usize,
+    /// Behind what somebody is still sending.
+    held: VecDeque<Shared>,
+    held_len: usize,
+    /// To be sent at the end; replaced rather than added to.
+    tail: Vec<u8>,
+}
+
+impl Queue {
+    /// How many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.len + self.held_len + self.tail.len()
+    }
+
+    /// Whether nothing waits for the kernel.
+    pub(super) fn is_clear(&self) -> bool {
+        self.parts.is_empty() && self.tail.is_empty()
+    }
+
+    /// Whether something waits for somebody to end what he sends.
+    pub(super) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Appends a copy. ENOMEM.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(Part::Own(last)) = self.parts.back_mut() {
+            try_extend(last, bytes)?;
+        } else {
+            let mut part = Vec::new();
+            try_extend(&mut part, bytes)?;
+            self.push_part(Part::Own(part))?;
+        }
+        self.len += bytes.len();
+        Ok(())
+    }
+
+    /// Appends all of shared bytes but for the first `sent`. What was to come at the end comes before them: there
+    /// may be no end. ENOMEM.
+    pub(super) fn push_shared(&mut self, bytes: &Shared, sent: usize) -> Result<()> {
+        debug_assert!(sent == 0 || self.is_clear());
+        self.end_with_tail()?;
+        self.push_part(Part::Shared(bytes.clone()))?;
+        self.len += bytes.len();
+        if sent > 0 {
+            self.advance(sent);
+        }
+        Ok(())
+    }
+
+    fn push_part(&mut self, part: Part) -> Result<()> {
+        self.parts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.parts.push_back(part);
+        Ok(())
+    }
+
+    /// Keeps shared bytes until `release`. ENOMEM.
+    pub(super) fn hold(&mut self, bytes: &Shared) -> Result<()> {
+        self.held.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.held.push_back(bytes.clone());
+        self.held_len += bytes.len();
+        Ok(())
+    }
+
+    /// Lets them follow. ENOMEM.
+    pub(super) fn release(&mut self) -> Result<()> {
+        while let Some(bytes) = self.held.pop_front() {
+            self.held_len -= bytes.len();
+            self.push_shared(&bytes, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Drops them.
+    pub(super) fn drop_held(&mut self) {
+        self.held = VecDeque::new();
+        self.held_len = 0;
+    }
+
+    /// Sets what comes at the end. ENOMEM.
+    pub(super) fn set_tail(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tail.clear();
+        try_extend(&mut self.tail, bytes)
+    }
+
+    /// Lets it follow. ENOMEM.
+    pub(super) fn end_with_tail(&mut self) -> Result<()> {
+        if !self.tail.is_empty() {
+            let tail = core::mem::take(&mut self.tail);
+            self.push(&tail)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the last bytes if they are all still there, and the stream's own.
+    pub(super) fn take_back(&mut self, len: usize) -> bool {
+        let sent = if self.parts.len() == 1 { self.sent } else { 0 };
+        let Some(Part::Own(last)) = self.parts.back_mut() else { return false };
+        match last.len().checked_sub(len) {
+            Some(rest) if rest >= sent => {
+                last.truncate(rest);
+                self.len -= len;
+                if rest == sent {
+                    self.parts.pop_back();
+                    self.sent = if self.parts.is_empty() { 0 } else { self.sent };
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The first bytes that wait for the kernel; how many slices they are.
+    pub(super) fn front<'a>(&'a self, slices: &mut [IoSlice<'a>; BATCH]) -> usize {
+        let mut skip = self.sent;
+        let mut count = 0;
+        for part in self.parts.iter().take(BATCH) {
+            slices[count] = IoSlice::new(&part.bytes()[skip..]);
+            (skip, count) = (0, count + 1);
+        }
+        count
+    }
+
+    /// Notes that so many bytes have been sent.
+    pub(super) fn advance(&mut self, len: usize) {
+        self.len -= len;
+        self.sent += len;
+        while let Some(first) = self.parts.front()
+            && self.sent >= first.bytes().len()
+        {
+            self.sent -= first.bytes().len();
+            self.parts.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(bytes: &[u8]) -> Shared {
+        Shared::new(bytes.into(), 0).unwrap_or_else(|_| panic!("no memory"))
+    }
+
+    fn contents(queue: &Queue) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        let count = queue.front(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn keeps_the_order_of_copies_shared_bytes_and_the_tail() {
+        let mut queue = Queue::default();
+        queue.push(b"ab").expect("memory");
+        queue.push_shared(&shared(b"cd"), 0).expect("memory");
+        queue.set_tail(b"x").expect("memory");
+        queue.set_tail(b"e").expect("memory");
+        assert_eq!(queue.len(), 5);
+        queue.push_shared(&shared(b"fg"), 0).expect("memory");
+        assert_eq!(contents(&queue), b"abcdefg");
+        queue.advance(3);
+        assert_eq!((contents(&queue).as_slice(), queue.len()), (b"defg".as_slice(), 4));
+        queue.advance(4);
+        assert!(queue.is_clear() && queue.len() == 0);
+    }
+
+    #[test]
+    fn what_is_held_follows_when_it_is_released() {
+        let mut queue = Queue::default();
+        queue.hold(&shared(b"cd")).expect("memory");
+        assert!(queue.is_clear() && queue.has_held() && queue.len() == 2);
+        queue.push(b"ab").expect("memory");
+        queue.release().expect("memory");
+        assert_eq!(contents(&queue), b"abcd");
+        queue.hold(&shared(b"ef")).expect("memory");
+        queue.drop_held();
+        assert_eq!(queue.len(), 4);
+    }
+
+    #[test]
+    fn gives_back_what_has_not_begun_to_leave_and_is_its_own() {
+        let mut queue = Queue::default();
+        queue.push(b"abcd").expect("memory");
+        queue.advance(1);
+        assert!(!queue.take_back(4));
+        assert!(queue.take_back(2));
+        assert_eq!(contents(&queue), b"b");
+        queue.push_shared(&shared(b"cd"), 0).expect("memory");
+        assert!(!queue.take_back(2));
+        queue.push(b"e").expect("memory");
+        assert!(queue.take_back(1));
+        assert_eq!((contents(&queue).as_slice(), queue.len()), (b"bcd".as_slice(), 3));
+        queue.advance(3);
+        queue.push(b"f").expect("memory");
+        assert!(queue.take_back(1) && queue.is_clear());
+    }
+
+    #[test]
+    fn the_rest_of_shared_bytes_is_queued() {
+        let mut queue = Queue::default();
+        queue.push_shared(&shared(b"abcd"), 3).expect("memory");
+        assert_eq!((contents(&queue).as_slice(), queue.len()), (b"d".as_slice(), 1));
+    }
+}
