@@ -153,7 +153,6 @@ impl Context {
         }
         self.check_cancelled()?;
         self.yield_spent()?;
-        self.budget.renew();
         Ok(true)
     }
 }

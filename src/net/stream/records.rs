@@ -205,7 +205,13 @@ impl Stream {
 
     /// Sends what was sealed now or when the kernel takes it.
     fn push_later(&self, context: &Context) -> Result<()> {
-        if self.push_unsent(context)? {
+        let has_left = self.push_unsent(context)?;
+        self.push_when_possible(context, has_left)
+    }
+
+    /// What has not left does so when the kernel takes it.
+    fn push_when_possible(&self, context: &Context, has_left: bool) -> Result<()> {
+        if has_left {
             return Ok(());
         }
         // SAFETY: the stream stops watching before it goes away.
@@ -260,8 +266,8 @@ impl Ref<Stream> {
             // A peer that asks and does not read is answered when it does.
             return;
         }
-        let replied = self.push_replies(context).and_then(|_| self.push_later(context));
-        if let Err(error) = replied {
+        let replied = self.push_replies(context);
+        if let Err(error) = replied.and_then(|has_left| self.push_when_possible(context, has_left)) {
             self.fail(error);
         }
     }

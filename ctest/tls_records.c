@@ -1,0 +1,132 @@
+/* What leaves over TLS: as few records as there can be, in as many calls of the system as over TCP. */
+
+#include <sys/syscall.h>
+
+#include "test.h"
+#include "tls.h"
+
+/* --- What leaves is counted: the program's symbols win over those of libc. --- */
+
+enum { RECORD = 16384 };
+
+static int is_counting, sends, records;
+/* Of the record that is leaving: its header, and how much of its payload is to come. */
+static unsigned char header[5];
+static size_t header_len, left;
+
+static void count(const char *bytes, size_t len) {
+    while (len) {
+        size_t step = len < left ? len : left;
+        left -= step, bytes += step, len -= step;
+        if (left || !len) continue;
+        header[header_len++] = (unsigned char)*bytes;
+        ++bytes, --len;
+        if (header_len != sizeof(header)) continue;
+        ++records;
+        left = (size_t)header[3] << 8 | header[4];
+        header_len = 0;
+    }
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    ssize_t n = (ssize_t)syscall(SYS_sendmsg, fd, message, flags);
+    if (!is_counting) return n;
+    ++sends;
+    for (size_t i = 0, rest = n > 0 ? (size_t)n : 0; rest; ++i) {
+        size_t len = message->msg_iov[i].iov_len < rest ? message->msg_iov[i].iov_len : rest;
+        count((const char *)message->msg_iov[i].iov_base, len);
+        rest -= len;
+    }
+    return n;
+}
+
+ssize_t send(int fd, const void *buf, size_t len, int flags) {
+    struct iovec iov = {(void *)(uintptr_t)buf, len};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    return sendmsg(fd, &message, flags);
+}
+
+static void start_counting(void) {
+    sends = records = 0;
+    left = header_len = 0;
+    is_counting = 1;
+}
+
+/* --- Tests --- */
+
+static int ws[2];
+static char buf[2 << 20];
+
+/* The server is ws[1]. Only the client masks. */
+static void make_ws(int over_tls) {
+    int s[2];
+    if (over_tls) make_tls_over_tcp(s);
+    else make_tcp_pair(s);
+    ws[0] = ws_attach_client(s[0], WS_BINARY | WS_GATHER | WS_NOHTTP, NULL, NULL, soon());
+    ws[1] = ws_attach_server(s[1], WS_BINARY | WS_GATHER | WS_NOHTTP, NULL, 0, NULL, 0, soon());
+    CHECK(ws[0] >= 0 && ws[1] >= 0);
+}
+
+static void close_ws(void) {
+    for (int i = 0; i != 2; ++i) CHECK_INT(hclose(ws[i]), 0);
+}
+
+/* How many calls the answers to a burst take. A millisecond makes what is gathered leave. */
+static int answer_burst(int over_tls, size_t len) {
+    int fewest = 64;
+    make_ws(over_tls);
+    ATTEMPT_UNTIL(fewest == 1) {
+        for (int i = 0; i != 64; ++i) CHECK_INT(ws_send(ws[0], WS_BINARY, buf, len, soon()), 0);
+        CHECK_INT(yield(), 0);
+        start_counting();
+        for (int i = 0; i != 64; ++i) {
+            CHECK_INT(ws_recv(ws[1], NULL, buf, sizeof(buf), soon()), len);
+            CHECK_INT(ws_send(ws[1], WS_BINARY, buf, len, soon()), 0);
+        }
+        CHECK_INT(yield(), 0);
+        is_counting = 0;
+        if (over_tls && sends == 1) CHECK_INT(records, (64 * (len + 2) + RECORD - 1) / RECORD);
+        if (sends < fewest) fewest = sends;
+        for (int i = 0; i != 64; ++i) CHECK_INT(ws_recv(ws[0], NULL, buf, sizeof(buf), soon()), len);
+    }
+    close_ws();
+    return fewest;
+}
+
+TEST(answers_to_messages_that_are_there_leave_in_one_call_over_TLS_as_over_TCP) {
+    for (size_t len = 16; len <= 125; len += 109) {
+        CHECK_INT(answer_burst(0, len), 1);
+        CHECK_INT(answer_burst(1, len), 1);
+    }
+}
+
+coroutine static void receive_one(size_t len) { CHECK_INT(ws_recv(ws[0], NULL, buf, sizeof(buf), soon()), len); }
+
+TEST(a_message_takes_as_few_records_as_there_can_be) {
+    static const size_t lengths[] = {0, 125, 1000, RECORD - 4, RECORD - 3, 100000, 1 << 20};
+    make_ws(1);
+    for (size_t i = 0; i != sizeof(lengths) / sizeof(*lengths); ++i) {
+        size_t len = lengths[i], frame = len + (len < 126 ? 2 : len < 65536 ? 4 : 10);
+        int b = go(receive_one(len));
+        start_counting();
+        CHECK_INT(ws_send(ws[1], WS_BINARY, buf, len, soon()), 0);
+        CHECK_INT(bundle_wait(b, soon()), 0);
+        is_counting = 0;
+        CHECK_INT(records, (frame + RECORD - 1) / RECORD);
+        CHECK_INT(hclose(b), 0);
+    }
+    close_ws();
+}
+
+TEST(a_message_of_16_KiB_leaves_in_one_call_over_TLS_as_over_TCP) {
+    for (int over_tls = 0; over_tls != 2; ++over_tls) {
+        make_ws(over_tls);
+        start_counting();
+        CHECK_INT(ws_send(ws[1], WS_BINARY, buf, RECORD, soon()), 0);
+        CHECK_INT(yield(), 0);
+        is_counting = 0;
+        CHECK_INT(sends, 1);
+        receive_one(RECORD);
+        close_ws();
+    }
+}
