@@ -65,8 +65,8 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-wss check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
-	check-valgrind check-stack check-asan check-interop check-autobahn check-autobahn-context check-browser check-aarch64 \
-	check-coverage fuzz fuzz-closes \
+	check-valgrind check-stack check-asan check-interop check-autobahn check-autobahn-context \
+	check-autobahn-tls check-browser check-aarch64 check-coverage fuzz fuzz-closes \
 	bench bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
 
 all:
@@ -98,9 +98,10 @@ check-rust:
 check-ctest: all
 	ctest/run --lib $(RELEASE)
 
-# Those of the WebSocket again, over TLS against OpenSSL. Needs its headers.
+# Over TLS: the C tests of the WebSocket with OpenSSL as the peer, whose headers that needs; interoperation; a browser.
 check-wss: all
-	@.ci/tally 'ctest/run --lib $(RELEASE) --tls 1.3' 'ctest/run --lib $(RELEASE) --tls 1.2'
+	@.ci/tally 'ctest/run --lib $(RELEASE) --tls 1.3' 'ctest/run --lib $(RELEASE) --tls 1.2' \
+		'tests/interop/run --tls' 'tests/browser/run --tls'
 
 # The symbols of the library.
 check-abi: all
@@ -170,6 +171,10 @@ check-autobahn: all
 # The sections about compression again, with context takeover: many minutes.
 check-autobahn-context: all
 	tests/autobahn/run --context
+
+# All of the suite again, over TLS.
+check-autobahn-tls: all
+	tests/autobahn/run --tls
 
 check-browser: all
 	tests/browser/run

@@ -1,16 +1,19 @@
 """The Autobahn test suite against our echo server and against our client.
 
-autobahn.py FOLDER [layered | context]
+autobahn.py FOLDER [layered | context | tls]
 
 FOLDER holds our programs, echo_server and client. Every case has to end as expected.json says:
 there each case has two verdicts, one on the messages and one on the closing handshake. The cases on
 compression all have to end well. "layered": without those, and with other verdicts of that file,
-which take precedence; "context": those alone. What differs is printed; the summary is the last line.
+which take precedence; "context": those alone; "tls": all, through relays that turn the suite's TCP into TLS, with
+the certificates of $TLS_FILES. What differs is printed; the summary is the last line.
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import ssl
 import sys
 from pathlib import Path
 
@@ -28,6 +31,7 @@ COMPRESSION = {
 }
 EXPECTED = {
     "": LISTS["expected"] | COMPRESSION,
+    "tls": LISTS["expected"] | COMPRESSION,
     "layered": LISTS["expected"] | LISTS["layered"],
     "context": COMPRESSION,
 }[MODE]
@@ -58,13 +62,51 @@ async def verdicts(run):
     return {r.case_id: ([r.behavior.value, r.behavior_close.value], r) for r in results}
 
 
+async def pass_on(reader, writer):
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def relay(port, accept=None, connect=None):
+    """A port whose connections go on to the other one; TLS is taken off or put on."""
+
+    async def go_on(reader, writer):
+        host = "127.0.0.1" if connect else None
+        there = await asyncio.open_connection("127.0.0.1", port, ssl=connect, server_hostname=host)
+        await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
+
+    async with await asyncio.start_server(go_on, "127.0.0.1", 0, ssl=accept) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def beside_our_server(port):
+    """Where the suite reaches our server."""
+    if MODE != "tls":
+        return contextlib.nullcontext(port)
+    return relay(port, connect=ssl.create_default_context(cafile=f"{os.environ['TLS_FILES']}/ca.pem"))
+
+
+def beside_our_client(port):
+    """Where our client reaches the suite."""
+    if MODE != "tls":
+        return contextlib.nullcontext(port)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(f"{os.environ['TLS_FILES']}/server.pem", f"{os.environ['TLS_FILES']}/server.key")
+    return relay(port, accept=tls)
+
+
 async def against_server():
     server = await asyncio.create_subprocess_exec(
         BIN / "echo_server", "0", "20000000", stdout=asyncio.subprocess.PIPE
     )
     try:
         line = await asyncio.wait_for(server.stdout.readline(), 10)
-        return await verdicts(run_fuzzingclient("ws://" + line.decode().split()[-1], CASES))
+        async with beside_our_server(int(line.decode().rsplit(":")[-1])) as port:
+            return await verdicts(run_fuzzingclient(f"ws://127.0.0.1:{port}", CASES))
     finally:
         if server.returncode is None:
             server.terminate()
@@ -73,8 +115,8 @@ async def against_server():
 
 
 async def against_client():
-    async with run_fuzzingserver(CASES, port=0) as suite:
-        client = await asyncio.create_subprocess_exec(BIN / "client", str(suite.port))
+    async with run_fuzzingserver(CASES, port=0) as suite, beside_our_client(suite.port) as port:
+        client = await asyncio.create_subprocess_exec(BIN / "client", str(port))
         try:
             if await asyncio.wait_for(client.wait(), TIME) != 0:
                 print(f"the client ended with status {client.returncode}")

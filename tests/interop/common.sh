@@ -23,6 +23,23 @@ compile() {
         -I"$root/tests/interop" "$@" "$source" -o "$program" "$library" -Wl,-rpath,'$ORIGIN'
 }
 
+# certificates FOLDER: an authority, ca.pem, and server.pem and server.key for 127.0.0.1. Programs find them by
+# $TLS_FILES.
+certificates() {
+    command -v openssl >/dev/null || { apt-get -qq update && apt-get -qq install -y openssl >/dev/null; }
+    rm -rf "$1"
+    mkdir -p "$1"
+    (
+        cd "$1"
+        new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30'
+        # shellcheck disable=SC2086  # options
+        openssl req -x509 $new -keyout ca.key -out ca.pem -subj '/CN=libdill tests' &&
+            openssl req -x509 $new -CA ca.pem -CAkey ca.key -keyout server.key -out server.pem -subj /CN=localhost \
+                -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE
+    ) 2>"$1/openssl.log" || { cat "$1/openssl.log" >&2; exit 1; }
+    export TLS_FILES="$1"
+}
+
 # python_with FOLDER PACKAGE==VERSION...: a virtual environment with these packages.
 python_with() {
     folder=$1

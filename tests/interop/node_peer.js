@@ -6,10 +6,16 @@
 'use strict';
 
 const { once } = require('node:events');
+const { readFileSync } = require('node:fs');
+const { createServer } = require('node:https');
 const { WebSocket, WebSocketServer } = require('ws');
 const { sizes, limit, closes } = require('./cases.json');
 
 const STEP = 20000; // milliseconds for each step
+// A folder with certificates, if it is to be TLS.
+const tlsFiles = process.env.TLS_FILES;
+const scheme = tlsFiles ? 'wss' : 'ws';
+const tlsFile = (name) => readFileSync(`${tlsFiles}/${name}`);
 
 // UTF-8 with characters of one to four bytes, exactly `size` bytes long.
 function text(size) {
@@ -64,7 +70,10 @@ const ways = {
 // ---- The server ----
 
 function runServer() {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 0 });
+  const secure = tlsFiles && createServer({ cert: tlsFile('server.pem'), key: tlsFile('server.key') });
+  const place = secure ? { server: secure } : { host: '127.0.0.1', port: 0 };
+  const server = new WebSocketServer({ ...place, maxPayload: 0 });
+  if (secure) secure.listen(0, '127.0.0.1');
   let last = '0 ';
   const others = new Set();
   let whenAlone = () => {};
@@ -115,7 +124,10 @@ function check(condition, complaint) {
 // A connection whose messages and whose end can be waited for.
 class Connection {
   constructor(port, path) {
-    this.ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, { maxPayload: 0 });
+    this.ws = new WebSocket(`${scheme}://127.0.0.1:${port}${path}`, {
+      maxPayload: 0,
+      ca: tlsFiles && tlsFile('ca.pem'),
+    });
     this.messages = [];
     this.arrived = () => {};
     this.ws.on('message', (data, binary) => {

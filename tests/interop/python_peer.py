@@ -6,6 +6,8 @@ python_peer.py client ECHO_PORT PORT     every case against our servers, a line 
 
 import asyncio
 import json
+import os
+import ssl
 import sys
 from pathlib import Path
 
@@ -15,6 +17,14 @@ from websockets.exceptions import ConnectionClosed
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
 STEP = 20  # seconds for each step
+# A folder with certificates, if it is to be TLS.
+TLS_FILES = os.environ.get("TLS_FILES")
+SCHEME = "wss" if TLS_FILES else "ws"
+server_tls = client_tls = None
+if TLS_FILES:
+    server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_tls.load_cert_chain(f"{TLS_FILES}/server.pem", f"{TLS_FILES}/server.key")
+    client_tls = ssl.create_default_context(cafile=f"{TLS_FILES}/ca.pem")
 
 
 def text(size):
@@ -96,7 +106,7 @@ async def handle(ws):
 
 
 async def run_server():
-    async with serve(handle, "127.0.0.1", 0, max_size=None) as server:
+    async with serve(handle, "127.0.0.1", 0, max_size=None, ssl=server_tls) as server:
         port = server.sockets[0].getsockname()[1]
         print(f"listening on 127.0.0.1:{port}", flush=True)
         await server.serve_forever()
@@ -153,10 +163,10 @@ class Client:
         self.echo_port, self.port = echo_port, port
 
     def echo(self):
-        return connect(f"ws://127.0.0.1:{self.echo_port}/", max_size=None)
+        return connect(f"{SCHEME}://127.0.0.1:{self.echo_port}/", max_size=None, ssl=client_tls)
 
     def to(self, path):
-        return connect(f"ws://127.0.0.1:{self.port}{path}", max_size=None)
+        return connect(f"{SCHEME}://127.0.0.1:{self.port}{path}", max_size=None, ssl=client_tls)
 
     async def exchange(self, send, message):
         async with self.echo() as ws:
