@@ -184,22 +184,40 @@ pub(crate) fn done(handle: c_int) -> Result<()> {
 ///
 /// # Safety
 /// `value` is readable for `len` bytes.
-pub(crate) unsafe fn send(handle: c_int, value: *const c_void, len: usize, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn send(
+    context: &Context,
+    handle: c_int,
+    value: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> Result<()> {
     // SAFETY: by contract; a sender's value is only read.
-    unsafe { exchange(handle, Role::Send, value.cast_mut(), len, deadline) }
+    unsafe { exchange(context, handle, Role::Send, value.cast_mut(), len, deadline) }
 }
 
 /// Receives one message.
 ///
 /// # Safety
 /// `value` is writable for `len` bytes.
-pub(crate) unsafe fn recv(handle: c_int, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
+pub(crate) unsafe fn recv(
+    context: &Context,
+    handle: c_int,
+    value: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> Result<()> {
     // SAFETY: by contract.
-    unsafe { exchange(handle, Role::Receive, value, len, deadline) }
+    unsafe { exchange(context, handle, Role::Receive, value, len, deadline) }
 }
 
-unsafe fn exchange(handle: c_int, role: Role, value: *mut c_void, len: usize, deadline: i64) -> Result<()> {
-    let context = Context::get()?;
+unsafe fn exchange(
+    context: &Context,
+    handle: c_int,
+    role: Role,
+    value: *mut c_void,
+    len: usize,
+    deadline: i64,
+) -> Result<()> {
     context.check_cancelled()?;
     let end = object::find::<End>(handle)?;
     if value.is_null() && len > 0 {
@@ -363,7 +381,7 @@ mod tests {
         context.arm(&party.clause);
         assert!(waits(receiver));
         // SAFETY: the value has this size.
-        unsafe { send(sender, (&raw const value).cast(), size_of::<u32>(), 0) }.unwrap();
+        unsafe { send(context, sender, (&raw const value).cast(), size_of::<u32>(), 0) }.unwrap();
         assert_eq!(place, 7);
         assert!(!waits(receiver));
     }
@@ -373,7 +391,9 @@ mod tests {
         let [a, b] = make().unwrap();
         let mut value = 0u32;
         // SAFETY: the value has this size.
-        let received = unsafe { recv(a, (&raw mut value).cast(), size_of::<u32>(), clock::now() + 2) };
+        let received = unsafe {
+            recv(Context::get().unwrap(), a, (&raw mut value).cast(), size_of::<u32>(), clock::now() + 2)
+        };
         assert_eq!(received, Err(Errno::ETIMEDOUT));
         assert!(!waits(a) && !waits(b));
     }

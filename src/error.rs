@@ -123,6 +123,16 @@ pub(crate) fn check_size(result: libc::ssize_t) -> Result<usize> {
     usize::try_from(result).map_err(|_| last())
 }
 
+/// What a function of the program's answers: an address, or NULL with errno set, to `otherwise` if it did not.
+pub(crate) fn from_callback<T>(function: impl FnOnce() -> *mut T, otherwise: Errno) -> Result<*mut T> {
+    let before = errno::errno();
+    errno::set_errno(errno::Errno(0));
+    let address = function();
+    let error = if errno::errno().0 == 0 { otherwise } else { last() };
+    errno::set_errno(before);
+    if address.is_null() { Err(error) } else { Ok(address) }
+}
+
 /// Runs what must leave errno as it is, though system calls fail in it.
 pub(crate) fn keep_errno<T>(run: impl FnOnce() -> T) -> T {
     let before = errno::errno();

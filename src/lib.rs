@@ -45,6 +45,7 @@ mod memory;
 mod net;
 #[cfg(feature = "sockets")]
 mod prefix;
+#[cfg(feature = "sockets")]
 mod random;
 mod rt;
 #[cfg(feature = "sockets")]

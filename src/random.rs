@@ -2,8 +2,10 @@
 //! system call.
 
 use crate::error::{Errno, Result};
+use crate::rt::above::{Hooks, PerThread};
+use crate::rt::context::Context;
 use crate::rt::process::{WipedOnFork, Zeroable};
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, RefCell};
 
 const BATCH: usize = 1024;
 
@@ -17,20 +19,35 @@ struct Pool {
 unsafe impl Zeroable for Pool {}
 
 /// The unused bytes of a thread. A child process does not have those of its parent.
-pub(crate) struct Random(OnceCell<WipedOnFork<Pool>>);
+struct Random(Cell<Option<WipedOnFork<Pool>>>);
+
+// SAFETY: no batch, which is a null pointer.
+unsafe impl Zeroable for Random {}
+
+// SAFETY: the second room.
+unsafe impl PerThread for Random {
+    const NUMBER: usize = 1;
+}
+
+static HOOKS: Hooks = Hooks {
+    number: Random::NUMBER,
+    at_end: |context| drop(context.kept::<Random>().0.take()),
+    in_child: |context| context.kept::<Random>().forget(),
+};
+
+impl Context {
+    /// Bytes that nobody else gets. ENOMEM.
+    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N]> {
+        self.kept::<Random>().take(self)
+    }
+}
 
 impl Random {
-    /// Without a batch.
-    pub(crate) const fn new() -> Random {
-        Random(OnceCell::new())
-    }
-
-    /// Bytes that nobody else gets. ENOMEM.
-    pub(crate) fn take<const N: usize>(&self) -> Result<[u8; N]> {
+    fn take<const N: usize>(&self, context: &Context) -> Result<[u8; N]> {
         const { assert!(N <= BATCH) };
-        let pool = match self.0.get() {
+        let pool = match self.pool() {
             Some(pool) => pool,
-            None => self.make()?,
+            None => self.make(context)?,
         };
         if pool.left.get() < N {
             fill(&mut *pool.bytes.borrow_mut())?;
@@ -45,15 +62,21 @@ impl Random {
         Ok(taken)
     }
 
+    fn pool(&self) -> Option<&Pool> {
+        // SAFETY: a shared look; once made, it stays until the thread ends.
+        unsafe { &*self.0.as_ptr() }.as_deref()
+    }
+
     #[cold]
-    fn make(&self) -> Result<&WipedOnFork<Pool>> {
-        let pool = WipedOnFork::new()?;
-        Ok(self.0.get_or_init(|| pool))
+    fn make(&self, context: &Context) -> Result<&Pool> {
+        self.0.set(Some(WipedOnFork::new()?));
+        context.register(&HOOKS);
+        self.pool().ok_or(Errno::ENOMEM)
     }
 
     /// Drops the batch.
-    pub(crate) fn forget(&self) {
-        if let Some(pool) = self.0.get() {
+    fn forget(&self) {
+        if let Some(pool) = self.pool() {
             pool.left.set(0);
         }
     }

@@ -5,6 +5,7 @@
 //! thread's when the call returns to C.
 
 use crate::error::Errno;
+use crate::rt::above::Hooks;
 use crate::rt::context::Context;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_char;
@@ -99,13 +100,16 @@ thread_local! {
     static SENTENCE: RefCell<[u8; ROOM]> = const { RefCell::new([0; ROOM]) };
 }
 
-/// What a thread keeps is freed with its context.
-const AT_END: usize = 0;
-
-fn free() {
-    forget(PENDING.take());
-    forget(LAST.take());
-}
+/// What a thread keeps is freed with its context: registering a destructor with the system needs memory, and
+/// without it the process is aborted.
+static HOOKS: Hooks = Hooks {
+    number: 2,
+    at_end: |_| {
+        forget(PENDING.take());
+        forget(LAST.take());
+    },
+    in_child: |_| {},
+};
 
 fn forget(record: Option<ManuallyDrop<Record>>) {
     drop(record.map(ManuallyDrop::into_inner));
@@ -113,7 +117,7 @@ fn forget(record: Option<ManuallyDrop<Record>>) {
 
 fn keep(record: Record) -> Option<ManuallyDrop<Record>> {
     if let Some(context) = Context::existing() {
-        context.at_end(AT_END, free);
+        context.register(&HOOKS);
     }
     Some(ManuallyDrop::new(record))
 }

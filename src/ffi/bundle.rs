@@ -1,7 +1,7 @@
 //! Bundles.
 
 use super::types::BundleStorage;
-use super::{call, not_null};
+use super::{call, not_null, waiting_call};
 use crate::rt::bundle;
 use core::ffi::c_int;
 
@@ -29,5 +29,5 @@ pub extern "C" fn dill_bundle_mem(mem: *mut BundleStorage) -> c_int {
 /// Errors: EBADF (also when the bundle is closed meanwhile), ECANCELED, ENOMEM, ENOTSUP, ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_bundle_wait(h: c_int, deadline: i64) -> c_int {
-    call(|| bundle::wait(h, deadline))
+    waiting_call(|context| bundle::wait(context, h, deadline))
 }

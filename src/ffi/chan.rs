@@ -1,7 +1,7 @@
 //! Channels.
 
 use super::types::ChStorage;
-use super::{call, not_null, set_errno};
+use super::{call, not_null, set_errno, waiting_call};
 use crate::chan::{self, ChClause, Choice};
 pub use crate::chan::{CHRECV, CHSEND};
 use crate::error::{Errno, Result};
@@ -60,7 +60,7 @@ unsafe fn make(chv: *mut c_int) -> Result<()> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_chsend(ch: c_int, val: *const c_void, len: usize, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    call(|| unsafe { chan::send(ch, val, len, deadline) })
+    waiting_call(|context| unsafe { chan::send(context, ch, val, len, deadline) })
 }
 
 /// Receives a message of `len` bytes. With deadline 0 it succeeds only if somebody is already waiting
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn dill_chsend(ch: c_int, val: *const c_void, len: usize, 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_chrecv(ch: c_int, val: *mut c_void, len: usize, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    call(|| unsafe { chan::recv(ch, val, len, deadline) })
+    waiting_call(|context| unsafe { chan::recv(context, ch, val, len, deadline) })
 }
 
 /// Announces that nothing more will be sent on this end: receivers on the other one get EPIPE. The

@@ -1,7 +1,7 @@
 //! Coroutines. The macros that launch them are in `header/coroutine.h`.
 
-use super::call;
 use super::types::JmpBuf;
+use super::{call, waiting_call};
 use crate::rt::coroutine::{self, SourceLine};
 use crate::rt::wait;
 use core::ffi::{c_char, c_int, c_void};
@@ -56,5 +56,5 @@ pub unsafe extern "C" fn dill_epilogue() {
 /// Errors: ECANCELED, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_yield() -> c_int {
-    call(wait::yield_now)
+    waiting_call(wait::yield_now)
 }

@@ -68,6 +68,7 @@ pub mod ws_parts;
 pub mod ws_ping;
 
 use crate::error::{Errno, Result};
+use crate::rt::context::Context;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 #[cfg(feature = "sockets")]
@@ -144,6 +145,20 @@ fn call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
             T::FAILED
         }
     }
+}
+
+/// The same for calls that may wait: one that has waited and succeeds leaves errno at 0, as in libdill.
+#[inline(always)]
+fn waiting_call<T: Answer>(run: impl FnOnce(&Context) -> Result<T>) -> T::C {
+    call(|| {
+        let context = Context::get()?;
+        let waits = context.waits();
+        let value = run(context)?;
+        if context.waits() != waits {
+            set_errno(0);
+        }
+        Ok(value)
+    })
 }
 
 /// Refuses NULL. EINVAL.

@@ -2,8 +2,11 @@
 
 use super::{Answer, call, not_null, set_errno};
 use crate::error::Result;
+use crate::rt::above::PerThread;
 use crate::rt::context::Context;
+use crate::rt::process::Zeroable;
 use crate::why;
+use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::slice;
 
@@ -12,7 +15,7 @@ use core::slice;
 #[inline(always)]
 pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     let context = Context::existing();
-    let place = context.map_or_else(errno_place, Context::errno);
+    let place = context.map_or_else(errno_place, |context| context.kept::<ErrnoPlace>().get());
     // SAFETY: this thread's errno.
     let before = unsafe { place.read() };
     let waits = context.map_or(0, Context::waits);
@@ -27,7 +30,27 @@ pub(super) fn socket_call<T: Answer>(run: impl FnOnce() -> Result<T>) -> T::C {
     })
 }
 
-/// Where errno lies in a thread that has no context yet.
+/// Where the thread's errno lies, or null: to find it takes a call.
+struct ErrnoPlace(Cell<*mut c_int>);
+
+// SAFETY: null.
+unsafe impl Zeroable for ErrnoPlace {}
+
+// SAFETY: the third room.
+unsafe impl PerThread for ErrnoPlace {
+    const NUMBER: usize = 2;
+}
+
+impl ErrnoPlace {
+    #[inline(always)]
+    fn get(&self) -> *mut c_int {
+        if self.0.get().is_null() {
+            self.0.set(errno_place());
+        }
+        self.0.get()
+    }
+}
+
 #[cold]
 fn errno_place() -> *mut c_int {
     // SAFETY: takes nothing.

@@ -1,6 +1,6 @@
 //! Time and deadlines.
 
-use super::call;
+use super::waiting_call;
 use crate::rt::{clock, wait};
 use core::ffi::c_int;
 
@@ -17,5 +17,5 @@ pub extern "C" fn dill_now() -> i64 {
 /// Errors: ECANCELED, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_msleep(deadline: i64) -> c_int {
-    call(|| wait::sleep(deadline))
+    waiting_call(|context| wait::sleep(context, deadline))
 }

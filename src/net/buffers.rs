@@ -8,8 +8,12 @@
 use super::stream::Stream;
 use crate::arch::ticks;
 use crate::error::{Errno, Result, keep_errno};
+use crate::rt::above::{Hooks, PerThread};
+use crate::rt::context::Context;
 use crate::rt::object::Ref;
-use core::cell::{Cell, RefCell};
+use crate::rt::process::Zeroable;
+use core::cell::Cell;
+use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr;
 
@@ -26,14 +30,10 @@ const MAX_STRIDE: u64 = 64;
 struct Lease {
     /// Its identity, to compare with. An address would not do: the next stream may have it.
     id: Cell<u64>,
-    stream: RefCell<Option<Ref<Stream>>>,
+    stream: Cell<Option<Ref<Stream>>>,
 }
 
 impl Lease {
-    const fn new() -> Lease {
-        Lease { id: Cell::new(NOBODY), stream: RefCell::new(None) }
-    }
-
     #[inline(always)]
     fn is_held_by(&self, stream: &Stream) -> bool {
         self.id.get() == stream.id()
@@ -41,7 +41,9 @@ impl Lease {
 
     /// Whoever holds it.
     fn holder(&self) -> Option<Ref<Stream>> {
-        self.stream.borrow().clone()
+        let holder = self.stream.take();
+        self.stream.set(holder.clone());
+        holder
     }
 
     /// Gives it to a stream. EBADF if that is closed.
@@ -76,8 +78,9 @@ pub(crate) struct Buffers {
     start: Cell<usize>,
     end: Cell<usize>,
 
-    /// For whoever seals what it sends, between two uses.
-    scratch: Cell<Vec<u8>>,
+    /// For whoever seals what it sends, between two uses: the memory of an empty vector, or null.
+    scratch: Cell<*mut u8>,
+    scratch_size: Cell<usize>,
 
     send: Cell<*mut u8>,
     sender: Lease,
@@ -91,28 +94,29 @@ pub(crate) struct Buffers {
     stride: Cell<u32>,
 }
 
-impl Buffers {
-    /// Without memory so far.
-    pub(crate) const fn new() -> Buffers {
-        Buffers {
-            streams: Cell::new(NOBODY),
-            receive: Cell::new(ptr::null_mut()),
-            receiver: Lease::new(),
-            start: Cell::new(0),
-            end: Cell::new(0),
-            scratch: Cell::new(Vec::new()),
-            send: Cell::new(ptr::null_mut()),
-            sender: Lease::new(),
-            gathered: Cell::new(0),
-            since: Cell::new(0),
-            uses: Cell::new(0),
-            next_look: Cell::new(0),
-            stride: Cell::new(1),
-        }
-    }
+// SAFETY: numbers, null pointers, and leases that nobody has: `None` of a reference is null.
+unsafe impl Zeroable for Buffers {}
 
+// SAFETY: the first room.
+unsafe impl PerThread for Buffers {
+    const NUMBER: usize = 0;
+}
+
+static HOOKS: Hooks =
+    Hooks { number: Buffers::NUMBER, at_end: |context| context.buffers().free(), in_child: |_| {} };
+
+impl Context {
+    /// The buffers that this thread lends to whichever stream is moving bytes.
+    #[inline(always)]
+    pub(crate) fn buffers(&self) -> &Buffers {
+        self.kept()
+    }
+}
+
+impl Buffers {
     /// The identity of the next stream.
-    pub(crate) fn next_id(&self) -> u64 {
+    pub(crate) fn next_id(&self, context: &Context) -> u64 {
+        context.register(&HOOKS);
         self.streams.set(self.streams.get() + 1);
         self.streams.get()
     }
@@ -198,19 +202,22 @@ impl Buffers {
 
     /// An empty buffer that has perhaps been used before.
     pub(crate) fn take_scratch(&self) -> Vec<u8> {
-        self.scratch.take()
+        let memory = self.scratch.replace(ptr::null_mut());
+        if memory.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: that of a vector, kept by `give_scratch` and taken once.
+        unsafe { Vec::from_raw_parts(memory, 0, self.scratch_size.get()) }
     }
 
     /// Gives it back.
-    pub(crate) fn give_scratch(&self, mut scratch: Vec<u8>) {
-        scratch.clear();
-        self.scratch.set(scratch);
-    }
-
-    /// Whether gathered bytes wait to be sent.
-    #[inline]
-    pub(crate) fn has_output(&self) -> bool {
-        self.gathered.get() > 0
+    pub(crate) fn give_scratch(&self, scratch: Vec<u8>) {
+        drop(self.take_scratch());
+        if scratch.capacity() > 0 {
+            let mut scratch = ManuallyDrop::new(scratch);
+            self.scratch_size.set(scratch.capacity());
+            self.scratch.set(scratch.as_mut_ptr());
+        }
     }
 
     /// How many bytes a stream has gathered.
@@ -253,6 +260,9 @@ impl Buffers {
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
     pub(crate) fn flush(&self) {
         let len = self.gathered.replace(0);
+        if len == 0 {
+            return;
+        }
         if let Some(holder) = self.sender.holder() {
             // SAFETY: the first bytes of the buffer were written when they were gathered.
             let gathered = unsafe { core::slice::from_raw_parts(self.send.get(), len) };
@@ -273,9 +283,7 @@ impl Buffers {
 
     fn take_send_over(&self, stream: &Ref<Stream>) -> Result<()> {
         map(&self.send, SEND_SIZE)?;
-        if self.has_output() {
-            self.flush();
-        }
+        self.flush();
         self.sender.give(stream)
     }
 
@@ -301,32 +309,41 @@ impl Buffers {
     }
 
     /// Drops the filled part of the send buffer but for its end, which stays gathered, or is from now on.
-    pub(crate) fn keep_filled(&self, end: Range<usize>) {
+    pub(crate) fn keep_filled(&self, context: &Context, end: Range<usize>) {
         if end.start >= self.gathered.get() {
             // The oldest of these bytes are new.
-            self.set_gathered(0);
+            self.forget_gathered();
         }
         let len = end.len();
         // SAFETY: the buffer is lent to the caller, who has no slice of it.
         unsafe { self.send_place(0) }.copy_within(end, 0);
-        self.set_gathered(len);
+        self.set_gathered(context, len);
     }
 
     /// Notes how much of the send buffer now holds gathered bytes.
     #[inline]
-    pub(crate) fn set_gathered(&self, len: usize) {
+    pub(crate) fn set_gathered(&self, context: &Context, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
+            context.before_wait(|context| context.buffers().flush());
             self.since.set(ticks::now());
             self.uses.set(0);
             self.next_look.set(self.stride.get());
         }
         self.gathered.set(len);
     }
-}
 
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        for (place, size) in [(self.receive.get(), RECEIVE_SIZE), (self.send.get(), SEND_SIZE)] {
+    /// Notes that nothing is gathered any more: what was is on its way.
+    #[inline]
+    pub(crate) fn forget_gathered(&self) {
+        self.gathered.set(0);
+    }
+
+    fn free(&self) {
+        self.receiver.end();
+        self.sender.end();
+        drop(self.take_scratch());
+        for (place, size) in [(&self.receive, RECEIVE_SIZE), (&self.send, SEND_SIZE)] {
+            let place = place.replace(ptr::null_mut());
             if !place.is_null() {
                 // SAFETY: mapped with this size by `map`.
                 unsafe { libc::munmap(place.cast(), size) };

@@ -74,7 +74,7 @@ pub(crate) fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
             return Err(Errno::ETIMEDOUT);
         }
         let retry = now + RETRY_INTERVAL;
-        wait::sleep(if deadline < 0 { retry } else { retry.min(deadline) })?;
+        wait::sleep(Context::get()?, if deadline < 0 { retry } else { retry.min(deadline) })?;
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) unsafe fn accept(
     if matches!(error, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) {
         // Most programs just try again. Until something has been freed, that is left to the others.
         let pause = clock::now() + PAUSE;
-        wait::sleep(if deadline < 0 { pause } else { pause.min(deadline) })?;
+        wait::sleep(context, if deadline < 0 { pause } else { pause.min(deadline) })?;
     }
     Err(error)
 }

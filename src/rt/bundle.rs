@@ -69,8 +69,7 @@ pub(crate) fn find(handle: i32) -> Result<Ref<Bundle>> {
 }
 
 /// Waits until the last coroutine of a bundle has ended.
-pub(crate) fn wait(handle: i32, deadline: i64) -> Result<()> {
-    let context = Context::get()?;
+pub(crate) fn wait(context: &Context, handle: i32, deadline: i64) -> Result<()> {
     context.check_cancelled()?;
     let bundle = find(handle)?;
     if bundle.closed.get() {

@@ -1,5 +1,6 @@
 //! The runtime of a thread: everything that its coroutines share.
 
+use super::above::Above;
 #[cfg(feature = "sockets")]
 use super::big_stack::BigStack;
 use super::budget::Budget;
@@ -14,15 +15,8 @@ use super::stack::Pool;
 use super::timer;
 use crate::arch::thread_slot;
 use crate::error::{Errno, Result, keep_errno};
-#[cfg(feature = "sockets")]
-use crate::net::buffers::Buffers;
-use crate::random::Random;
 use core::cell::Cell;
-use core::ffi::c_int;
 use core::ptr;
-
-/// A function for each layer above that keeps something for the thread.
-type AtEnd = [Option<fn()>; 2];
 
 /// The state of a thread, made by the first call that needs it.
 pub(crate) struct Context {
@@ -42,11 +36,7 @@ pub(crate) struct Context {
     pub(super) switch: Switch,
     #[cfg(feature = "sockets")]
     pub(super) big_stack: BigStack,
-    /// Buffers lent to whichever socket is moving bytes.
-    #[cfg(feature = "sockets")]
-    pub buffers: Buffers,
-    /// Random bytes for masking keys and nonces.
-    pub random: Random,
+    pub(super) above: Above,
     /// When descriptors and timers were looked at last, in ns.
     pub(super) last_poll: Cell<i64>,
     /// When the clock was read last, in ns.
@@ -59,10 +49,6 @@ pub(crate) struct Context {
     pub(super) waits: Cell<u64>,
     /// Counts the stretches between switches: equal numbers mean that nobody else has run.
     pub(super) run_id: Cell<u64>,
-    /// What frees that which the layers above keep for this thread.
-    at_end: Cell<AtEnd>,
-    /// Where the thread's errno lies.
-    errno: *mut c_int,
     main: Coroutine,
 }
 
@@ -162,9 +148,7 @@ impl Context {
             runtimes,
             #[cfg(feature = "sockets")]
             big_stack: BigStack::new(),
-            #[cfg(feature = "sockets")]
-            buffers: Buffers::new(),
-            random: Random::new(),
+            above: Above::new(),
             last_poll: Cell::new(super::clock::nanoseconds()),
             last_look: Cell::new(0),
             waits_until_look: Cell::new(0),
@@ -172,9 +156,6 @@ impl Context {
             last_spent: Cell::new(0),
             waits: Cell::new(0),
             run_id: Cell::new(1),
-            at_end: Cell::new([None; 2]),
-            // SAFETY: takes nothing; the place is the thread's as long as it runs.
-            errno: unsafe { libc::__errno_location() },
             main: Coroutine::main(),
         })?);
         if let Err(error) = process::attach(context) {
@@ -193,12 +174,6 @@ impl Context {
     #[cfg(feature = "tls")]
     pub(super) fn reserve(&self) -> &Reserve {
         self.big_stack.reserve()
-    }
-
-    /// Where the thread's errno lies, without the call that it takes to find it.
-    #[inline]
-    pub(crate) fn errno(&self) -> *mut c_int {
-        self.errno
     }
 
     /// The coroutine that runs.
@@ -240,34 +215,9 @@ impl Context {
         !self.spent.is_empty()
     }
 
-    /// Has a function called when this thread ends, one for each layer above that keeps something for it:
-    /// registering a destructor with the system needs memory, and without it the process is aborted.
-    #[cfg(feature = "sockets")]
-    pub(crate) fn at_end(&self, layer: usize, free: fn()) {
-        let mut functions = self.at_end.get();
-        functions[layer] = Some(free);
-        self.at_end.set(functions);
-    }
-
-    /// Calls these functions.
-    pub(super) fn free_above(&self) {
-        for free in self.at_end.take().into_iter().flatten() {
-            free();
-        }
-    }
-
     /// ECANCELED if the current coroutine must not block.
     pub(crate) fn check_cancelled(&self) -> Result<()> {
         if self.current().may_not_block() { Err(Errno::ECANCELED) } else { Ok(()) }
-    }
-
-    /// Sends what was gathered, because this thread is about to wait.
-    #[inline]
-    pub(crate) fn flush_output(&self) {
-        #[cfg(feature = "sockets")]
-        if self.buffers.has_output() {
-            self.buffers.flush();
-        }
     }
 
     pub(super) fn make_ready(&self, coroutine: &Coroutine, id: i32, error: Option<Errno>) {

@@ -320,7 +320,7 @@ pub(crate) unsafe fn finish() -> ! {
         Storage::Caller { valgrind_id: None } => {}
         Storage::Thread => fatal("the thread's own flow of control is no coroutine"),
     }
-    context.flush_output();
+    context.call_before_wait();
     context.leave();
     fatal("a finished coroutine was resumed")
 }

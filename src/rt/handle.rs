@@ -1,7 +1,7 @@
 //! Handles: small numbers, per thread, that stand for objects.
 
 use super::context::Context;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Result, from_callback};
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -9,7 +9,7 @@ use core::ptr;
 /// The functions of an object, its first field. Part of the ABI of handle types written in C.
 #[repr(C)]
 pub struct Hvfs {
-    /// Returns the interface of the object that the type stands for, or NULL with errno set.
+    /// Returns the interface of the object that the type stands for, or NULL with errno set; ENOTSUP if it is not.
     pub query: Option<unsafe extern "C" fn(vfs: *mut Hvfs, kind: *const c_void) -> *mut c_void>,
     /// Frees the object. Must not block.
     pub close: Option<unsafe extern "C" fn(vfs: *mut Hvfs)>,
@@ -248,10 +248,7 @@ fn query_object(table: &Table, handle: c_int, kind: *const c_void) -> Result<*mu
     // SAFETY: the object of an open handle is alive.
     let query = unsafe { (*vfs).query }.ok_or(Errno::ENOTSUP)?;
     // SAFETY: its functions are called with itself.
-    let interface = unsafe { query(vfs, kind) };
-    if interface.is_null() {
-        return Err(crate::error::last());
-    }
+    let interface = from_callback(|| unsafe { query(vfs, kind) }, Errno::ENOTSUP)?;
     // The callback may have closed the handle, or made the table grow.
     if table.read(handle).is_ok_and(|slot| ptr::eq(slot.vfs, vfs)) {
         table.update(handle, |slot| {

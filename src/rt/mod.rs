@@ -1,5 +1,6 @@
 //! The runtime: coroutines, and what they wait for.
 
+pub(crate) mod above;
 #[cfg(feature = "sockets")]
 pub(crate) mod big_stack;
 pub(crate) mod budget;

@@ -51,6 +51,7 @@ pub(super) const fn body_offset<T: Kind>() -> usize {
 }
 
 /// A reference to an object.
+#[repr(transparent)]
 pub(crate) struct Ref<T: Kind>(NonNull<Object<T>>);
 
 impl<T: Kind> Ref<T> {
@@ -131,8 +132,7 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
     if let Some(interface) = T::other_interface(&this, kind) {
         return interface;
     }
-    drop(this);
-    errno::set_errno(errno::Errno(libc::ENOTSUP));
+    // Without a reason: ENOTSUP.
     ptr::null_mut()
 }
 

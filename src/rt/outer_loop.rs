@@ -16,7 +16,7 @@ const LIMIT: i64 = 1_000_000;
 /// ECANCELED, EMFILE, ENFILE, ENOMEM.
 pub(crate) fn prepare() -> Result<(c_int, i64)> {
     let context = outer()?;
-    context.flush_output();
+    context.call_before_wait();
     let fd = context.poller.prepare(context)?;
     Ok((fd, context.next_time()))
 }

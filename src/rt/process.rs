@@ -64,8 +64,8 @@ unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
     // SAFETY: the value of the key is a leaked context, which nothing frees but this.
     let context = unsafe { Box::from_raw(value.cast::<Context>()) };
     // What is sent looks for the context of its thread, which must not be made once more.
-    context.flush_output();
-    context.free_above();
+    context.call_before_wait();
+    context.end_above();
     context.poller.release();
     thread_slot::set(ptr::null::<Context>());
     if !context.release_stacks() {
@@ -76,20 +76,20 @@ unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
 
 extern "C" fn process_ends() {
     if let Some(context) = Context::existing() {
-        context.flush_output();
+        context.call_before_wait();
     }
 }
 
 /// What was gathered leaves once, from the parent.
 unsafe extern "C" fn before_fork() {
     if let Some(context) = Context::existing() {
-        context.flush_output();
+        context.call_before_wait();
     }
 }
 
 unsafe extern "C" fn in_child() {
     if let Some(context) = Context::existing() {
-        context.random.forget();
+        context.fork_above();
         context.poller.after_fork(context);
     }
 }
@@ -105,6 +105,7 @@ unsafe impl Zeroable for Cell<bool> {}
 
 /// A value that is all zeros at first, and again in a child process, however that was made: by `fork`,
 /// `_Fork` or `clone`. (Linux 4.14. Before, only `fork` calls its handlers.)
+#[repr(transparent)]
 pub(crate) struct WipedOnFork<T: Zeroable>(NonNull<T>);
 
 impl<T: Zeroable> WipedOnFork<T> {

@@ -131,11 +131,9 @@ impl Context {
 
     /// The wait step: runs others until the current coroutine is made ready.
     pub(crate) fn wait(&self) -> Wake {
-        self.flush_output();
+        self.call_before_wait();
         self.switch_away();
         let current = self.current();
-        // The calls that block leave errno at 0 when they succeed, as they do in libdill.
-        errno::set_errno(errno::Errno(0));
         self.waits.set(self.waits.get() + 1);
         Wake { id: current.wake_id.get(), error: current.wake_error.get() }
     }
@@ -148,7 +146,7 @@ impl Context {
 
     /// Lets everybody else run, because the time slice of the current coroutine is over.
     pub(super) fn yield_spent(&self) -> Result<()> {
-        self.flush_output();
+        self.call_before_wait();
         self.make_spent();
         // Descriptors and timers are polled, too.
         self.waits_until_look.set(0);
@@ -311,9 +309,14 @@ impl Context {
     }
 }
 
+/// How many waits of this thread have ended: equal numbers mean that a call has not waited.
+#[inline]
+pub(crate) fn count() -> u64 {
+    Context::existing().map_or(0, Context::waits)
+}
+
 /// Waits for the deadline; for ever if it is negative. ECANCELED.
-pub(crate) fn sleep(deadline: i64) -> Result<()> {
-    let context = Context::get()?;
+pub(crate) fn sleep(context: &Context, deadline: i64) -> Result<()> {
     context.check_cancelled()?;
     // SAFETY: no clause is armed but the deadline's own.
     match unsafe { context.wait_armed(deadline) }.result() {
@@ -323,8 +326,7 @@ pub(crate) fn sleep(deadline: i64) -> Result<()> {
 }
 
 /// Lets the others run. ECANCELED.
-pub(crate) fn yield_now() -> Result<()> {
-    let context = Context::get()?;
+pub(crate) fn yield_now(context: &Context) -> Result<()> {
     context.check_cancelled()?;
     context.yield_now()
 }

@@ -5,6 +5,7 @@ use super::{BsockVfs, Bytestream, MessageSocket, MsockVfs};
 use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::rt::object::{Kind, Ref};
+use crate::rt::wait;
 use core::ffi::c_int;
 use core::ptr;
 
@@ -24,14 +25,13 @@ unsafe extern "C" fn bsendl<T: Bytestream>(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: the table is that of a living object of this type.
-    let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
     if first.is_null() && last.is_null() {
         return 0;
     }
     // SAFETY: the caller's list is alive during the call.
     let pieces = unsafe { Pieces::to_send(first, last) };
-    status(this, |this| T::send(this, pieces?, deadline))
+    // SAFETY: the table is that of a living object of this type.
+    unsafe { call(vfs, |this: &Ref<T>| T::send(this, pieces?, deadline).map(|()| 0)) as c_int }
 }
 
 unsafe extern "C" fn brecvl<T: Bytestream>(
@@ -40,11 +40,10 @@ unsafe extern "C" fn brecvl<T: Bytestream>(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: the table is that of a living object of this type.
-    let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
     // SAFETY: the caller's list is alive during the call.
     let pieces = unsafe { receive_list(first, last) };
-    status(this, |this| T::recv(this, pieces?, deadline))
+    // SAFETY: the table is that of a living object of this type.
+    unsafe { call(vfs, |this: &Ref<T>| T::recv(this, pieces?, deadline).map(|()| 0)) as c_int }
 }
 
 unsafe extern "C" fn msendl<T: MessageSocket>(
@@ -53,11 +52,10 @@ unsafe extern "C" fn msendl<T: MessageSocket>(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: the table is that of a living object of this type.
-    let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
     // SAFETY: the caller's list is alive during the call.
     let pieces = unsafe { Pieces::to_send(first, last) };
-    status(this, |this| T::send(this, pieces?, deadline))
+    // SAFETY: the table is that of a living object of this type.
+    unsafe { call(vfs, |this: &Ref<T>| T::send(this, pieces?, deadline).map(|()| 0)) as c_int }
 }
 
 unsafe extern "C" fn mrecvl<T: MessageSocket>(
@@ -66,13 +64,10 @@ unsafe extern "C" fn mrecvl<T: MessageSocket>(
     last: *mut IoList,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: the table is that of a living object of this type.
-    let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
     // SAFETY: the caller's list is alive during the call.
     let pieces = unsafe { receive_list(first, last) };
-    let result = pieces.and_then(|pieces| T::recv(&this, pieces, deadline));
-    drop(this);
-    size_status(result)
+    // SAFETY: the table is that of a living object of this type.
+    unsafe { call(vfs, |this: &Ref<T>| T::recv(this, pieces?, deadline)) }
 }
 
 /// The list of a receiving call: both ends NULL means "drop".
@@ -87,30 +82,32 @@ pub(crate) unsafe fn receive_list<'a>(first: *mut IoList, last: *mut IoList) -> 
     unsafe { Pieces::to_receive(first, last) }.map(Some)
 }
 
-/// Runs an operation and reports it as C expects: errno is set after everything was dropped.
-fn status<T: Kind>(this: Ref<T>, run: impl FnOnce(&Ref<T>) -> Result<()>) -> c_int {
-    let result = run(&this);
+/// Runs an operation of the object that a table belongs to and reports it as C expects: errno is set after
+/// everything was dropped.
+///
+/// # Safety
+/// The table is that of a living object of this type.
+unsafe fn call<T: Kind>(vfs: *mut T::Vfs, operation: impl FnOnce(&Ref<T>) -> Result<usize>) -> libc::ssize_t {
+    // SAFETY: by contract.
+    let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
+    let waits = wait::count();
+    let result = operation(&this);
     drop(this);
-    match result {
-        Ok(()) => 0,
-        Err(error) => {
-            set_errno(error);
-            -1
-        }
-    }
-}
-
-fn size_status(result: Result<usize>) -> libc::ssize_t {
     match result.and_then(|size| libc::ssize_t::try_from(size).map_err(|_| Errno::EMSGSIZE)) {
-        Ok(size) => size,
+        Ok(size) => {
+            if wait::count() != waits {
+                set_errno(0);
+            }
+            size
+        }
         Err(error) => {
-            set_errno(error);
+            set_errno(error.code());
             -1
         }
     }
 }
 
-/// The last thing that a failing entry point does.
-fn set_errno(error: Errno) {
-    errno::set_errno(errno::Errno(error.code()));
+/// The last thing that an entry point does.
+fn set_errno(code: c_int) {
+    errno::set_errno(errno::Errno(code));
 }

@@ -160,8 +160,8 @@ impl Tls {
     fn prepare(&self, context: &Context) -> Result<()> {
         let Below::Stream(stream) = &self.below else { return Ok(()) };
         stream.check_inbound().and_then(|()| stream.check_outbound()).map_err(cut_off)?;
-        if context.buffers.gathered(stream) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(stream) > 0 {
+            context.buffers().flush();
         }
         // Whatever leaves is complete: to wait for more of it would only cost time.
         if stream.family() == Family::Tcp {

@@ -142,7 +142,7 @@ impl Stream {
 
     /// Takes a connected, non-blocking socket over.
     pub(crate) fn open(&self, context: &Context, fd: socket::Fd) {
-        self.id.set(context.buffers.next_id());
+        self.id.set(context.buffers().next_id(context));
         self.fd.open(fd);
     }
 
@@ -205,7 +205,7 @@ impl Stream {
     /// How many bytes were accepted for sending and have not left.
     pub(crate) fn queued(&self, context: &Context) -> usize {
         let later = self.queue.borrow().as_ref().map_or(0, |queue| queue.len());
-        context.buffers.gathered(self) + later + self.unsent_len()
+        context.buffers().gathered(self) + later + self.unsent_len()
     }
 
     /// Ends the wait of whoever receives, if somebody does.
@@ -224,8 +224,8 @@ impl Stream {
 
     /// Sends a list for a bytestream call; no state is noted.
     pub(crate) fn send_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        if context.buffers.gathered(self) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(self) > 0 {
+            context.buffers().flush();
         }
         self.wait_backlog(context, deadline)?;
         let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
@@ -257,8 +257,8 @@ impl Stream {
     pub(crate) fn done(&self) -> Result<()> {
         let context = Context::get()?;
         self.outbound.check()?;
-        if context.buffers.gathered(self) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(self) > 0 {
+            context.buffers().flush();
         }
         context.next_run();
         match socket::shutdown_write(self.fd.get()) {
@@ -276,14 +276,14 @@ impl Stream {
     /// Closes the socket and wakes whoever waits for it with EBADF.
     pub(crate) fn shut(&self) {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
-        if context.buffers.gathered(self) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(self) > 0 {
+            context.buffers().flush();
         }
         if self.orderly.get() && self.has_records.get() && !self.has_backlog() {
             // Whoever has ended our direction before has said so.
             let _ = self.end_records(context);
         }
-        context.buffers.forget(self);
+        context.buffers().forget(self);
         let is_empty = self.ended.get() && self.is_drained(context);
         let Some(fd) = self.fd.close() else { return };
         self.queue.take();

@@ -48,7 +48,7 @@ impl Stream {
     /// Shows what was received and not consumed.
     #[inline]
     pub(crate) fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
-        match context.buffers.received(self) {
+        match context.buffers().received(self) {
             Some(bytes) => look(bytes),
             None => look(self.saved.borrow().unread()),
         }
@@ -57,8 +57,8 @@ impl Stream {
     /// Drops bytes from the front of what `peek` shows.
     #[inline]
     pub(crate) fn consume(&self, context: &Context, len: usize) {
-        if context.buffers.received(self).is_some() {
-            context.buffers.consume(len);
+        if context.buffers().received(self).is_some() {
+            context.buffers().consume(len);
             return;
         }
         self.saved.borrow_mut().consume(len);
@@ -144,8 +144,8 @@ impl Ref<Stream> {
                 self.wait(context, Direction::In, deadline)?;
             }
             context.charge(SYSTEM_CALL);
-            context.buffers.lend_receive(self)?;
-            let (buffer, room) = context.buffers.room();
+            context.buffers().lend_receive(self)?;
+            let (buffer, room) = context.buffers().room();
             let room = room.min(ahead.max(self.read_ahead.get()));
             let received = if place.is_empty() {
                 // SAFETY: the free end of the buffer is writable.
@@ -167,7 +167,7 @@ impl Ref<Stream> {
                     }
                     self.received.set(self.received.get() + len as u64);
                     let placed = len.min(place.len());
-                    context.buffers.received_more(len - placed);
+                    context.buffers().received_more(len - placed);
                     return Ok(placed);
                 }
                 Err(Errno::EAGAIN) => wait_first = true,

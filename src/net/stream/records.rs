@@ -90,7 +90,7 @@ impl Stream {
     pub(crate) fn take_records(&self, context: &Context) -> Result<()> {
         let Some(wire) = self.wire.take() else { return Ok(()) };
         self.has_records.set(false);
-        context.buffers.forget_received(self);
+        context.buffers().forget_received(self);
         self.saved.take();
         self.received.set(self.received.get() + wire.unopened.len() as u64);
         self.save(&wire.unopened)
@@ -136,9 +136,9 @@ impl Stream {
         if !self.push_unsent(context)? || !self.push_replies(context)? {
             return Err(Errno::EAGAIN);
         }
-        let mut scratch = context.buffers.take_scratch();
+        let mut scratch = context.buffers().take_scratch();
         let accepted = self.seal_and_send(context, parts, &mut scratch);
-        context.buffers.give_scratch(scratch);
+        context.buffers().give_scratch(scratch);
         accepted
     }
 
@@ -234,7 +234,7 @@ impl Ref<Stream> {
             if wait_first {
                 self.wait(context, Direction::In, deadline)?;
             }
-            context.buffers.lend_receive(self)?;
+            context.buffers().lend_receive(self)?;
             let opened = self.open_more(context);
             self.answer(context, opened.is_ok());
             match opened {
@@ -276,7 +276,7 @@ impl Ref<Stream> {
     fn open_more(&self, context: &Context) -> Result<usize> {
         let mut wire = self.wire().ok_or(Errno::EBADF)?;
         let wire = &mut **wire;
-        let (buffer, room) = context.buffers.room();
+        let (buffer, room) = context.buffers().room();
         // SAFETY: the free end of the buffer, which is lent to this stream.
         let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(RECEIVE_LIMIT)) };
         // What the handshake has left may be more than there is room for.
@@ -296,7 +296,7 @@ impl Ref<Stream> {
             context.charge(WORK_OF_OPENING);
         }
         self.received.set(self.received.get() + plain as u64);
-        context.buffers.received_more(plain);
+        context.buffers().received_more(plain);
         Ok(plain)
     }
 

@@ -200,8 +200,8 @@ impl Stream {
 
     /// Sends it, if the end of that has been accepted; drops it otherwise.
     pub(crate) fn release_held(&self, context: &Context, wanted: bool) {
-        if context.buffers.gathered(self) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(self) > 0 {
+            context.buffers().flush();
         }
         let was_clear = !self.has_backlog();
         let released = match self.queue.borrow_mut().as_mut() {

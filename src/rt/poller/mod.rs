@@ -572,8 +572,12 @@ impl Poller {
 }
 
 /// Waits until a foreign descriptor is ready.
-pub(crate) fn wait_foreign(fd: libc::c_int, direction: Direction, deadline: i64) -> Result<()> {
-    let context = Context::get()?;
+pub(crate) fn wait_foreign(
+    context: &Context,
+    fd: libc::c_int,
+    direction: Direction,
+    deadline: i64,
+) -> Result<()> {
     context.check_cancelled()?;
     let clause = Clause::new(0, Source::Descriptor(fd, direction));
     // SAFETY: the clause stays on this stack until `wait` returns.

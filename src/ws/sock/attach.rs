@@ -8,6 +8,7 @@ use crate::error::{Errno, Result};
 use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
 use crate::net::socket;
+use crate::rt::above::Hooks;
 use crate::rt::context::Context;
 use crate::rt::handle::{self, Id};
 use crate::rt::mutex::Mutex;
@@ -27,8 +28,8 @@ use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_int};
 use std::sync::OnceLock;
 
-/// The codecs that a thread keeps are freed with its context: see `Context::at_end`.
-const CODECS_AT_END: usize = 1;
+/// The codecs that a thread keeps are freed with its context.
+static CODECS: Hooks = Hooks { number: 3, at_end: |_| deflate::free(), in_child: |_| {} };
 
 const NO_ROOM_FOR_RESOURCE: Refusal =
     Refusal { rule: "the resource does not fit in the caller's buffer", status: Some(414) };
@@ -263,7 +264,7 @@ pub(super) fn make(
     let mut extension = None;
     if let Some((negotiated, effort)) = compression {
         let deflate = try_box(Deflate::new(negotiated, effort))?;
-        Context::get()?.at_end(CODECS_AT_END, deflate::free);
+        Context::get()?.register(&CODECS);
         connection.set_extension_bits(deflate.bits());
         extension = Some(deflate);
     }
@@ -307,7 +308,7 @@ pub(crate) fn check_bytestream(s: c_int) -> Result<()> {
 }
 
 fn request_key_from(context: &Context) -> Result<[u8; handshake::KEY_LEN]> {
-    Ok(handshake::encode_key(context.random.take()?))
+    Ok(handshake::encode_key(context.random()?))
 }
 
 /// A fresh key for a client's request.

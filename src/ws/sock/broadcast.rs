@@ -136,8 +136,8 @@ impl Ws {
     #[inline(always)]
     fn take(&self, context: &Context, message: &mut Message<'_>, max_backlog: usize) -> Result<()> {
         let stream = self.transport.own().ok_or(Errno::ENOTSUP)?;
-        if context.buffers.gathered(stream) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(stream) > 0 {
+            context.buffers().flush();
         }
         let connection = self.connection.borrow();
         let is_plain = connection.role() == Role::Server && self.slow_path_from > message.payload.len();

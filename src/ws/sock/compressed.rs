@@ -109,7 +109,7 @@ impl Ws {
         done: usize,
         deadline: i64,
     ) -> Result<Made> {
-        let buffers = &context.buffers;
+        let buffers = context.buffers();
         self.wait_clear(context, stream, deadline)?;
         let most = HEADER + FRAME.min(message.payload.total() - done + MIN_ROOM);
         if buffers.gathered(stream) + most > GATHER_LIMIT {
@@ -122,10 +122,10 @@ impl Ws {
         let made = self.make_part(context, &mut place[..HEADER + FRAME], message, done)?;
         let end = begin + made.len;
         if message.gather && made.last {
-            buffers.set_gathered(end);
+            buffers.set_gathered(context, end);
             return Ok(made);
         }
-        buffers.set_gathered(0);
+        buffers.forget_gathered();
         stream.push_out(buffers.filled_send(0..end));
         self.wait_left(context, stream, made.len, deadline)?;
         Ok(made)

@@ -74,14 +74,14 @@ impl Ws {
         let frame = self.control_frame(context, opcode, payload)?;
         self.sent.count_control(opcode);
         if !stream.has_backlog() {
-            let gathered = context.buffers.lend_send(stream)?;
+            let gathered = context.buffers().lend_send(stream)?;
             // Gathered bytes leave plenty of room for a control frame.
             // SAFETY: filled at once.
-            let place = unsafe { context.buffers.send_place(gathered) };
+            let place = unsafe { context.buffers().send_place(gathered) };
             let end = gathered + frame.write(place, payload.as_bytes());
-            context.buffers.set_gathered(end);
+            context.buffers().set_gathered(context, end);
             if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
-                context.buffers.flush();
+                context.buffers().flush();
             }
             return Ok(());
         }
@@ -101,8 +101,8 @@ impl Ws {
             Transport::Own(stream) => {
                 if !stream.has_backlog() {
                     let _ = self.post(context, stream, Opcode::Close, payload);
-                    if context.buffers.gathered(stream) > 0 {
-                        context.buffers.flush();
+                    if context.buffers().gathered(stream) > 0 {
+                        context.buffers().flush();
                     }
                     stream.close_in_order(true);
                 }

@@ -147,7 +147,7 @@ impl Ws {
             return Err(Errno::EBUSY);
         }
         if let Some(stream) = self.transport.own() {
-            context.buffers.flush_overdue(stream);
+            context.buffers().flush_overdue(stream);
         }
         let mut received = Err(Errno::EBUSY);
         let result = self.receiving.run(context, deadline, || {
@@ -166,18 +166,18 @@ impl Ws {
         if self.receiving.is_taken() || !context.charge(0) {
             return None;
         }
-        context.buffers.flush_overdue(stream);
+        context.buffers().flush_overdue(stream);
         self.take_whole(context, stream, place)
     }
 
     #[inline(always)]
     fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
-        let Some(front) = context.buffers.received(stream) else {
+        let Some(front) = context.buffers().received(stream) else {
             return self.take_whole_saved(context, stream, place);
         };
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = connection.whole_message(front, place)?;
-        context.buffers.consume(consumed);
+        context.buffers().consume(consumed);
         self.received.count_message(size);
         Some(size)
     }

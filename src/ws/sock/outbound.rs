@@ -109,7 +109,7 @@ impl Ws {
         }
         let stream = self.transport.own();
         if let Some(stream) = stream {
-            context.buffers.flush_overdue(stream);
+            context.buffers().flush_overdue(stream);
         }
         let last = flags & MORE == 0;
         let sent = self.as_message_sender(context, deadline, || {
@@ -150,7 +150,7 @@ impl Ws {
     #[inline(always)]
     pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
         let Some(stream) = self.transport.own() else { return FastSend::NotTaken };
-        let buffers = &context.buffers;
+        let buffers = context.buffers();
         buffers.flush_overdue(stream);
         context.charge(payload.len());
         let connection = self.connection.borrow_mut();
@@ -172,7 +172,7 @@ impl Ws {
         self.sent.count_message(payload.len());
         let more = flags & GATHER != 0 || (self.gathers && next_message_is_here(context, stream, role));
         if more && end <= GATHER_LIMIT {
-            buffers.set_gathered(end);
+            buffers.set_gathered(context, end);
             return FastSend::Done;
         }
         self.send_filled(context, stream, begin..end, more, payload.len())
@@ -189,16 +189,16 @@ impl Ws {
         more: bool,
         payload: usize,
     ) -> FastSend {
-        let buffers = &context.buffers;
+        let buffers = context.buffers();
         let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
         keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
             Ok(sent) if sent == leaving => {
-                buffers.keep_filled(leaving..frame.end);
+                buffers.keep_filled(context, leaving..frame.end);
                 // Records that were made of it may not all have left.
                 if stream.has_backlog() { FastSend::Partial(frame.len()) } else { FastSend::Done }
             }
             Ok(sent) => {
-                buffers.set_gathered(0);
+                buffers.forget_gathered();
                 stream.push_out(buffers.filled_send(sent..frame.end));
                 FastSend::Partial(frame.len())
             }
@@ -325,19 +325,19 @@ impl Ws {
         deadline: i64,
     ) -> Result<()> {
         self.wait_clear(context, stream, deadline)?;
-        if context.buffers.gathered(stream) + len > GATHER_LIMIT {
-            context.buffers.flush();
+        if context.buffers().gathered(stream) + len > GATHER_LIMIT {
+            context.buffers().flush();
             self.wait_clear(context, stream, deadline)?;
         }
-        let gathered = context.buffers.lend_send(stream)?;
+        let gathered = context.buffers().lend_send(stream)?;
         // SAFETY: filled at once.
-        let end = gathered + frame.write_whole(unsafe { context.buffers.send_place(gathered) });
+        let end = gathered + frame.write_whole(unsafe { context.buffers().send_place(gathered) });
         if gather {
-            context.buffers.set_gathered(end);
+            context.buffers().set_gathered(context, end);
             return Ok(());
         }
-        context.buffers.set_gathered(0);
-        stream.push_out(context.buffers.filled_send(0..end));
+        context.buffers().forget_gathered();
+        stream.push_out(context.buffers().filled_send(0..end));
         self.wait_left(context, stream, len, deadline)
     }
 
@@ -365,8 +365,8 @@ impl Ws {
         len: usize,
         deadline: i64,
     ) -> Result<()> {
-        if context.buffers.gathered(stream) > 0 {
-            context.buffers.flush();
+        if context.buffers().gathered(stream) > 0 {
+            context.buffers().flush();
         }
         self.wait_clear(context, stream, deadline)?;
         let header = frame.frame.header();
@@ -374,15 +374,15 @@ impl Ws {
         let (mut done, mut rounds) = (0, Rounds::default());
         while done < len {
             let sent = if frame.frame.is_masked() {
-                context.buffers.lend_send(stream)?;
+                context.buffers().lend_send(stream)?;
                 // SAFETY: filled at once.
-                let mut place = unsafe { context.buffers.send_place(0) };
+                let mut place = unsafe { context.buffers().send_place(0) };
                 if len - done > place.len() {
                     let most = stream.whole_segments(place.len());
                     place = &mut place[..most];
                 }
                 let filled = frame.write(done, place);
-                stream.send_some(context, context.buffers.filled_send(0..filled))
+                stream.send_some(context, context.buffers().filled_send(0..filled))
             } else {
                 stream.send_some_pieces(context, &header[done.min(header.len())..], &cursor)
             };
@@ -435,7 +435,7 @@ impl Ws {
 #[inline(always)]
 fn fresh_key(context: &Context, role: Role) -> Result<Option<[u8; 4]>> {
     match role {
-        Role::Client => context.random.take().map(Some),
+        Role::Client => context.random().map(Some),
         Role::Server => Ok(None),
     }
 }
@@ -443,7 +443,7 @@ fn fresh_key(context: &Context, role: Role) -> Result<Option<[u8; 4]>> {
 /// Whether what comes next lies in the receive buffer already, as `role` receives it.
 #[inline(always)]
 fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool {
-    let front = context.buffers.received(stream);
+    let front = context.buffers().received(stream);
     front.is_some_and(|front| whole_message_at(front, role))
 }
 
