@@ -62,9 +62,11 @@ pub mod ws_connect;
 pub mod ws_errmsg;
 #[cfg(feature = "sockets")]
 pub mod ws_info;
+#[cfg(feature = "sockets")]
 pub mod ws_opts;
 #[cfg(feature = "sockets")]
 pub mod ws_parts;
+#[cfg(feature = "sockets")]
 pub mod ws_ping;
 
 use crate::error::{Errno, Result};
