@@ -65,8 +65,8 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 
 .PHONY: all demo examples check check-rust check-ctest check-wss check-headers check-abi check-examples check-man \
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
-	check-valgrind check-stack check-asan check-interop check-autobahn check-autobahn-context \
-	check-autobahn-tls check-browser check-aarch64 check-coverage fuzz fuzz-closes \
+	check-valgrind check-stack check-asan check-interop check-peers check-proxies check-autobahn \
+	check-autobahn-context check-autobahn-tls check-browser check-aarch64 check-coverage fuzz fuzz-closes \
 	bench bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
 
 all:
@@ -164,6 +164,12 @@ check-asan:
 # Against other implementations, which are installed into build/.
 check-interop: all
 	@.ci/tally tests/interop/run 'tests/interop/run --layered' tests/interop/options
+
+check-peers: all
+	@tests/peers/run
+
+check-proxies: all
+	@tests/proxies/run
 
 check-autobahn: all
 	@.ci/tally tests/autobahn/run 'tests/autobahn/run --layered'
