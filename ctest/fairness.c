@@ -22,7 +22,7 @@ coroutine static void echo_and_count(int s) {
 }
 
 
-static pid_t children[8];
+static pid_t children[16];
 static int child_count;
 
 /* A process that runs the function for ever. */
