@@ -38,6 +38,28 @@ static void wss_server(int s) {
 }
 SCENARIO(wss) { converse(TLS, wss_client, wss_server); }
 
+/* Both sides have a certificate; the second connection resumes the session of the first. */
+static const char *const protocols[] = {"a", "b", NULL};
+
+static void attach_client_with_options(int s) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = getenv("FAULTS_CERTIFICATE"),
+                            .cert = getenv("FAULTS_CERTIFICATE"), .key = getenv("FAULTS_KEY"), .alpn = protocols};
+    char name[256];
+    if ((s = (int)CALL(tls_attach_client_opts, s, &opts, deadline())) < 0) return;
+    CALL(tls_alpn, s, name, sizeof(name));
+    tls_client(s);
+}
+static void attach_server_with_options(int s) {
+    const char *const certs[] = {getenv("FAULTS_CERTIFICATE"), getenv("FAULTS_KEY"), NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs, .flags = TLS_CLIENT_CERT_NEEDED,
+                                   .client_ca_file = getenv("FAULTS_CERTIFICATE"), .alpn = protocols};
+    if ((s = (int)CALL(tls_attach_server_opts, s, &opts, deadline())) >= 0) tls_server(s);
+}
+SCENARIO(tls_with_options) {
+    converse(TCP, attach_client_with_options, attach_server_with_options);
+    converse(IPC, attach_client_with_options, attach_server_with_options);
+}
+
 /* The certificates to trust are read before the peer turns out to be gone. */
 static void attach_in_vain(const char *ca_file) {
     struct tls_opts opts = {.size = sizeof(opts), .host = "example.com", .ca_file = ca_file};

@@ -96,6 +96,29 @@ static void receive_compressed(int s) {
 }
 SCENARIO(ws_compressed) { converse(TCP, send_compressed, receive_compressed); }
 
+/* --- Messages in parts --- */
+
+static void send_parts(int s) {
+    char part[300] = "";
+    s = (int)CALL(ws_attach_client, s, WS_BINARY | WS_NOHTTP, NULL, NULL, deadline());
+    if (s < 0) return;
+    for (int i = 0; i != 3; ++i)
+        if (CALL(ws_send, s, WS_BINARY | (i == 2 ? 0 : WS_MORE), part, sizeof(part), deadline()) < 0) break;
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+static void receive_parts(int s) {
+    char part[200];
+    int flags = WS_MORE;
+    s = (int)CALL(ws_attach_server, s, WS_BINARY | WS_NOHTTP, NULL, 0, NULL, 0, deadline());
+    if (s < 0) return;
+    while (flags & WS_MORE)
+        if (CALL(ws_recvsome, s, &flags, part, sizeof(part), deadline()) < 0) break;
+    struct ws_info info = {.size = sizeof(info)};
+    CALL(ws_info, s, &info);
+    CALL(ws_close, s, 1000, NULL, 0, deadline());
+}
+SCENARIO(ws_in_parts) { converse(TCP, send_parts, receive_parts); }
+
 /* --- Pings --- */
 
 static void ping(int s) {
