@@ -92,7 +92,7 @@ static void send_something(const struct pair *p, int end) {
     int64_t deadline = any_deadline();
     struct iolist list[3], *last = cut(list, bytes, len);
     if (is_ws(upper)) {
-        int flags = WS_BINARY | (any(2) ? WS_GATHER : 0) | (any(4) ? 0 : WS_NODEFLATE);
+        int flags = WS_BINARY | (any(2) ? WS_GATHER : 0) | (any(4) ? 0 : WS_NODEFLATE) | (any(8) ? 0 : WS_MORE);
         result(listed ? ws_sendl(h, flags, list, last, deadline) : ws_send(h, flags, bytes, len, deadline));
     } else if (upper == BYTES) {
         result(listed ? bsendl(h, list, last, deadline) : bsend(h, bytes, len, deadline));
@@ -157,8 +157,9 @@ static void receive_something(const struct pair *p, int end) {
     } else if (any(6) == 0) {
         result(mrecvl(h, NULL, NULL, deadline));
     } else if (is_ws(upper)) {
-        int flags;
-        size = result(listed ? ws_recvl(h, &flags, list, last, deadline) : ws_recv(h, &flags, bytes, len, deadline));
+        int flags, is_part = any(4) == 0;
+        size = result(is_part ? ws_recvsome(h, &flags, bytes, len, deadline)
+                      : listed ? ws_recvl(h, &flags, list, last, deadline) : ws_recv(h, &flags, bytes, len, deadline));
     } else {
         size = result(listed ? mrecvl(h, list, last, deadline) : mrecv(h, bytes, len, deadline));
     }
@@ -172,11 +173,13 @@ static void control(const struct pair *p, int end) {
     int h = p->h[end], status;
     char text[125];
     memset(text, p->tag, sizeof(text));
-    switch (any(6)) {
+    struct ws_info info = {.size = sizeof(info)};
+    switch (any(7)) {
     case 0: case 1: result(ws_ping(h, text, any(sizeof(text) + 1), any_deadline())); break;
     case 2: result(ws_pong(h, text, any(sizeof(text) + 1), any_deadline())); break;
     case 3: result(ws_status(h, &status, text, sizeof(text))); break;
-    case 4: result(ws_field(h, any(2) ? "Host" : ":status", text, sizeof(text))); break;
+    case 4: result(ws_info(h, &info)); break;
+    case 5: result(ws_field(h, any(2) ? "Host" : ":status", text, sizeof(text))); break;
     default: result(ws_subprotocol(h, text, sizeof(text)));
     }
 }

@@ -73,10 +73,19 @@ static int take(struct serving *v) {
 coroutine static void serve_tls(struct serving *v) {
     int s = take(v);
     let_go(s);
-    v->s = hold((int)result(tls_attach_server(s, cert, key, now() + 1000)));
+    const char *const certs[] = {cert, key, NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs};
+    int has_options = any(2) != 0;
+    v->s = hold((int)result(has_options ? tls_attach_server_opts(s, &opts, now() + 1000)
+                                        : tls_attach_server(s, cert, key, now() + 1000)));
 }
 
-static void tls_pair(int s[2]) { BESIDE(s, 0, NULL, serve_tls, tls_attach_client(s[0], now() + 1000)); }
+static void tls_pair(int s[2]) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = cert};
+    int has_options = any(2) != 0;
+    BESIDE(s, 0, NULL, serve_tls, has_options ? tls_attach_client_opts(s[0], &opts, now() + 1000)
+                                              : tls_attach_client(s[0], now() + 1000));
+}
 
 static int lower_pair(enum lower lower, int s[2]) {
     if (lower == TCP) return tcp_pair(s);
