@@ -168,6 +168,19 @@ static void receive_something(const struct pair *p, int end) {
     free(bytes);
 }
 
+/* To some pairs at once, whatever they are: a message of one of them for all that say the same. */
+static void broadcast(void) {
+    int handles[PAIRS], errors[PAIRS], count = 0;
+    char tag = pairs[any(PAIRS)].tag;
+    for (int i = 0; i != PAIRS; ++i)
+        if (is_ws(pairs[i].upper) && (pairs[i].tag == tag || pairs[i].h[0] < 0)) handles[count++] = pairs[i].h[any(2)];
+    size_t len = any_length();
+    char *bytes = malloc(len + 1);
+    memset(bytes, tag, len);
+    result(ws_broadcast(handles, count, WS_BINARY, bytes, len, any(2) ? any(100000) : SIZE_MAX, any(2) ? errors : NULL));
+    free(bytes);
+}
+
 /* What a WebSocket can do besides. */
 static void control(const struct pair *p, int end) {
     int h = p->h[end], status;
@@ -355,6 +368,7 @@ static void act(void) {
     case 11: renumber(p, end); break;
     case 12: accept_somebody(); break;
     case 13: if (any(10)) connect_to_listener(); else renew_listener(); break;
+    case 16: broadcast(); break;
     case 14: case 15: if (is_ws(p->upper)) control(p, end); break;
     default:
         if (p->h[end] < 0) renew(p);

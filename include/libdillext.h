@@ -160,8 +160,8 @@ struct dill_tls_server_opts {
    Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
    ECANCELED, ECONNRESET, EFAULT (the system has no certificates to trust), EINVAL (NULL, wrong size, no host
    though it is to be verified, no proper name, unknown flags or version, a file with something else in it, a
-   key that does not belong to its certificate), ENOENT and others of open() (a file cannot be read), ENOMEM,
-   EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+   key that does not belong to its certificate), EIO, EMFILE, ENFILE, ENOENT and others of open() (a file
+   cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
 
    Required: The options can be read, or are NULL; what they point to are strings. */
 DILL_EXPORT int dill_tls_attach_client_opts(int s, const struct dill_tls_opts *opts,
@@ -175,8 +175,9 @@ DILL_EXPORT int dill_tls_attach_client_opts(int s, const struct dill_tls_opts *o
    Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
    ECANCELED, ECONNRESET (also if the stream ends in the handshake), EINVAL (NULL, wrong size, no certificate,
    or one without its key, unknown flags or version, flags and `client_ca_file` that do not go together, a file
-   with something else in it, a key that does not belong to its certificate), ENOENT and others of open() (a
-   file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+   with something else in it, a key that does not belong to its certificate), EIO, EMFILE, ENFILE, ENOENT
+   and others of open() (a file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed),
+   ETIMEDOUT.
 
    Required: The options can be read, or are NULL; what they point to are strings. */
 DILL_EXPORT int dill_tls_attach_server_opts(int s, const struct dill_tls_server_opts *opts,
@@ -479,9 +480,9 @@ DILL_ALIAS_(ws_subprotocol);
    Errors: EACCES (the server's certificate is not accepted, or a proxy forbids it), EADDRNOTAVAIL (the
    name has no address), EAFNOSUPPORT, EAGAIN, EBADF, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (the
    system has no certificates to trust), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong
-   or do not go together, or a file of TLS with something else in it), ELOOP (too many redirects), EMFILE,
-   ENETUNREACH, ENFILE, ENOENT (no such path or file), ENOMEM, ENOTSUP (wss, and the library has no TLS),
-   EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak WebSocket), ETIMEDOUT.
+   or do not go together, or a file of TLS with something else in it), EIO, ELOOP (too many redirects),
+   EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path or file), ENOMEM, ENOTSUP (wss, and the library has no
+   TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak WebSocket), ETIMEDOUT.
 
    Required: The URL is a string, or NULL; so is what is in the options. */
 DILL_EXPORT int dill_ws_connect(const char *url, const struct dill_ws_opts *opts, int64_t deadline);

@@ -2,8 +2,9 @@
 
 #include <libdillext.h>
 
-/* The certificates of the system are kept, and so is what they were read into when memory was short. */
-#define MAY_STAY_MAPPED (4 << 20)
+/* What was read from files is kept, for a client and a server, and the memory that it was read into when there was
+   no other. */
+#define MAY_STAY_MAPPED (4 * (4 << 20))
 /* The one exception: without random numbers Rust's own library ends the process, or keeps /dev/urandom open.
    An older kernel, or one that has just started, would not have them; the library needs Linux 4.14. */
 #define RANDOM_ERRORS EINTR
