@@ -88,6 +88,7 @@ const SECTIONS: &[Section] = &[
 /// The sections of `libdillext.h`.
 const EXT_SECTIONS: &[Section] = &[
     section("outer_loop", "In an event loop of the program's own", &[], Core),
+    section("dump", "What a thread is doing", &[], Core),
     section("tcp_opts", "TCP: listeners with options", &[], Sockets),
     section("tls_opts", "TLS: clients that verify, and servers", &["src/ffi/tls_structs.rs"], Tls),
     section("tls_info", "TLS: what was agreed on", &[], Tls),
@@ -156,6 +157,7 @@ const NO_RAW_NAME: &[&str] = &[
     "dill_unoptimisable",
     "dill_loop",
     "dill_run",
+    "dill_dump",
 ];
 
 /// What C takes from `header/`, though cbindgen meets it in the sources.

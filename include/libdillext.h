@@ -49,6 +49,14 @@ DILL_EXPORT int dill_loop(int64_t *next);
 DILL_EXPORT int dill_run(void);
 
 
+/* --- What a thread is doing --------------------------------------------------------------------- */
+
+/* Writes a line to a descriptor for each coroutine of this thread, with where it was launched and what it waits
+   for, and one for each handle, with its type, its descriptor or the handle below it, and its state. Allocates
+   nothing; may be called from a debugger, as `call dill_dump(2)`. */
+DILL_EXPORT void dill_dump(int fd);
+
+
 #ifndef DILL_DISABLE_SOCKETS
 
 /* --- TCP: listeners with options ---------------------------------------------------------------- */

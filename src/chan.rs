@@ -6,8 +6,8 @@ use crate::memory::try_box;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::list::{Linked, List};
-use crate::rt::object::{self, Kind, Ref};
-use crate::rt::wait::{Clause, Source};
+use crate::rt::object::{self, About, Kind, Ref};
+use crate::rt::wait::{Awaited, Clause, Source};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
@@ -84,6 +84,10 @@ impl Kind for End {
         (&raw const TYPE).cast()
     }
 
+    fn about(&self) -> About {
+        About::of("channel")
+    }
+
     /// Closing one end is silent; closing the second one releases all who wait.
     fn close(this: &Ref<End>) {
         let Ok(context) = Context::get() else { return };
@@ -130,6 +134,14 @@ enum Role {
 }
 
 impl Role {
+    /// What waiting in a list of this role is.
+    fn awaits(self, handle: c_int) -> Source {
+        Source::List(match self {
+            Role::Send => Awaited::Receiver(handle),
+            Role::Receive => Awaited::Sender(handle),
+        })
+    }
+
     fn other(self) -> Role {
         match self {
             Role::Send => Role::Receive,
@@ -230,7 +242,7 @@ unsafe fn exchange(
     if deadline == 0 {
         return Err(Errno::ETIMEDOUT);
     }
-    let party = Party { clause: Clause::new(0, Source::List), value: value.cast(), len };
+    let party = Party { clause: Clause::new(0, role.awaits(handle)), value: value.cast(), len };
     // SAFETY: the party stays on this stack until the wait has ended, which unlinks it; the
     // reference keeps the list in place.
     unsafe { end.direction(role).list(role).push_back(&party) };
@@ -325,7 +337,9 @@ fn wait_for_any(context: &Context, clauses: &[ChClause], deadline: i64) -> Resul
 fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<End>)> {
     let id = c_int::try_from(index).map_err(|_| Errno::EINVAL)?;
     let (end, _) = examine(clause)?;
-    let party = Party { clause: Clause::new(id, Source::List), value: clause.val.cast(), len: clause.len };
+    let role = if clause.op == CHSEND { Role::Send } else { Role::Receive };
+    let party =
+        Party { clause: Clause::new(id, role.awaits(clause.ch)), value: clause.val.cast(), len: clause.len };
     Ok((party, end))
 }
 
@@ -372,7 +386,7 @@ mod tests {
         let end = object::find::<End>(receiver).unwrap();
         let (mut place, value) = (0u32, 7u32);
         let party = Party {
-            clause: Clause::new(0, Source::List),
+            clause: Clause::new(0, Role::Receive.awaits(receiver)),
             value: (&raw mut place).cast(),
             len: size_of::<u32>(),
         };

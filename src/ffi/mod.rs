@@ -9,6 +9,7 @@ pub mod coroutine;
 pub mod custom;
 #[cfg(feature = "sockets")]
 pub mod custom_sock;
+pub mod dump;
 pub mod fd;
 pub mod handle;
 #[cfg(feature = "sockets")]

@@ -8,7 +8,7 @@ use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
@@ -41,6 +41,10 @@ impl Kind for Http {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("HTTP", self.layer.lower())
     }
 
     fn close(this: &Ref<Http>) {

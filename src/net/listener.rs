@@ -8,7 +8,7 @@ use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::rt::poller::Direction;
 use crate::rt::wait;
 use core::cell::Cell;
@@ -32,6 +32,11 @@ impl Kind for Listener {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        let name = if self.family == Family::Tcp { "TCP listener" } else { "AF_UNIX listener" };
+        About::on_descriptor(name, self.fd.get())
     }
 
     fn close(this: &Ref<Listener>) {

@@ -9,7 +9,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::context::Context;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::rt::poller::Direction;
 use crate::sock::half::Half;
 use crate::sock::sink::Sink;
@@ -40,6 +40,10 @@ impl Kind for Udp {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_descriptor("UDP socket", self.fd.get())
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -4,7 +4,7 @@ pub(crate) mod header;
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::rt::object::{Kind, Ref};
+use crate::rt::object::{About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing};
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, call, msock_vfs};
@@ -30,6 +30,10 @@ impl Kind for Prefix {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("PREFIX", self.layer.lower())
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::coroutine::{self, Coroutine};
 use super::list::List;
-use super::object::{self, Kind, Ref};
-use super::wait::{Clause, Source};
+use super::object::{self, About, Kind, Ref};
+use super::wait::{Awaited, Clause, Source};
 use crate::error::{Errno, Result};
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -29,6 +29,10 @@ impl Kind for Bundle {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About { bundle: self, ..About::of("bundle") }
     }
 
     fn close(this: &Ref<Bundle>) {
@@ -78,7 +82,7 @@ pub(crate) fn wait(context: &Context, handle: i32, deadline: i64) -> Result<()> 
     if bundle.members.is_empty() {
         return Ok(());
     }
-    let clause = Clause::new(0, Source::List);
+    let clause = Clause::new(0, Source::List(Awaited::Bundle(handle)));
     // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it; the
     // reference keeps the list in place.
     unsafe { bundle.waiters.push_back(&clause) };

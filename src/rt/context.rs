@@ -182,6 +182,11 @@ impl Context {
         unsafe { &*self.current.get() }
     }
 
+    /// The thread's own flow of control.
+    pub(super) fn main(&self) -> &Coroutine {
+        &self.main
+    }
+
     pub(super) fn current_ptr(&self) -> *const Coroutine {
         self.current.get()
     }

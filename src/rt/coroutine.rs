@@ -201,6 +201,11 @@ impl Coroutine {
         }
     }
 
+    /// Whether it waits for the end of another one, which it is shutting down.
+    pub(super) fn closes_another(&self) -> bool {
+        !self.closing.get().is_null()
+    }
+
     /// Whether calls that might block must fail with ECANCELED.
     pub(crate) fn may_not_block(&self) -> bool {
         self.cancelled.get() || self.in_close.get()

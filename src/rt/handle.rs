@@ -1,6 +1,7 @@
 //! Handles: small numbers, per thread, that stand for objects.
 
 use super::context::Context;
+use super::object::About;
 use crate::error::{Errno, Result, from_callback};
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_int, c_void};
@@ -31,7 +32,12 @@ struct Slot {
     /// Free: the next free number. Open: tells the object from others that had the number before.
     tag: u32,
     closing: bool,
+    /// What the object says about itself; None for a type of the program's own.
+    about: Option<AboutFunction>,
 }
+
+/// Tells about the object behind a function table, which is of the right type and alive.
+pub(super) type AboutFunction = unsafe fn(*mut Hvfs) -> About;
 
 const NONE: u32 = u32::MAX;
 
@@ -116,6 +122,7 @@ impl Table {
                 interface: ptr::null_mut(),
                 tag: NONE,
                 closing: false,
+                about: None,
             };
             slots.resize(new, empty);
             Ok((old, new))
@@ -138,7 +145,7 @@ impl Table {
         self.free.set(self.free.get() + 1);
     }
 
-    fn insert(&self, vfs: *mut Hvfs) -> Result<c_int> {
+    fn insert(&self, vfs: *mut Hvfs, about: Option<AboutFunction>) -> Result<c_int> {
         if self.free.get() <= KEPT_FREE {
             self.grow()?;
         }
@@ -152,12 +159,28 @@ impl Table {
             slot.kind = ptr::null();
             slot.interface = ptr::null_mut();
             slot.closing = false;
+            slot.about = about;
         });
         if self.first_free.get() == NONE {
             self.last_free.set(NONE);
         }
         self.free.set(self.free.get() - 1);
         Ok(index as c_int)
+    }
+
+    /// Tells about each object: its handle, and whether it is being closed. `tell` must not call what changes the
+    /// table.
+    pub(super) fn each(&self, mut tell: impl FnMut(c_int, About, bool)) {
+        let mut handle = 0;
+        // SAFETY: a shared look that ends before anything else runs.
+        while let Some(slot) = unsafe { &*self.slots.get() }.get(handle as usize).copied() {
+            if !slot.vfs.is_null() {
+                // SAFETY: the object of an open handle is alive, and has come with this function.
+                let about = slot.about.map_or(About::CUSTOM, |about| unsafe { about(slot.vfs) });
+                tell(handle, about, slot.closing);
+            }
+            handle += 1;
+        }
     }
 
     /// Frees a number without closing its object: for `detach`, which hands the object on.
@@ -221,13 +244,22 @@ impl Id {
 /// `vfs` is null, or points to functions that may be called until the handle is closed.
 pub(crate) unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
     // SAFETY: by contract.
+    unsafe { make_described(vfs, None) }
+}
+
+/// The same for an object that tells about itself.
+///
+/// # Safety
+/// As `make`; `about` is right for this object until the handle is closed.
+pub(super) unsafe fn make_described(vfs: *mut Hvfs, about: Option<AboutFunction>) -> Result<c_int> {
+    // SAFETY: by contract.
     let functions = unsafe { vfs.as_ref() }.ok_or(Errno::EINVAL)?;
     if functions.query.is_none() || functions.close.is_none() {
         return Err(Errno::EINVAL);
     }
     let context = Context::get()?;
     context.check_cancelled()?;
-    context.handles.insert(vfs)
+    context.handles.insert(vfs, about)
 }
 
 /// The interface of an object. EBADF, or whatever the object's own `query` says.
@@ -266,7 +298,7 @@ pub(crate) fn own(handle: c_int) -> Result<c_int> {
     if slot.closing {
         return Err(Errno::EBADF);
     }
-    match context.check_cancelled().and_then(|()| context.handles.insert(slot.vfs)) {
+    match context.check_cancelled().and_then(|()| context.handles.insert(slot.vfs, slot.about)) {
         Ok(new) => {
             context.handles.release(handle);
             Ok(new)

@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub(crate) mod coroutine;
 #[cfg(not(miri))]
 mod debugger;
+pub(crate) mod dump;
 mod fiber;
 pub(crate) mod handle;
 pub(crate) mod list;

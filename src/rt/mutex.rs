@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::list::List;
-use super::wait::{Clause, Source};
+use super::wait::{Awaited, Clause, Source};
 use crate::error::{Errno, Result};
 use core::cell::Cell;
 
@@ -32,7 +32,7 @@ impl Mutex {
     ) -> Result<()> {
         if self.taken.get() {
             context.check_cancelled()?;
-            let clause = Clause::new(0, Source::List);
+            let clause = Clause::new(0, Source::List(Awaited::Turn));
             // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it.
             unsafe { self.line.push_back(&clause) };
             // SAFETY: as above. Whoever ends this wait well hands the turn over.

@@ -3,6 +3,7 @@
 //! A coroutine that waits inside an object holds a reference to it. When somebody else closes the
 //! handle meanwhile, the object lives on until the last waiter has left it.
 
+use super::bundle::Bundle;
 use super::context::Context;
 use super::handle::{self, Hvfs};
 use crate::error::{Errno, Result};
@@ -33,8 +34,49 @@ pub(crate) trait Kind: Sized + 'static {
         None
     }
 
+    /// What is said of it to a person. It may be called at any time, from a debugger.
+    fn about(&self) -> About;
+
     /// Called once, when the handle is closed. Others may still be inside.
     fn close(this: &Ref<Self>);
+}
+
+/// What is said of an object.
+pub(crate) struct About {
+    pub(crate) name: &'static str,
+    /// Its descriptor, or -1.
+    pub(crate) fd: c_int,
+    /// The handle that it runs on, or -1.
+    pub(crate) below: c_int,
+    /// Empty: as it should be.
+    pub(crate) state: &'static str,
+    /// The object, if it is one.
+    pub(super) bundle: *const Bundle,
+}
+
+impl About {
+    /// With a name only.
+    pub(crate) const fn of(name: &'static str) -> About {
+        About { name, fd: -1, below: -1, state: "", bundle: ptr::null() }
+    }
+
+    /// On a descriptor.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn on_descriptor(name: &'static str, fd: c_int) -> About {
+        About { fd, ..About::of(name) }
+    }
+
+    /// In a state that is worth telling.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn in_state(self, state: &'static str) -> About {
+        About { state, ..self }
+    }
+
+    /// On another handle.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn on_handle(name: &'static str, below: c_int) -> About {
+        About { below, ..About::of(name) }
+    }
 }
 
 #[repr(C)]
@@ -136,6 +178,13 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
     ptr::null_mut()
 }
 
+/// # Safety
+/// The table is that of a living object of this type.
+unsafe fn about_object<T: Kind>(hvfs: *mut Hvfs) -> About {
+    // SAFETY: by contract.
+    unsafe { &(*hvfs.cast::<Object<T>>()).body }.about()
+}
+
 pub(super) unsafe extern "C" fn close_object<T: Kind>(hvfs: *mut Hvfs) {
     // SAFETY: called by `hclose` with an object of this type.
     let this: Ref<T> = unsafe { Ref::from_hvfs(hvfs) };
@@ -155,7 +204,7 @@ pub(crate) fn make<T: Kind>(body: T) -> Result<c_int> {
     })?;
     let object = Box::into_raw(object);
     // SAFETY: the object lives until the handle is closed.
-    let made = unsafe { handle::make(object.cast()) };
+    let made = unsafe { handle::make_described(object.cast(), Some(about_object::<T>)) };
     if made.is_err() {
         // SAFETY: made above, and nobody has seen it.
         drop(unsafe { Box::from_raw(object) });

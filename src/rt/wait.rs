@@ -31,11 +31,24 @@ const CAUTIOUS_LOOKS: u32 = 64;
 /// What a clause is registered with.
 pub(crate) enum Source {
     /// A wait list, by the clause's link.
-    List,
+    List(Awaited),
     /// The timers of the thread.
     Timer(*const timer::Node),
     /// The poller.
     Descriptor(libc::c_int, Direction),
+}
+
+/// What is waited for in a wait list.
+pub(crate) enum Awaited {
+    /// The end of the coroutines of the bundle with this handle.
+    Bundle(libc::c_int),
+    /// Somebody who sends to the channel with this handle.
+    Sender(libc::c_int),
+    /// Somebody who receives from it.
+    Receiver(libc::c_int),
+    /// One's turn in using something.
+    #[cfg_attr(not(feature = "sockets"), expect(dead_code, reason = "only sockets are used in turn"))]
+    Turn,
 }
 
 /// One of the things a coroutine waits for. It lives on the waiter's stack.
@@ -63,9 +76,19 @@ impl Clause {
         self.id
     }
 
+    /// What it is registered with.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The next clause of the same wait, which is alive, or null.
+    pub(super) fn next(&self) -> *const Clause {
+        self.next.get()
+    }
+
     fn withdraw(&self, context: &Context) {
         match &self.source {
-            Source::List => self.link.unlink(),
+            Source::List(_) => self.link.unlink(),
             Source::Timer(node) => {
                 // SAFETY: the node lives beside its clause.
                 let node = unsafe { &**node };

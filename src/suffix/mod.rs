@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::rt::object::{Kind, Ref};
+use crate::rt::object::{About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::Outgoing;
 use crate::sock::sink::Sink;
@@ -26,6 +26,10 @@ impl Kind for Suffix {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("SUFFIX", self.layer.lower())
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -4,7 +4,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
 use crate::sock::list::{Incoming, Outgoing, drop_message};
 use crate::sock::sink::Sink;
@@ -30,6 +30,10 @@ impl Kind for Term {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("TERM", self.layer.lower())
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -31,7 +31,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::stream::{self, Stream};
 use crate::rt::context::Context;
-use crate::rt::object::{Kind, Ref};
+use crate::rt::object::{About, Kind, Ref};
 use crate::sock::layer::{Layer, Protocol};
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, bsock_vfs};
 use core::cell::RefCell;
@@ -62,6 +62,10 @@ impl Kind for Tls {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("TLS", self.layer.lower())
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -136,6 +136,18 @@ impl Connection {
         }
     }
 
+    /// How far it has come, for a person.
+    pub(crate) fn about(&self) -> &'static str {
+        match (self.inbound, self.outbound) {
+            (Inbound::Open, Outbound::Open) => "open",
+            (Inbound::Closed, Outbound::Open) => "closed by the peer",
+            (Inbound::Open, Outbound::Done) => "closed by us",
+            (Inbound::Closed, Outbound::Done) => "closed by both sides",
+            (Inbound::Gone, _) | (_, Outbound::Gone) => "",
+            (Inbound::Failed, _) | (_, Outbound::Broken) => "failed",
+        }
+    }
+
     /// Which end we are.
     #[inline]
     pub(crate) fn role(&self) -> Role {

@@ -19,7 +19,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::rt::poller::{Direction, Watcher};
 use crate::sock::half::Half;
 use crate::sock::{BSOCK_TYPE, BsockVfs, Bytestream, TypeId, bsock_vfs};
@@ -91,6 +91,18 @@ impl Kind for Stream {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        let name = if self.family == Family::Tcp { "TCP connection" } else { "AF_UNIX connection" };
+        let state = match (self.failure.get(), self.outbound.done.get(), self.inbound.done.get()) {
+            (Some(_), ..) => "broken",
+            (None, true, true) => "ended by both sides",
+            (None, true, false) => "ended by us",
+            (None, false, true) => "ended by the peer",
+            (None, false, false) => "",
+        };
+        About::on_descriptor(name, self.fd.get()).in_state(state)
     }
 
     fn interface_id() -> Option<*const c_void> {

@@ -36,7 +36,7 @@ use crate::iol::Pieces;
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
 use crate::rt::mutex::Mutex;
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use crate::transport::Transport;
@@ -122,6 +122,11 @@ impl Kind for Ws {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        let state = self.connection.try_borrow().map_or("", |connection| connection.about());
+        About::on_handle("WebSocket", self.lower.get().handle()).in_state(state)
     }
 
     fn interface_id() -> Option<*const c_void> {

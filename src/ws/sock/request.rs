@@ -8,7 +8,7 @@ use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::rt::context::Context;
 use crate::rt::handle::{self, Id};
-use crate::rt::object::{self, Kind, Ref};
+use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::call;
 use crate::transport::Transport;
 use crate::ws::deflate::Negotiated;
@@ -44,6 +44,10 @@ impl Kind for Request {
 
     fn type_id() -> *const c_void {
         (&raw const TYPE).cast()
+    }
+
+    fn about(&self) -> About {
+        About::on_handle("HTTP request", self.lower.get().handle())
     }
 
     /// Drops the connection.

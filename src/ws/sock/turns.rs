@@ -5,7 +5,7 @@ use crate::error::{Errno, Result};
 use crate::rt::context::Context;
 use crate::rt::coroutine::{Coroutine, EndHook, EndWatcher};
 use crate::rt::list::List;
-use crate::rt::wait::{Clause, Source};
+use crate::rt::wait::{Awaited, Clause, Source};
 use core::cell::Cell;
 use core::ptr;
 
@@ -163,7 +163,7 @@ impl Turns {
     fn take(&self, context: &Context, turn: u8, id: i32, deadline: i64) -> Result<()> {
         if self.taken.get() & turn != 0 {
             context.check_cancelled()?;
-            let clause = Clause::new(id, Source::List);
+            let clause = Clause::new(id, Source::List(Awaited::Turn));
             // SAFETY: the clause stays on this stack until the wait has ended, which unlinks it.
             unsafe { self.line(turn).push_back(&clause) };
             // SAFETY: as above. Whoever ends this wait well hands the turn over.
