@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -53,7 +53,11 @@ pub(super) fn load(cert: &CStr, key_file: &CStr, provider: &CryptoProvider) -> R
 /// The errno of opening or reading it.
 fn read(file: &CStr) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let opened = File::open(path(file)).and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    let opened = File::open(path(file)).and_then(|opened| {
+        let len = opened.metadata()?.len().min(MAX_FILE);
+        bytes.try_reserve_exact(len as usize + 1).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        opened.take(MAX_FILE + 1).read_to_end(&mut bytes)
+    });
     match opened {
         Ok(len) if len as u64 <= MAX_FILE => Ok(bytes),
         Ok(_) => Err(unusable(file, "it is larger than 1 MiB")),

@@ -3,12 +3,15 @@
    Connects to a port of 127.0.0.1, attaches TLS and takes the steps, until one fails:
 
    host=NAME ca=FILE alpn=NAME,NAME noverify    options of tls_attach_client_opts
+   cert=FILE key=FILE tls13                     more of them
    plain                                        tls_attach_client instead
 
    send=TEXT     sends a line
    line          receives a line
    rest          receives everything to the end
    alpn          asks for the protocol that was agreed on
+   info          says what was agreed on
+   again         drops the connection, and makes another one
    done, detach  ends a direction; ends TLS, and closes what was below it in order
    wait          until there is a line on standard input */
 
@@ -20,6 +23,9 @@ static const char *value(const char *argument, const char *name) {
     size_t len = strlen(name);
     return strncmp(argument, name, len) == 0 ? argument + len : NULL;
 }
+
+static struct tls_opts opts = {.size = sizeof opts};
+static struct ipaddr addr;
 
 static int step(int *tls, const char *name) {
     char buf[4096];
@@ -44,6 +50,18 @@ static int step(int *tls, const char *name) {
         if (rc == 0) printf("alpn: %s\n", buf);
         return rc == 0 || say("alpn", rc);
     }
+    if (strcmp(name, "info") == 0) {
+        struct tls_info info = {.size = sizeof info};
+        if (tls_info(*tls, &info) < 0) return say("info", -1);
+        printf("info: TLS 1.%d %s%s%s\n", info.version - TLS_1_2 + 2, info.cipher, info.resumed ? " resumed" : "",
+               info.verified ? " verified" : "");
+        return 1;
+    }
+    if (strcmp(name, "again") == 0) {
+        hclose(*tls);
+        *tls = tls_attach_client_opts(tcp_connect(&addr, now() + STEP), &opts, now() + STEP);
+        return say("again", *tls);
+    }
     if (strcmp(name, "wait") == 0) {
         if (fdin(0, now() + STEP) < 0) return say("wait", -1);
         return fgets(buf, sizeof buf, stdin) != NULL;
@@ -60,8 +78,6 @@ static int step(int *tls, const char *name) {
 
 int main(int argc, char **argv) {
     const char *names[MOST_NAMES + 1] = {NULL};
-    struct tls_opts opts = {.size = sizeof opts};
-    struct ipaddr addr;
     int plain = 0, tls, i;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2 || ipaddr_remote(&addr, "127.0.0.1", atoi(argv[1]), IPADDR_IPV4, now() + STEP) < 0) return 2;
@@ -76,6 +92,12 @@ int main(int argc, char **argv) {
             for (char *name = strtok(argv[i] + 5, ","); name && count < MOST_NAMES; name = strtok(NULL, ","))
                 names[count++] = name;
             opts.alpn = names;
+        } else if ((text = value(argv[i], "cert="))) {
+            opts.cert = text;
+        } else if ((text = value(argv[i], "key="))) {
+            opts.key = text;
+        } else if (strcmp(argv[i], "tls13") == 0) {
+            opts.min_version = TLS_1_3;
         } else if (strcmp(argv[i], "noverify") == 0) {
             opts.flags |= TLS_NOVERIFY;
         } else if (strcmp(argv[i], "plain") == 0) {

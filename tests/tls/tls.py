@@ -171,8 +171,8 @@ def s_server(*options):
 
 
 @contextlib.contextmanager
-def our_server(name="ec"):
-    with running(BIN / "server", f"{name}.pem", f"{name}.key") as program:
+def our_server(name="ec", *options):
+    with running(BIN / "server", f"{name}.pem", f"{name}.key", *options) as program:
         yield program, program.expect(r"^listening on 127\.0\.0\.1:(\d+)\n")[1]
 
 
@@ -525,6 +525,186 @@ def one_connection_after_another(version):
                 client.expect("^hello$")
                 client.write("Q\n")
                 server.expect("close: ok")
+
+
+# --- Our server with options ---
+
+
+@case(*VERSIONS)
+def our_server_shows_the_certificate_of_the_host(version):
+    with our_server("ec", "pair=other", "pair=rsa") as (server, port):
+        for options, subject in (
+            (["-servername", "example.com"], "example.com"),
+            (["-servername", "localhost"], "localhost"),
+            (["-noservername"], "localhost"),
+        ):
+            with s_client(port, version, *options) as client:
+                client.expect(f"subject=.*{subject}")
+                server.expect(f"info: .* sni={'' if 'no' in options[0] else subject}$")
+
+
+@case(("rsa_pss_rsae_sha256", "rsa"), ("ecdsa_secp256r1_sha256", "id-ecPublicKey|prime256v1"))
+def our_server_shows_the_key_that_the_client_can_deal_with(algorithm, kind):
+    with our_server("ec", "pair=rsa") as (_, port):
+        options = "-servername", "localhost", "-sigalgs", algorithm, "-tls1_3"
+        with s_client(port, *options) as client:
+            client.expect(f"(?i)a:PKEY: ({kind})|Peer signature type: ({'RSA' if kind == 'rsa' else 'ECDSA'})")
+
+
+@case(*VERSIONS)
+def our_server_chooses_the_protocol(version):
+    with our_server("ec", "alpn=http/1.1,h2") as (server, port):
+        with s_client(port, version, "-alpn", "h2,http/1.1") as client:
+            client.expect("ALPN protocol: http/1.1")
+            server.expect("info: .* alpn=http/1.1 ")
+        with s_client(port, version) as client:
+            client.expect("No ALPN negotiated")
+            server.expect("info: .* alpn= ")
+        with s_client(port, version, "-alpn", "h3") as client:
+            client.expect("no application protocol")
+            server.expect("why: .*RFC 7301, 3.2.*\nattach: EPROTO")
+
+
+@case(*VERSIONS)
+def our_server_needs_a_certificate(version):
+    with our_server("ec", "ca=ca.pem", "needed") as (server, port):
+        with s_client(port, version, *pem("client")):
+            server.expect("info: .* verified\nattach: ok")
+        with s_client(port, version) as client:
+            client.expect("alert (certificate required|handshake failure|bad certificate)")
+            server.expect("why: .*there is none\nattach: EACCES")
+        with s_client(port, version, *pem("self")) as client:
+            client.expect("alert (unknown ca|bad certificate|certificate unknown)")
+            server.expect("why: .*not accepted.*\nattach: EACCES")
+
+
+@case(*VERSIONS)
+def our_server_wants_a_certificate(version):
+    with our_server("ec", "ca=ca.pem", "wanted") as (server, port):
+        with s_client(port, version, *pem("client")):
+            server.expect("info: .* verified\nattach: ok")
+        with s_client(port, version):
+            server.expect("info: TLS 1.. alpn= sni=(localhost)?\nattach: ok")
+        with s_client(port, version, *pem("self")):
+            server.expect("attach: EACCES")
+
+
+@case()
+def our_server_speaks_nothing_before_TLS_1_3_if_it_is_told_so():
+    with our_server("ec", "tls13") as (server, port):
+        with s_client(port, "-tls1_2") as client:
+            client.expect("alert protocol version")
+            server.expect("why: .*no version in common.*\nattach: EPROTO")
+        with s_client(port, "-tls1_3"):
+            server.expect("info: TLS 1.3")
+
+
+@case(*[(version, *options) for version in VERSIONS for options in ([], ["ca=ca.pem", "wanted"])])
+def a_client_resumes_its_session(version, *options):
+    # It may print the line in the middle of another one, when it shows tickets.
+    session = str(PKI / f"session{version}")
+    Path(session).unlink(missing_ok=True)
+    with our_server("ec", "opts", *options) as (server, port):
+        with s_client(port, version, "-sess_out", session, *pem("client")) as client:
+            server.expect("info: TLS 1.. alpn= sni=(localhost)?( verified)?\nattach: ok")
+            client.expect("Verify return code")
+            client.write("hello\n")
+            client.expect("hello$")
+            client.write("Q\n")
+            server.expect("close: ok")
+        for _ in range(2):
+            with s_client(port, version, "-sess_in", session, *pem("client")) as client:
+                client.expect("^Reused")
+                server.expect("info: .* resumed" + (" verified" if options else ""))
+                client.write("hello\n")
+                client.expect("hello$")
+    # Another process has other keys.
+    with our_server("ec", "opts", *options) as (server, port):
+        with s_client(port, version, "-sess_in", session) as client:
+            client.expect("^New")
+            client.write("hello\n")
+            client.expect("hello$")
+
+
+def early_data_of_tickets(port):
+    """A new session of the server's, and how much early data it may begin with."""
+    session = PKI / "early"
+    session.unlink(missing_ok=True)
+    with s_client(port, "-tls1_3", "-sess_out", str(session)) as client:
+        client.expect("Verify return code")
+        for _ in range(100):
+            if session.exists() and session.stat().st_size:
+                break
+            time.sleep(0.05)
+        client.write("Q\n")
+        return str(session), int(re.search(r"Max Early Data: (\d+)", client.expect_end())[1])
+
+
+@case()
+def early_data_is_refused_and_the_connection_comes_about():
+    (PKI / "data").write_text("too early\n" * 100)
+    with s_server("-tls1_3", "-max_early_data", "16384", *pem("ec")) as (_, port):
+        session, allowed = early_data_of_tickets(port)
+        if allowed != 16384:
+            raise AssertionError("OpenSSL's ticket is not for early data")
+    with our_server("ec", "opts") as (server, port):
+        with s_client(port, "-tls1_3", "-sess_in", session, "-early_data", "data") as client:
+            client.expect("Early data was rejected")
+            server.expect("attach: ok")
+            client.write("hello\n")
+            client.expect("hello$")
+            server.expect("^line: hello$")
+            if "too early" in server.output:
+                raise AssertionError("early data was taken")
+            client.write("Q\n")
+            server.expect("close: ok")
+        if early_data_of_tickets(port)[1] != 0:
+            raise AssertionError("our ticket is for early data")
+
+
+@case(*VERSIONS)
+def files_that_change_are_read_again(version):
+    for end in "pem", "key":
+        (PKI / f"live.{end}").write_text((PKI / f"ec.{end}").read_text())
+    with our_server("live", "opts") as (server, port):
+        with s_client(port, version) as client:
+            client.expect("subject=.*localhost")
+        for end in "pem", "key":
+            (PKI / f"new.{end}").write_text((PKI / f"other.{end}").read_text())
+            (PKI / f"new.{end}").rename(PKI / f"live.{end}")
+            with s_client(port, version) as client:
+                # With the certificate alone there is no pair, and the old one goes on.
+                client.expect("subject=.*" + ("localhost" if end == "pem" else "example.com"))
+                client.expect("Verify return code")
+
+
+# --- Our client with options ---
+
+
+@case(*VERSIONS)
+def our_client_shows_its_certificate(version):
+    with s_server(version, "-Verify", "1", "-verify_return_error", "-rev", *pem("ec")) as (server, port):
+        with our_client(port, *VERIFY, "cert=client.pem", "key=client.key", "send=hello", "line") as client:
+            says(client, "attach: ok", "send: ok", "line: olleh")
+
+
+@case(*VERSIONS)
+def our_client_resumes_its_session(version):
+    with s_server(version, "-rev", *pem("ec")) as (_, port):
+        steps = "info", "send=one", "line", "again", "info", "send=two", "line"
+        with our_client(port, *VERIFY, *steps) as client:
+            client.expect(r"info: TLS 1.\d TLS_\w+ verified\n")
+            client.expect(r"line: eno\nagain: ok\ninfo: TLS 1.\d TLS_\w+ resumed verified\nsend: ok\nline: owt")
+
+
+@case()
+def our_client_speaks_nothing_before_TLS_1_3_if_it_is_told_so():
+    with s_server("-tls1_2", "-rev", *pem("ec")) as (_, port):
+        with our_client(port, *VERIFY, "tls13") as client:
+            says(client, "attach: EPROTO")
+    with s_server("-tls1_3", "-rev", *pem("ec")) as (_, port):
+        with our_client(port, *VERIFY, "tls13", "info") as client:
+            client.expect("info: TLS 1.3")
 
 
 def main():
