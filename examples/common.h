@@ -17,6 +17,9 @@ static inline void fail(const char *what) {
     exit(1);
 }
 
+/* The port that listen_on has listened on. */
+static int listening_port;
+
 /* Listens on 127.0.0.1 and prints the address; port "0" lets the kernel choose. */
 static inline int listen_on(const char *port) {
     struct ipaddr addr;
@@ -25,7 +28,8 @@ static inline int listen_on(const char *port) {
     int listener = tcp_listen(&addr, 128);
     if (listener < 0)
         fail("listen");
-    printf("listening on 127.0.0.1:%d\n", ipaddr_port(&addr));
+    listening_port = ipaddr_port(&addr);
+    printf("listening on 127.0.0.1:%d\n", listening_port);
     fflush(stdout);
     return listener;
 }
