@@ -4,10 +4,13 @@
 
    One port serves the page over HTTP and speaks WebSocket: the server reads the head of a request
    itself, byte by byte so as to take nothing that follows it, and answers the handshake by hand
-   with ws_response_key(). On a second port ws_attach_server() does the handshake. Both addresses
-   are printed, then what the page reports. */
+   with ws_response_key(). On a second port ws_attach_server() does the handshake, and on a third
+   one ws_accept(), which agrees to subprotocols and compression. The addresses are printed, then
+   what the page reports. */
 
 #include "serve.h"
+
+#include <libdillext.h>
 
 #include <strings.h>
 
@@ -153,6 +156,27 @@ static coroutine void serve_ws(int tcp) {
         speak(ws, path);
 }
 
+/* A connection to the third port: the path says what the server agrees to. */
+static coroutine void serve_agreed(int tcp) {
+    static const char *const spoken[] = {"v2", "v1", NULL};
+    struct ws_deflate deflate = {.size = sizeof deflate, .flags = WS_DEFLATE_CONTEXT | WS_DEFLATE_PEER_CONTEXT};
+    struct ws_opts opts = {.size = sizeof opts, .flags = WS_TEXT | WS_DEFLATE, .subprotocols = spoken};
+    char path[32] = "";
+    int request = ws_recvrequest(tcp, now() + STEP);
+    if (request < 0)
+        return;
+    ws_field(request, ":path", path, sizeof path);
+    if (strcmp(path, "/plain") == 0)
+        opts.flags = WS_TEXT;
+    else if (strcmp(path, "/context") == 0)
+        opts.deflate = &deflate;
+    int ws = ws_accept(request, &opts, now() + STEP);
+    if (ws < 0)
+        perror("ws_accept");
+    else
+        speak(ws, "/echo");
+}
+
 static void load_page(const char *name) {
     FILE *file = fopen(name, "r");
     page = malloc(SIZE);
@@ -168,14 +192,16 @@ int main(int argc, char *argv[]) {
         return 2;
     }
     load_page(argv[1]);
-    int http = listen_anywhere(), attach = listen_anywhere();
+    int http = listen_anywhere(), attach = listen_anywhere(), agree = listen_anywhere();
     int clients = bundle();
     if (clients < 0 || bundle_go(clients, accept_all(http, clients, serve_http)) < 0 ||
-        bundle_go(clients, accept_all(attach, clients, serve_ws)) < 0)
+        bundle_go(clients, accept_all(attach, clients, serve_ws)) < 0 ||
+        bundle_go(clients, accept_all(agree, clients, serve_agreed)) < 0)
         fail("start");
     run_until_stopped(clients);
     hclose(http);
     hclose(attach);
+    hclose(agree);
     free(page);
     return 0;
 }
