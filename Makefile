@@ -183,7 +183,7 @@ check-autobahn-tls: all
 	tests/autobahn/run --tls
 
 check-browser: all
-	tests/browser/run
+	@.ci/tally tests/browser/run 'tests/browser/run --firefox' 'tests/browser/run --firefox --tls'
 
 # The library for 64-bit ARM, its C tests and examples, in an emulator.
 check-aarch64:
