@@ -464,7 +464,7 @@ int main(int argc, char **argv) {
     key = argv[4];
     int64_t until = now() + atol(argv[2]) * 1000;
     int descriptors = 0;
-    size_t most = 0;
+    size_t most = 0, lowest = SIZE_MAX;
     for (int epoch = 0; epoch == 0 || now() < until; ++epoch) {
         run_epoch();
         size_t bytes = __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes() : 0;
@@ -473,10 +473,14 @@ int main(int argc, char **argv) {
             if (bytes > most) most = bytes;
         }
         MUST(open_descriptors() == descriptors);
-        if (bytes > most + 65536) {
-            fprintf(stderr, "%zu bytes are allocated, and before it were %zu at most\n", bytes, most);
+        /* Threads keep codecs and the like, now more and now less; what leaks stays. */
+        if (bytes < lowest) lowest = bytes;
+        if (epoch % 20 != 19) continue;
+        if (lowest > most + 65536) {
+            fprintf(stderr, "%zu bytes are allocated, and before it were %zu at most\n", lowest, most);
             return 1;
         }
+        lowest = SIZE_MAX;
     }
     printf("%llu calls\n", (unsigned long long)calls);
     return 0;

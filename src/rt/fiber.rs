@@ -21,6 +21,8 @@ type GetExceptions = unsafe extern "C" fn() -> *mut Exceptions;
 type StartSwitch = unsafe extern "C" fn(*mut *mut c_void, *const c_void, usize);
 /// Those of the next stack; where to put the low end and the size of the one that was left.
 type FinishSwitch = unsafe extern "C" fn(*mut c_void, *mut *const c_void, *mut usize);
+/// The low end and the size of memory that nobody has marked any more.
+type Unpoison = unsafe extern "C" fn(*const c_void, usize);
 type CurrentFiber = unsafe extern "C" fn() -> *mut c_void;
 type CreateFiber = unsafe extern "C" fn(c_uint) -> *mut c_void;
 type DestroyFiber = unsafe extern "C" fn(*mut c_void);
@@ -75,8 +77,15 @@ impl Fiber {
 pub(super) struct Runtimes {
     any: bool,
     exceptions: Option<ptr::NonNull<Exceptions>>,
-    address: Option<(StartSwitch, FinishSwitch)>,
+    address: Option<AddressSanitizer>,
     thread: Option<ThreadSanitizer>,
+}
+
+#[derive(Clone, Copy)]
+struct AddressSanitizer {
+    start: StartSwitch,
+    finish: FinishSwitch,
+    unpoison: Unpoison,
 }
 
 #[derive(Clone, Copy)]
@@ -116,16 +125,27 @@ impl Runtimes {
             // SAFETY: the place is this thread's, and nobody else is using it now.
             from.exceptions.set(unsafe { exceptions.replace(to.exceptions.get()) });
         }
-        if let Some((start, finish)) = self.address {
-            let frames = if from.ended.get() { ptr::null_mut() } else { from.frames.as_ptr() };
-            // SAFETY: the next stack lies there; whoever goes on does so with these frames.
-            unsafe { start(frames, to.low.get(), to.size.get()) };
-            // SAFETY: as above. It does not matter that the stack is switched a moment later.
-            unsafe { finish(to.frames.get(), from.low.as_ptr(), from.size.as_ptr()) };
+        if let Some(address) = self.address {
+            address.tell(from, to);
         }
         if let Some(thread) = self.thread {
             thread.tell(from, to);
         }
+    }
+}
+
+impl AddressSanitizer {
+    fn tell(self, from: &Fiber, to: &Fiber) {
+        let frames = if from.ended.get() { ptr::null_mut() } else { from.frames.as_ptr() };
+        if from.ended.get() {
+            // Frames that nothing has returned from have left their marks; the stack is another one's next.
+            // SAFETY: it is the stack of the coroutine that has ended.
+            unsafe { (self.unpoison)(from.low.get(), from.size.get()) };
+        }
+        // SAFETY: the next stack lies there; whoever goes on does so with these frames.
+        unsafe { (self.start)(frames, to.low.get(), to.size.get()) };
+        // SAFETY: as above. It does not matter that the stack is switched a moment later.
+        unsafe { (self.finish)(to.frames.get(), from.low.as_ptr(), from.size.as_ptr()) };
     }
 }
 
@@ -148,11 +168,12 @@ impl ThreadSanitizer {
     }
 }
 
-/// As declared in sanitizer/common_interface_defs.h.
-fn address_sanitizer() -> Option<(StartSwitch, FinishSwitch)> {
+/// As declared in sanitizer/common_interface_defs.h and asan_interface.h.
+fn address_sanitizer() -> Option<AddressSanitizer> {
     let start = weak!("__sanitizer_start_switch_fiber": StartSwitch);
     let finish = weak!("__sanitizer_finish_switch_fiber": FinishSwitch);
-    Some((start?, finish?))
+    let unpoison = weak!("__asan_unpoison_memory_region": Unpoison);
+    Some(AddressSanitizer { start: start?, finish: finish?, unpoison: unpoison? })
 }
 
 /// As declared in sanitizer/tsan_interface.h.
