@@ -103,9 +103,14 @@ class Program:
         """The command of the sending client, or None."""
         return None
 
+    def broadcast(self, port):
+        """The command of a server that sends what anybody says to all, or None."""
+        return None
+
 
 class Floor(Program):
     def build(self):
+        self.broadcaster = compile_c("floor_broadcast", [SOURCE / "floor" / "broadcast.c", *SERVER])
         self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
         self.client = compile_c("floor_send", [SOURCE / "floor" / "send.c", *COMMON])
 
@@ -114,6 +119,9 @@ class Floor(Program):
 
     def send(self, port, size, count, batch):
         return [self.client, port, size, count, batch]
+
+    def broadcast(self, port):
+        return [self.broadcaster, port]
 
 
 class Raw(Program):
@@ -149,12 +157,16 @@ class Ours(Program):
         library = build_library()
         self.server = compile_ours("ours_echo", library)
         self.client = compile_ours("ours_send", library)
+        self.broadcaster = compile_ours("ours_broadcast", library)
 
     def serve(self, port, size, idle=False):
         return [self.server, port, size]
 
     def send(self, port, size, count, batch):
         return [self.client, port, size, count, batch]
+
+    def broadcast(self, port):
+        return [self.broadcaster, port]
 
 
 class CargoPeer(Program):
@@ -204,6 +216,9 @@ class UWebSockets(ServerOnly):
         command(["g++", "-std=c++20", *flags, f"-I{cpp / 'src'}",
                  SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")),
                  "-o", self.server])
+
+    def broadcast(self, port):
+        return [self.server, port, "broadcast"]
 
 
 class NpmWs(Program):

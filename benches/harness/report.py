@@ -5,7 +5,7 @@ import platform
 from statistics import median
 
 from .programs import FLOOR, OURS, RAW
-from .workloads import ECHO, IDLE, KIB, SEND, SINGLE
+from .workloads import BROADCAST, ECHO, IDLE, KIB, SEND, SINGLE
 
 NOT_PEERS = {OURS, FLOOR, RAW}
 
@@ -152,6 +152,9 @@ def goals(results):
         ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
     syscalls_goal("message, 16×64×1 KiB", "16×64×1 KiB", 0.05)
     syscalls_goal("message, one connection", SINGLE.name, 3.0)
+    for w in BROADCAST:
+        ratio_goal(w.name, FLOOR, 1.2)
+        ratio_goal(w.name, results.best_peer(w.name), 1.0)
     ratio_goal("connect", results.best_peer("connect"), 1.0)
     syscalls_goal("connect, upgrade, close", "connect", 12)
     idle = results.idle.get(OURS)
@@ -206,6 +209,10 @@ def markdown(results, programs, options, connections):
     if results.idle or failures(results, "idle"):
         out += [f"## {connections:,} idle connections, after one echo each\n",
                 idle_table(results, connections)]
+    for workload in BROADCAST:
+        if results.programs(workload.name) or failures(results, workload.name):
+            out += [f"## One message to many: {workload.name}\n",
+                    workload_table(results, workload.name)]
     sent = [w for w in SEND if results.programs(send_name(w))]
     for workload in sent:
         out += [f"## Client to sink: {workload.name}\n",

@@ -47,6 +47,21 @@ class Send:
         return max(20, int(seconds * 1e9 / ns))
 
 
+@dataclass(frozen=True)
+class Broadcast:
+    """A message of one connection that goes to all; counted are those that arrive."""
+    conns: int
+    size: int
+
+    @property
+    def name(self):
+        return f"broadcast to {self.conns:,}, {size_text(self.size)}"
+
+    @property
+    def arguments(self):
+        return ["--conns", self.conns, "--size", self.size]
+
+
 ECHO = [
     Echo(64, 1, 125),
     Echo(64, 1, KIB),
@@ -65,6 +80,8 @@ SINGLE = Echo(1, 1, 125)
 SEND = [Send(size, batch) for batch in (1, 16)
         for size in (16, 125, KIB, 16 * KIB, 256 * KIB, MIB)
         if batch == 1 or size <= 16 * KIB]
+
+BROADCAST = [Broadcast(conns, size) for conns in (1000, 10_000) for size in (125, KIB)]
 
 CONNECTING = 16     # connects at a time
 IDLE = 10_000       # idle connections

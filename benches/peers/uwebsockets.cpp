@@ -1,13 +1,16 @@
-// Echo server on uWebSockets, as its own example has it, without compression.
+// Echo server on uWebSockets, as its own example has it, without compression. With "broadcast" everybody
+// subscribes to one topic, and what anybody says is published there.
 #include "App.h"
 
 #include <cstdlib>
 #include <cstdio>
+#include <cstring>
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        std::fprintf(stderr, "usage: %s PORT\n", argv[0]);
+    bool broadcast = argc == 3 && std::strcmp(argv[2], "broadcast") == 0;
+    if (argc != 2 && !broadcast) {
+        std::fprintf(stderr, "usage: %s PORT [broadcast]\n", argv[0]);
         return 2;
     }
     struct Nothing {};
@@ -18,7 +21,14 @@ int main(int argc, char **argv)
     behavior.message = [](auto *ws, std::string_view message, uWS::OpCode opcode) {
         ws->send(message, opcode, false);
     };
-    uWS::App().ws<Nothing>("/*", std::move(behavior))
+    uWS::App app;
+    if (broadcast) {
+        behavior.open = [](auto *ws) { ws->subscribe("all"); };
+        behavior.message = [&app](auto *, std::string_view message, uWS::OpCode opcode) {
+            app.publish("all", message, opcode, false);
+        };
+    }
+    app.ws<Nothing>("/*", std::move(behavior))
         .listen("127.0.0.1", std::atoi(argv[1]), [](auto *listener) {
             if (!listener) std::exit(1);
         })
