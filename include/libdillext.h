@@ -327,9 +327,9 @@ struct dill_ws_opts {
     /* The longest message to receive. A longer one fails the connection with close code 1009. 0: the
        buffer of the caller is the only limit. */
     uint64_t max_message;
-    /* A ping when nothing came for so long. 0: none. */
+    /* A ping when nothing came for so long, in ms. 0: none. */
     int64_t ping_interval;
-    /* The peer is dead when nothing came for so long after that. 0: ping_interval. */
+    /* The peer is given up when nothing came for so long after that: ECONNRESET. 0: ping_interval. */
     int64_t ping_timeout;
     /* With WS_DEFLATE. */
     const struct dill_ws_deflate *deflate;
@@ -509,8 +509,8 @@ DILL_ALIAS_(ws_connect);
 
 /* --- WebSocket: pings --------------------------------------------------------------------------- */
 
-/* Sends a ping of at most 125 bytes, which the peer answers while it receives: a receiving call on this
-   side takes the answer in. It leaves between the messages of others.
+/* Sends a ping of at most 125 bytes, which the peer answers; `ws_info` tells how long that has taken. It
+   leaves between the messages of others.
 
    Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (too long, NULL with a length), ENOMEM, ENOTSUP, EPIPE (after
    `ws_done`), ETIMEDOUT.
@@ -518,8 +518,8 @@ DILL_ALIAS_(ws_connect);
    Required: The buffer has `len` bytes, or is NULL. */
 DILL_EXPORT int dill_ws_ping(int s, const void *buf, size_t len, int64_t deadline);
 
-/* Sends a pong of at most 125 bytes that nobody has asked for. Those that were asked for are sent by
-   receiving calls.
+/* Sends a pong of at most 125 bytes that nobody has asked for. Those that were asked for are sent by the
+   library.
 
    Errors: those of `ws_ping`.
 

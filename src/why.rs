@@ -71,6 +71,8 @@ pub(crate) enum Fact {
     Connecting(Text),
     /// The peer's request was answered with the status.
     Refused(u16, &'static str),
+    /// The peer has not answered a ping for so long, in ms.
+    NoAnswer(i64),
     /// A file cannot be read: the system's error.
     Unreadable(Text, i32),
     /// There is something wrong with what is in a file.
@@ -228,6 +230,12 @@ fn write(to: &mut Writer<'_>, record: Option<&Record>) {
             to.put_number(u32::from(*status));
             to.put(": ");
             to.put(rule);
+        }
+        Some(Fact::NoAnswer(time)) => {
+            let (number, unit) = if time % 1000 == 0 { (time / 1000, " s") } else { (*time, " ms") };
+            to.put("no answer to a ping for ");
+            to.put_number(u32::try_from(number).unwrap_or(u32::MAX));
+            to.put(unit);
         }
         Some(Fact::Unreadable(file, code)) => {
             to.put("cannot read ");

@@ -9,7 +9,7 @@ use crate::memory::try_push;
 use crate::why::{self, Fact};
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::offer::Wishes;
-use crate::ws::options::{Compression, Options};
+use crate::ws::options::{Compression, Options, Pings};
 use crate::ws::sock::{self, request};
 use core::ffi::{CStr, c_char, c_int, c_void};
 
@@ -68,9 +68,9 @@ pub struct WsOpts {
     /// The longest message to receive. A longer one fails the connection with close code 1009. 0: the
     /// buffer of the caller is the only limit.
     pub max_message: u64,
-    /// A ping when nothing came for so long. 0: none.
+    /// A ping when nothing came for so long, in ms. 0: none.
     pub ping_interval: i64,
-    /// The peer is dead when nothing came for so long after that. 0: ping_interval.
+    /// The peer is given up when nothing came for so long after that: ECONNRESET. 0: ping_interval.
     pub ping_timeout: i64,
     /// With WS_DEFLATE.
     pub deflate: *const WsDeflate,
@@ -337,9 +337,6 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
     if opts.flags & !known != 0 {
         return Err(not_allowed("unknown flags"));
     }
-    if opts.ping_interval != 0 || opts.ping_timeout != 0 {
-        return Err(not_allowed("ping_interval and ping_timeout are not there yet"));
-    }
     let has = |flag| opts.flags & flag != 0;
     let options = Options {
         text: has(sock::TEXT),
@@ -357,9 +354,22 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
         max_message: Some(opts.max_message).filter(|max| *max > 0),
         // SAFETY: by contract.
         compression: unsafe { read_deflate(opts.flags, opts.deflate) }?,
+        pings: read_pings(opts.ping_interval, opts.ping_timeout)?,
+        attends: true,
     };
     options.check().map_err(sock::note_argument)?;
     Ok(options)
+}
+
+/// Whether a silent peer is asked if it is there. EINVAL.
+fn read_pings(interval: i64, timeout: i64) -> Result<Option<Pings>> {
+    match (interval, timeout) {
+        (0, 0) => Ok(None),
+        (0, 1..) => Err(not_allowed("ping_timeout without ping_interval")),
+        (1.., 0) => Ok(Some(Pings { interval, timeout: interval })),
+        (1.., 1..) => Ok(Some(Pings { interval, timeout })),
+        _ => Err(not_allowed("a negative ping_interval or ping_timeout")),
+    }
 }
 
 /// How messages are compressed, if that is wanted. EINVAL.

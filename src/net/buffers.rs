@@ -78,6 +78,9 @@ pub(crate) struct Buffers {
     start: Cell<usize>,
     end: Cell<usize>,
 
+    /// How many bytes of streams to which the buffer is not lent are kept.
+    saved: Cell<usize>,
+
     /// For whoever seals what it sends, between two uses: the memory of an empty vector, or null.
     scratch: Cell<*mut u8>,
     scratch_size: Cell<usize>,
@@ -152,7 +155,7 @@ impl Buffers {
         if !self.receiver.is_held_by(stream) {
             map(&self.receive, RECEIVE_SIZE)?;
             if let Some(holder) = self.receiver.holder() {
-                holder.save(self.received(&holder).unwrap_or_default())?;
+                holder.save(self, self.received(&holder).unwrap_or_default())?;
                 self.receiver.end();
             }
             self.start.set(0);
@@ -160,7 +163,7 @@ impl Buffers {
             self.receiver.give(stream)?;
             // SAFETY: the buffer is RECEIVE_SIZE long, and nothing in it is in use.
             let buffer = unsafe { core::slice::from_raw_parts_mut(self.receive.get(), RECEIVE_SIZE) };
-            self.end.set(stream.restore(buffer));
+            self.end.set(stream.restore(self, buffer));
         } else if self.end.get() > RECEIVE_SIZE / 2 {
             let len = self.end.get() - self.start.get();
             let from = self.receive.get().wrapping_add(self.start.get());
@@ -170,6 +173,21 @@ impl Buffers {
             self.end.set(len);
         }
         Ok(())
+    }
+
+    /// How many bytes were received and not consumed by the streams to which the buffer is not lent.
+    pub(crate) fn saved(&self) -> usize {
+        self.saved.get()
+    }
+
+    /// Counts bytes that a stream keeps from now on.
+    pub(crate) fn count_saved(&self, len: usize) {
+        self.saved.set(self.saved.get() + len);
+    }
+
+    /// Counts bytes that a stream keeps no longer.
+    pub(crate) fn count_freed(&self, len: usize) {
+        self.saved.set(self.saved.get().saturating_sub(len));
     }
 
     /// The free end of the receive buffer, which is lent to the caller.

@@ -73,6 +73,14 @@ pub(crate) fn pair() -> Result<[Fd; 2]> {
     Ok(fds)
 }
 
+/// How many bytes the kernel has received and holds.
+pub(crate) fn unread(fd: c_int) -> usize {
+    let mut len: c_int = 0;
+    // SAFETY: the call stores an int.
+    let result = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut len) };
+    if result == 0 { usize::try_from(len).unwrap_or(0) } else { 0 }
+}
+
 /// Sets an option that is an int.
 pub(crate) fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<()> {
     let size = size_of::<c_int>() as libc::socklen_t;

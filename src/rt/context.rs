@@ -2,17 +2,22 @@
 
 use super::above::Above;
 #[cfg(feature = "sockets")]
+use super::background::{Alarm, Task};
+#[cfg(feature = "sockets")]
 use super::big_stack::BigStack;
 use super::budget::Budget;
 use super::coroutine::Coroutine;
 use super::fiber::{Runtimes, Switch};
 use super::handle::Table;
+#[cfg(feature = "sockets")]
+use super::list::List;
 use super::poller::Poller;
 use super::process;
 #[cfg(feature = "tls")]
 use super::reserve::Reserve;
 use super::stack::Pool;
 use super::timer;
+use super::wait::Clause;
 use crate::arch::thread_slot;
 use crate::error::{Errno, Result, keep_errno};
 use core::cell::Cell;
@@ -26,7 +31,12 @@ pub(crate) struct Context {
     /// Those whose time slice was over: they run when nobody else is ready, and from time to time.
     spent: Queue,
     pub(super) budget: Budget,
-    pub(super) timers: timer::Heap,
+    pub(super) timers: timer::Heap<Clause>,
+    /// What is done without a coroutine: before the thread polls, and at a time.
+    #[cfg(feature = "sockets")]
+    pub(super) tasks: List<Task>,
+    #[cfg(feature = "sockets")]
+    pub(super) alarms: timer::Heap<Alarm>,
     /// The descriptors that are waited for.
     pub poller: Poller,
     /// The handles.
@@ -141,6 +151,10 @@ impl Context {
             spent: Queue::new(),
             budget: Budget::new(),
             timers: timer::Heap::new(),
+            #[cfg(feature = "sockets")]
+            tasks: List::new(),
+            #[cfg(feature = "sockets")]
+            alarms: timer::Heap::new(),
             poller: Poller::new(),
             handles: Table::new(),
             stacks: Pool::new(),
@@ -208,6 +222,17 @@ impl Context {
     /// Ends the current stretch without a switch, for whoever changed what others may see.
     pub(crate) fn next_run(&self) {
         self.run_id.set(self.run_id.get() + 1);
+    }
+
+    /// The time when the clock was read last, in ns: when what has just been received was there.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn last_look(&self) -> i64 {
+        self.last_look.get()
+    }
+
+    #[cfg(feature = "sockets")]
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.is_empty()
     }
 
     /// Whether somebody is ready to run.

@@ -2,6 +2,8 @@
 
 pub(crate) mod above;
 #[cfg(feature = "sockets")]
+pub(crate) mod background;
+#[cfg(feature = "sockets")]
 pub(crate) mod big_stack;
 pub(crate) mod budget;
 pub(crate) mod bundle;

@@ -17,6 +17,7 @@ const LIMIT: i64 = 1_000_000;
 pub(crate) fn prepare() -> Result<(c_int, i64)> {
     let context = outer()?;
     context.call_before_wait();
+    context.work_in_background();
     let fd = context.poller.prepare(context)?;
     Ok((fd, context.next_time()))
 }

@@ -3,69 +3,73 @@
 //! Ordered by deadline and, among equal deadlines, by the order in which the waits began. Adding
 //! is O(1), removing O(log n) amortised; no allocation, no recursion.
 
-use super::wait::Clause;
 use core::cell::Cell;
 use core::ptr;
 
 /// The heap's part of a timer.
-pub(crate) struct Node {
-    deadline: i64,
+pub(crate) struct Node<T> {
+    deadline: Cell<i64>,
     order: Cell<u64>,
-    child: Cell<*const Node>,
+    child: Cell<*const Node<T>>,
     /// The next sibling to the right.
-    next: Cell<*const Node>,
+    next: Cell<*const Node<T>>,
     /// The sibling to the left, or the parent of a first child.
-    prev: Cell<*const Node>,
-    clause: Cell<*const Clause>,
+    prev: Cell<*const Node<T>>,
+    owner: Cell<*const T>,
 }
 
-impl Node {
+impl<T> Node<T> {
     /// A node that is in no heap yet.
-    pub(crate) fn new(deadline: i64) -> Node {
+    pub(crate) fn new(deadline: i64) -> Node<T> {
         Node {
-            deadline,
+            deadline: Cell::new(deadline),
             order: Cell::new(0),
             child: Cell::new(ptr::null()),
             next: Cell::new(ptr::null()),
             prev: Cell::new(ptr::null()),
-            clause: Cell::new(ptr::null()),
+            owner: Cell::new(ptr::null()),
         }
     }
 
-    /// Names the clause that the timer fires.
-    pub(crate) fn belongs_to(&self, clause: &Clause) {
-        self.clause.set(clause);
+    /// Says whose it is.
+    pub(crate) fn belongs_to(&self, owner: &T) {
+        self.owner.set(owner);
     }
 
-    /// The clause that the timer fires.
-    pub(crate) fn clause(&self) -> *const Clause {
-        self.clause.get()
+    /// Whose it is.
+    pub(crate) fn owner(&self) -> *const T {
+        self.owner.get()
+    }
+
+    /// Changes when it is due, while it is in no heap.
+    pub(super) fn set_deadline(&self, deadline: i64) {
+        self.deadline.set(deadline);
     }
 
     /// When it is due.
     pub(crate) fn deadline(&self) -> i64 {
-        self.deadline
+        self.deadline.get()
     }
 
-    fn before(&self, other: &Node) -> bool {
-        (self.deadline, self.order.get()) < (other.deadline, other.order.get())
+    fn before(&self, other: &Node<T>) -> bool {
+        (self.deadline.get(), self.order.get()) < (other.deadline.get(), other.order.get())
     }
 }
 
 /// All timers of a thread.
-pub(super) struct Heap {
-    root: Cell<*const Node>,
+pub(super) struct Heap<T> {
+    root: Cell<*const Node<T>>,
     started: Cell<u64>,
 }
 
-impl Heap {
+impl<T> Heap<T> {
     /// An empty heap.
-    pub(super) const fn new() -> Heap {
+    pub(super) const fn new() -> Heap<T> {
         Heap { root: Cell::new(ptr::null()), started: Cell::new(0) }
     }
 
     /// The timer that is due first, or null.
-    pub(super) fn first(&self) -> *const Node {
+    pub(super) fn first(&self) -> *const Node<T> {
         self.root.get()
     }
 
@@ -73,7 +77,7 @@ impl Heap {
     ///
     /// # Safety
     /// `node` is in no heap, and is removed before it goes away or moves.
-    pub(super) unsafe fn insert(&self, node: &Node) {
+    pub(super) unsafe fn insert(&self, node: &Node<T>) {
         node.order.set(self.started.get());
         self.started.set(self.started.get() + 1);
         // SAFETY: the root is null or alive, the node is alive and alone.
@@ -84,7 +88,7 @@ impl Heap {
     ///
     /// # Safety
     /// `node` is in this heap.
-    pub(super) unsafe fn remove(&self, node: &Node) {
+    pub(super) unsafe fn remove(&self, node: &Node<T>) {
         // SAFETY: the children of a node in the heap are alive.
         let rest = unsafe { merge_pairs(node.child.get()) };
         if ptr::eq(self.root.get(), node) {
@@ -114,7 +118,7 @@ impl Heap {
 ///
 /// # Safety
 /// Each is null or a living root.
-unsafe fn meld(a: *const Node, b: *const Node) -> *const Node {
+unsafe fn meld<T>(a: *const Node<T>, b: *const Node<T>) -> *const Node<T> {
     // SAFETY: by contract.
     let Some(left) = (unsafe { a.as_ref() }) else { return b };
     // SAFETY: by contract.
@@ -137,8 +141,8 @@ unsafe fn meld(a: *const Node, b: *const Node) -> *const Node {
 ///
 /// # Safety
 /// `first` is null or the first of a list of living siblings.
-unsafe fn merge_pairs(first: *const Node) -> *const Node {
-    let mut pairs: *const Node = ptr::null();
+unsafe fn merge_pairs<T>(first: *const Node<T>) -> *const Node<T> {
+    let mut pairs: *const Node<T> = ptr::null();
     let mut next = first;
     // SAFETY: siblings are alive.
     while let Some(a) = unsafe { next.as_ref() } {
@@ -153,7 +157,7 @@ unsafe fn merge_pairs(first: *const Node) -> *const Node {
         unsafe { &*pair }.prev.set(pairs);
         pairs = pair;
     }
-    let mut root: *const Node = ptr::null();
+    let mut root: *const Node<T> = ptr::null();
     // SAFETY: the stack of pairs consists of living roots.
     while let Some(pair) = unsafe { pairs.as_ref() } {
         pairs = pair.prev.get();
@@ -168,11 +172,11 @@ unsafe fn merge_pairs(first: *const Node) -> *const Node {
 mod tests {
     use super::*;
 
-    fn drain(heap: &Heap) -> Vec<(i64, u64)> {
+    fn drain(heap: &Heap<()>) -> Vec<(i64, u64)> {
         let mut seen = Vec::new();
         // SAFETY: the nodes of the test outlive the heap.
         while let Some(node) = unsafe { heap.first().as_ref() } {
-            seen.push((node.deadline, node.order.get()));
+            seen.push((node.deadline(), node.order.get()));
             // SAFETY: the first node is in the heap.
             unsafe { heap.remove(node) };
         }
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn fires_by_deadline_and_among_equals_in_order_of_starting() {
         let heap = Heap::new();
-        let nodes: Vec<Node> = (0..500u32).map(|i| Node::new(i64::from(i * 7919 % 50))).collect();
+        let nodes: Vec<Node<()>> = (0..500u32).map(|i| Node::new(i64::from(i * 7919 % 50))).collect();
         for node in &nodes {
             // SAFETY: the nodes live until the heap is drained.
             unsafe { heap.insert(node) };
@@ -195,7 +199,7 @@ mod tests {
     #[test]
     fn any_timer_can_be_withdrawn() {
         let heap = Heap::new();
-        let nodes: Vec<Node> = (0..300u32).map(|i| Node::new(i64::from(i * 31 % 97))).collect();
+        let nodes: Vec<Node<()>> = (0..300u32).map(|i| Node::new(i64::from(i * 31 % 97))).collect();
         for node in &nodes {
             // SAFETY: the nodes live until the heap is drained.
             unsafe { heap.insert(node) };

@@ -33,7 +33,7 @@ pub(crate) enum Source {
     /// A wait list, by the clause's link.
     List(Awaited),
     /// The timers of the thread.
-    Timer(*const timer::Node),
+    Timer(*const timer::Node<Clause>),
     /// The poller.
     Descriptor(libc::c_int, Direction),
 }
@@ -244,10 +244,12 @@ impl Context {
         }
         let blocking = !self.has_ready() && !self.has_spent();
         loop {
+            self.work_in_background();
             let timeout = if blocking { self.timeout(clock::milliseconds(now)) } else { 0 };
             self.poller.poll(self, timeout);
             if timeout != 0 {
                 now = clock::nanoseconds();
+                self.last_look.set(now);
             }
             self.fire_timers(clock::milliseconds(now));
             if !blocking || self.has_ready() {
@@ -264,8 +266,10 @@ impl Context {
 
     /// Polls descriptors and timers without waiting.
     pub(super) fn poll_now(&self) {
+        self.work_in_background();
         self.poller.poll(self, 0);
         let now = clock::nanoseconds();
+        self.last_look.set(now);
         self.fire_timers(clock::milliseconds(now));
         self.resume_spent(now);
         self.last_poll.set(now);
@@ -281,30 +285,47 @@ impl Context {
         if self.has_more() {
             return clock::now();
         }
-        // SAFETY: the first timer, if any, is alive.
-        unsafe { self.timers.first().as_ref() }.map_or(-1, |first| first.deadline().max(0))
+        self.first_time().map_or(-1, |first| first.max(0))
     }
 
-    /// Milliseconds until the first timer, as the poller takes them.
-    fn timeout(&self, now: i64) -> libc::c_int {
+    /// When the first timer or alarm is due.
+    fn first_time(&self) -> Option<i64> {
         // SAFETY: the first timer, if any, is alive.
-        match unsafe { self.timers.first().as_ref() } {
-            None => -1,
-            Some(first) => {
-                let left = first.deadline().saturating_sub(now).max(0);
-                libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
-            }
+        let timer = unsafe { self.timers.first().as_ref() }.map(timer::Node::deadline);
+        #[cfg(feature = "sockets")]
+        if let Some(alarm) = self.alarm_time() {
+            return Some(timer.map_or(alarm, |timer| timer.min(alarm)));
+        }
+        timer
+    }
+
+    /// Milliseconds until then, as the poller takes them.
+    fn timeout(&self, now: i64) -> libc::c_int {
+        self.first_time().map_or(-1, |first| {
+            let left = first.saturating_sub(now).max(0);
+            libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
+        })
+    }
+
+    /// Does what needs no coroutine, and sends what comes of it.
+    pub(super) fn work_in_background(&self) {
+        #[cfg(feature = "sockets")]
+        if self.has_tasks() {
+            self.run_tasks();
+            self.call_before_wait();
         }
     }
 
     fn fire_timers(&self, now: i64) {
+        #[cfg(feature = "sockets")]
+        self.run_alarms(now);
         // SAFETY: the first timer, if any, is alive.
         while let Some(first) = unsafe { self.timers.first().as_ref() } {
             if first.deadline() > now {
                 return;
             }
             // SAFETY: every timer of a thread is part of a clause.
-            self.fire(unsafe { &*first.clause() }, Some(Errno::ETIMEDOUT));
+            self.fire(unsafe { &*first.owner() }, Some(Errno::ETIMEDOUT));
         }
     }
 

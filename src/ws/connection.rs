@@ -215,9 +215,7 @@ impl Connection {
             // RFC 6455, 5.5.2: "it MUST send a Pong frame in response, unless it already received a
             // Close frame". 5.5.3: only the newest ping needs an answer.
             Next::Ping { consumed, payload } => {
-                if self.outbound == Outbound::Open {
-                    self.pending_pong = Some(payload);
-                }
+                self.note_ping(payload);
                 Ok((Event::Ping, consumed))
             }
             // RFC 6455, 5.5.3: a pong that was not asked for is no error either.
@@ -228,6 +226,33 @@ impl Connection {
                 Ok((Event::Close, consumed))
             }
         }
+    }
+
+    /// The same for what was looked at before: no pong is due.
+    pub(crate) fn next_again(&mut self, front: &[u8]) -> Result<(Event, usize), Violation> {
+        let pong = self.pending_pong;
+        let next = self.next(front);
+        if matches!(next, Ok((Event::Ping, _))) {
+            self.pending_pong = pong;
+        }
+        next
+    }
+
+    /// A ping was seen behind what was received: a pong is due, unless nothing may be sent any more.
+    pub(crate) fn note_ping(&mut self, payload: ControlPayload) {
+        if self.outbound == Outbound::Open {
+            self.pending_pong = Some(payload);
+        }
+    }
+
+    /// The peer's close frame was seen behind what was received.
+    pub(crate) fn note_close_seen(&mut self, close: PeerClose) {
+        self.peer_close = Some(close);
+    }
+
+    /// Whether the peer can be asked for a sign of life, and answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.inbound == Inbound::Open && self.outbound == Outbound::Open && self.peer_close.is_none()
     }
 
     /// Takes payload from the receive buffer `src` to `dst`. See [`Decoder::payload_copy`].
@@ -441,6 +466,13 @@ impl Connection {
         self.pending_pong = None;
         self.note_inbound_lost();
         close::close_payload(close::INTERNAL_ERROR, &[]).ok()
+    }
+
+    /// The peer is not there any more.
+    pub(crate) fn note_dead(&mut self) {
+        self.note_inbound_lost();
+        self.note_outbound_broken();
+        self.pending_pong = None;
     }
 
     /// The handle is being closed.

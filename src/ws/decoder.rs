@@ -269,6 +269,16 @@ impl Decoder {
         self.max_message.saturating_sub(self.length)
     }
 
+    /// Passes over payload that is only looked at, as far as `len` bytes reach; returns how much that is. The
+    /// frame may have ended then.
+    pub(crate) fn pass(&mut self, len: usize) -> usize {
+        let passed = usize::try_from(self.left).unwrap_or(usize::MAX).min(len);
+        self.advance(passed);
+        self.in_frame = self.left > 0;
+        self.between_messages = !self.in_frame && !self.open;
+        passed
+    }
+
     /// Takes what the extension made of payload: at most `message_room()` bytes.
     pub fn message_bytes(&mut self, piece: &[u8]) -> Result<(), Violation> {
         self.length = self.length.saturating_add(piece.len() as u64);

@@ -1,6 +1,7 @@
 //! WebSocket (RFC 6455): a core without I/O, and `sock`, which moves bytes.
 
-pub(crate) mod close;
+pub(crate) mod ahead;
+mod close;
 pub(crate) mod connection;
 pub(crate) mod decoder;
 pub(crate) mod deflate;

@@ -29,6 +29,15 @@ impl Compression {
     }
 }
 
+/// How a peer is asked whether it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pings {
+    /// When nothing was heard of it for so long, in ms.
+    pub(crate) interval: i64,
+    /// It is not there if nothing is heard for so long after that, in ms.
+    pub(crate) timeout: i64,
+}
+
 /// Options whose parts are well-formed; whether they go together, `check` says.
 #[derive(Debug, Default)]
 pub(crate) struct Options<'a> {
@@ -52,6 +61,10 @@ pub(crate) struct Options<'a> {
     pub max_message: Option<u64>,
     /// If the peer can do that, messages are compressed.
     pub compression: Option<Compression>,
+    /// Whether the peer is asked if it is there.
+    pub(crate) pings: Option<Pings>,
+    /// Pings are answered while nobody receives.
+    pub(crate) attends: bool,
 }
 
 impl Options<'_> {

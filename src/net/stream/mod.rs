@@ -57,6 +57,11 @@ pub(crate) struct Stream {
     read_ahead: Cell<usize>,
     /// The stretch of execution in which the kernel's receive buffer was found empty.
     drained: Cell<u64>,
+    /// The kernel may hold more, as far as is known.
+    may_hold_more: Cell<bool>,
+    /// When the peer was last heard of, in ns, and how often.
+    heard: Cell<i64>,
+    times_heard: Cell<u64>,
     /// What lies between the view and the wire, if not nothing.
     wire: RefCell<Option<Box<Wire>>>,
     has_records: Cell<bool>,
@@ -141,6 +146,9 @@ impl Stream {
             saved: RefCell::default(),
             read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
             drained: Cell::new(0),
+            may_hold_more: Cell::new(false),
+            heard: Cell::new(0),
+            times_heard: Cell::new(0),
             wire: RefCell::new(None),
             has_records: Cell::new(false),
             received: Cell::new(0),
@@ -220,6 +228,37 @@ impl Stream {
         context.buffers().gathered(self) + later + self.unsent_len()
     }
 
+    /// Notes that the peer has given a sign of life.
+    fn note_heard(&self, context: &Context) {
+        self.heard.set(context.last_look());
+        self.times_heard.set(self.times_heard.get() + 1);
+    }
+
+    /// When the peer was last heard of, in ns: when something was received, or when it had made room for more.
+    pub(crate) fn heard(&self) -> i64 {
+        self.heard.get()
+    }
+
+    /// How often that was.
+    pub(crate) fn times_heard(&self) -> u64 {
+        self.times_heard.get()
+    }
+
+    /// Notes that input has come that nobody waits for.
+    pub(crate) fn note_input(&self) {
+        self.may_hold_more.set(true);
+    }
+
+    /// Whether the kernel may hold something, as far as is known without asking it.
+    pub(crate) fn may_hold_more(&self) -> bool {
+        self.may_hold_more.get()
+    }
+
+    /// Whether the kernel holds something, the end of the stream not counted. Asks it.
+    pub(crate) fn holds_input(&self) -> bool {
+        socket::unread(self.fd.get()) > 0
+    }
+
     /// Ends the wait of whoever receives, if somebody does.
     pub(crate) fn wake_receiver(&self, context: &Context, error: Errno) {
         if let Some(clause) = context.poller.waiting(self.fd.get(), Direction::In) {
@@ -296,6 +335,7 @@ impl Stream {
             let _ = self.end_records(context);
         }
         context.buffers().forget(self);
+        self.forget_saved(context);
         let is_empty = self.ended.get() && self.is_drained(context);
         let Some(fd) = self.fd.close() else { return };
         self.queue.take();

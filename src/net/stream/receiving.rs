@@ -3,7 +3,7 @@
 use super::{Family, Stream};
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
-use crate::net::buffers::RECEIVE_SIZE;
+use crate::net::buffers::{Buffers, RECEIVE_SIZE};
 use crate::net::socket;
 use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
@@ -28,11 +28,13 @@ impl Saved {
         &self.bytes[self.start..]
     }
 
-    fn consume(&mut self, len: usize) {
+    /// Returns how many bytes are kept no longer.
+    fn consume(&mut self, len: usize) -> usize {
         self.start += len;
-        if self.start == self.bytes.len() {
-            *self = Saved::default();
+        if self.start < self.bytes.len() {
+            return 0;
         }
+        core::mem::take(self).bytes.len()
     }
 }
 
@@ -61,13 +63,23 @@ impl Stream {
             context.buffers().consume(len);
             return;
         }
-        self.saved.borrow_mut().consume(len);
+        let freed = self.saved.borrow_mut().consume(len);
+        context.buffers().count_freed(freed);
     }
 
     /// Whether the last receive got less than it had room for, and nothing has happened since that could
     /// have brought more.
     pub(super) fn is_drained(&self, context: &Context) -> bool {
         self.drained.get() == context.run_id()
+    }
+
+    /// Notes that something was received, and whether it filled all the room.
+    pub(super) fn note_received(&self, context: &Context, is_full: bool) {
+        self.note_heard(context);
+        self.may_hold_more.set(is_full);
+        if !is_full && !context.poller.hung_up(self.fd.get()) {
+            self.drained.set(context.run_id());
+        }
     }
 
     /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
@@ -80,13 +92,22 @@ impl Stream {
     }
 
     /// Takes the bytes over that are pushed out of the shared buffer.
-    pub(crate) fn save(&self, bytes: &[u8]) -> Result<()> {
-        try_extend(&mut self.saved.borrow_mut().bytes, bytes)
+    pub(crate) fn save(&self, buffers: &Buffers, bytes: &[u8]) -> Result<()> {
+        try_extend(&mut self.saved.borrow_mut().bytes, bytes)?;
+        buffers.count_saved(bytes.len());
+        Ok(())
+    }
+
+    /// Drops what was saved.
+    pub(super) fn forget_saved(&self, context: &Context) {
+        let saved = self.saved.take();
+        context.buffers().count_freed(saved.bytes.len());
     }
 
     /// Puts the saved bytes at the front of the shared buffer; returns how many.
-    pub(crate) fn restore(&self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn restore(&self, buffers: &Buffers, buffer: &mut [u8]) -> usize {
         let saved = self.saved.take();
+        buffers.count_freed(saved.bytes.len());
         let unread = saved.unread();
         buffer[..unread.len()].copy_from_slice(unread);
         unread.len()
@@ -162,16 +183,43 @@ impl Ref<Stream> {
             match received {
                 Ok(0) => return Err(Errno::EPIPE),
                 Ok(len) => {
-                    if len < place.len() + room && !context.poller.hung_up(self.fd.get()) {
-                        self.drained.set(context.run_id());
-                    }
+                    self.note_received(context, len == place.len() + room);
                     self.received.set(self.received.get() + len as u64);
                     let placed = len.min(place.len());
                     context.buffers().received_more(len - placed);
                     return Ok(placed);
                 }
-                Err(Errno::EAGAIN) => wait_first = true,
+                Err(Errno::EAGAIN) => {
+                    self.may_hold_more.set(false);
+                    wait_first = true;
+                }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Receives what is there, for `peek` to show, which then shows at most `limit` bytes or little more. EAGAIN:
+    /// nothing. EPIPE at the end.
+    pub(crate) fn receive_now(&self, context: &Context, limit: usize) -> Result<()> {
+        context.buffers().lend_receive(self)?;
+        let most = limit.saturating_sub(self.peek(context, <[u8]>::len));
+        if self.has_records.get() {
+            return self.receive_records_now(context, most);
+        }
+        let (buffer, room) = context.buffers().room();
+        let room = room.min(most);
+        // SAFETY: the free end of the buffer is writable.
+        match unsafe { socket::recv(self.fd.get(), buffer, room) } {
+            Ok(0) => Err(Errno::EPIPE),
+            Ok(len) => {
+                self.note_received(context, len == room);
+                self.received.set(self.received.get() + len as u64);
+                context.buffers().received_more(len);
+                Ok(())
+            }
+            Err(error) => {
+                self.may_hold_more.set(false);
+                Err(error)
             }
         }
     }
@@ -188,7 +236,7 @@ mod tests {
         for consumed in 0..100_000 {
             assert_eq!(saved.unread()[0], consumed as u8);
             assert_eq!(saved.unread().as_ptr_range().end, end);
-            saved.consume(1);
+            assert_eq!(saved.consume(1), if consumed == 99_999 { 100_000 } else { 0 });
         }
         assert!(saved.unread().is_empty());
         assert_eq!(saved.bytes.capacity(), 0);

@@ -91,9 +91,9 @@ impl Stream {
         let Some(wire) = self.wire.take() else { return Ok(()) };
         self.has_records.set(false);
         context.buffers().forget_received(self);
-        self.saved.take();
+        self.forget_saved(context);
         self.received.set(self.received.get() + wire.unopened.len() as u64);
-        self.save(&wire.unopened)
+        self.save(context.buffers(), &wire.unopened)
     }
 
     fn wire(&self) -> Option<RefMut<'_, Box<Wire>>> {
@@ -235,7 +235,7 @@ impl Ref<Stream> {
                 self.wait(context, Direction::In, deadline)?;
             }
             context.buffers().lend_receive(self)?;
-            let opened = self.open_more(context);
+            let opened = self.open_more(context, RECEIVE_LIMIT);
             self.answer(context, opened.is_ok());
             match opened {
                 Ok(0) => {
@@ -272,13 +272,25 @@ impl Ref<Stream> {
         }
     }
 
-    /// Receives something and opens it; returns how much the view shows more. EAGAIN.
-    fn open_more(&self, context: &Context) -> Result<usize> {
+    /// `receive_now` for a stream with records.
+    pub(super) fn receive_records_now(&self, context: &Context, most: usize) -> Result<()> {
+        self.wire().ok_or(Errno::EBADF)?.records.check()?;
+        let opened = self.open_more(context, most);
+        if opened == Err(Errno::EAGAIN) {
+            self.may_hold_more.set(false);
+            return Err(Errno::EAGAIN);
+        }
+        self.answer(context, opened.is_ok());
+        opened.map(drop)
+    }
+
+    /// Receives at most so much and opens it; returns how much the view shows more. EAGAIN.
+    fn open_more(&self, context: &Context, most: usize) -> Result<usize> {
         let mut wire = self.wire().ok_or(Errno::EBADF)?;
         let wire = &mut **wire;
         let (buffer, room) = context.buffers().room();
         // SAFETY: the free end of the buffer, which is lent to this stream.
-        let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(RECEIVE_LIMIT)) };
+        let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(wire.unopened.len() + most)) };
         // What the handshake has left may be more than there is room for.
         let carried = wire.unopened.len().min(region.len());
         region[..carried].copy_from_slice(&wire.unopened[..carried]);
@@ -313,9 +325,7 @@ impl Ref<Stream> {
         match unsafe { socket::recv(self.fd.get(), place.as_mut_ptr(), place.len()) }? {
             0 => Err(wire.records.truncated()),
             len => {
-                if len < room && !context.poller.hung_up(self.fd.get()) {
-                    self.drained.set(context.run_id());
-                }
+                self.note_received(context, len == room);
                 Ok(len)
             }
         }

@@ -82,7 +82,9 @@ impl Stream {
 
     /// Waits until the kernel may take more.
     pub(crate) fn wait_out(&self, context: &Context, deadline: i64) -> Result<()> {
-        self.wait(context, Direction::Out, deadline)
+        self.wait(context, Direction::Out, deadline)?;
+        self.note_heard(context);
+        Ok(())
     }
 
     /// Waits until everything that was accepted has been taken by the kernel. Fails with the error
@@ -284,6 +286,7 @@ impl Stream {
                 continue;
             }
             let sent = self.send_slices(context, &mut slices[..count])?;
+            self.note_heard(context);
             queue.advance(sent);
         }
     }

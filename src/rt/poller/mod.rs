@@ -11,6 +11,8 @@
 mod epoll;
 
 use self::epoll::{Change, Event, Interest, Set};
+#[cfg(feature = "sockets")]
+use super::background::{self, Background};
 use super::context::Context;
 use super::process::WipedOnFork;
 use super::wait::{Clause, Source};
@@ -58,6 +60,9 @@ struct Entry {
     reader: Cell<Option<ptr::NonNull<Clause>>>,
     writer: Cell<Option<ptr::NonNull<Clause>>>,
     watcher: Cell<Option<ptr::NonNull<dyn Watcher>>>,
+    /// Who wants to know of input that nobody waits for.
+    #[cfg(feature = "sockets")]
+    attendant: Cell<Option<ptr::NonNull<dyn Background>>>,
 }
 
 impl Entry {
@@ -77,6 +82,10 @@ impl Entry {
     }
 
     fn is_waited_for(&self) -> bool {
+        #[cfg(feature = "sockets")]
+        if self.attendant.get().is_some() {
+            return true;
+        }
         self.reader.get().is_some() || self.writer.get().is_some() || self.watcher.get().is_some()
     }
 
@@ -86,6 +95,8 @@ impl Entry {
         self.hung_up.set(false);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
+        #[cfg(feature = "sockets")]
+        self.attendant.set(None);
     }
 }
 
@@ -321,6 +332,28 @@ impl Poller {
         }
     }
 
+    /// Tells of input to an own socket that no coroutine waits for.
+    ///
+    /// # Safety
+    /// The attendant lives until it is unset or the descriptor is forgotten.
+    #[cfg(feature = "sockets")]
+    pub(crate) unsafe fn attend(
+        &self,
+        fd: libc::c_int,
+        attendant: &(dyn Background + 'static),
+    ) -> Result<()> {
+        self.own(fd)?.attendant.set(Some(ptr::NonNull::from(attendant)));
+        Ok(())
+    }
+
+    /// Ends what `attend` began.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn unattend(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            entry.attendant.set(None);
+        }
+    }
+
     /// Whether the peer of an own socket is known to have closed its half, or the socket to be dead.
     pub(crate) fn hung_up(&self, fd: libc::c_int) -> bool {
         self.entry(fd).is_some_and(|entry| entry.hung_up.get())
@@ -427,6 +460,8 @@ impl Poller {
             // SAFETY: by the contract of `watch`.
             unsafe { watcher.as_ref() }.abandoned();
         }
+        #[cfg(feature = "sockets")]
+        background::abandon(entry.attendant.take());
     }
 
     /// Makes the set ready to be polled by others: returns its descriptor. EMFILE, ENFILE, ENOMEM.
@@ -516,11 +551,17 @@ impl Poller {
         if event.hung_up {
             entry.hung_up.set(true);
         }
-        if event.readable
-            && let Some(reader) = entry.reader.get()
-        {
-            // SAFETY: a registered clause is alive; firing it unregisters it.
-            context.fire(unsafe { reader.as_ref() }, None);
+        if event.readable {
+            if let Some(reader) = entry.reader.get() {
+                // SAFETY: a registered clause is alive; firing it unregisters it.
+                context.fire(unsafe { reader.as_ref() }, None);
+            } else {
+                #[cfg(feature = "sockets")]
+                if let Some(attendant) = entry.attendant.get() {
+                    // SAFETY: by the contract of `attend`.
+                    unsafe { attendant.as_ref() }.input_comes(context);
+                }
+            }
         }
         if event.writable {
             if let Some(watcher) = entry.watcher.get() {
@@ -552,15 +593,19 @@ impl Poller {
         if let Some(mark) = self.is_ours.get() {
             mark.set(true);
         }
+        #[cfg(feature = "sockets")]
+        context.abandon_background();
         if !self.set.is_made() {
             return;
         }
         for fd in 0..self.entries.borrow().len() {
-            let watcher = self.entry(fd as libc::c_int).and_then(|entry| entry.watcher.take());
-            if let Some(watcher) = watcher {
+            let Some(entry) = self.entry(fd as libc::c_int) else { continue };
+            if let Some(watcher) = entry.watcher.take() {
                 // SAFETY: by the contract of `watch`.
                 unsafe { watcher.as_ref() }.abandoned();
             }
+            #[cfg(feature = "sockets")]
+            background::abandon(entry.attendant.take());
         }
         self.rebuild(context);
     }

@@ -1,5 +1,6 @@
 //! Attaching: takes a bytestream over and does the opening handshake, RFC 6455, 4.
 
+use super::background::Keepalive;
 use super::head;
 use super::info::{PingTimes, Traffic};
 use super::turns::Turns;
@@ -9,6 +10,7 @@ use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
 use crate::net::socket;
 use crate::rt::above::Hooks;
+use crate::rt::background::Task;
 use crate::rt::context::Context;
 use crate::rt::handle::{self, Id};
 use crate::rt::mutex::Mutex;
@@ -269,7 +271,8 @@ pub(super) fn make(
         extension = Some(deflate);
     }
     let context = Context::get()?;
-    object::make(Ws {
+    let keepalive = Keepalive::new(options.pings, &transport)?;
+    let handle = object::make(Ws {
         lower: Cell::new(lower),
         received: Traffic::from(transport.position(context)),
         sent: Traffic::from(transport.sent() + transport.queued(context) as u64),
@@ -288,7 +291,17 @@ pub(super) fn make(
         in_part: Cell::new(false),
         turns: Turns::new(),
         ending: Cell::new(false),
-    })
+        attends: Cell::new(false),
+        ahead: RefCell::new(None),
+        task: Task::new(),
+        keepalive,
+    })?;
+    let ws = object::find::<Ws>(handle)?;
+    if let Err(error) = ws.begin_background(context, options.attends) {
+        object::close(handle, ws);
+        return Err(error);
+    }
+    Ok(handle)
 }
 
 /// Whether the environment asks for it, for programs that cannot be changed.

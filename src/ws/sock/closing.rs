@@ -34,6 +34,7 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
     if let Some(stream) = ws.transport.own() {
         stream.close_in_order(false);
     }
+    ws.end_background(Context::get()?);
     Ok(ws.lower.replace(Id::NONE).handle())
 }
 
@@ -93,7 +94,7 @@ impl Ws {
     fn send_close(&self, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         let payload = payload(status, reason)?;
-        self.check_outbound()?;
+        self.explain(self.check_outbound())?;
         let sent = self.turns.run_last(context, deadline, || {
             self.send_in_turn(context, deadline, || {
                 self.ending.set(true);
@@ -105,7 +106,7 @@ impl Ws {
             })
         });
         self.release_ended_message(context);
-        sent?;
+        self.explain(sent)?;
         if let Some(stream) = self.transport.own_tcp() {
             stream.close_in_order(true);
         }

@@ -64,7 +64,7 @@ impl Ws {
     }
 
     /// Sends a control frame without waiting: what the kernel does not take now leaves later.
-    fn post(
+    pub(super) fn post(
         &self,
         context: &Context,
         stream: &Ref<Stream>,

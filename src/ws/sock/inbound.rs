@@ -155,7 +155,13 @@ impl Ws {
             received = receive(context);
             Ok(())
         });
-        if self.connection.borrow().is_gone() { Err(Errno::EBADF) } else { result.and(received) }
+        if self.connection.borrow().is_gone() {
+            return Err(Errno::EBADF);
+        }
+        if let Some(stream) = self.transport.own() {
+            self.look_later(context, stream);
+        }
+        self.explain(result.and(received))
     }
 
     /// Takes a message that lies whole in the receive buffer, and returns its size. None: this is not the
@@ -380,12 +386,17 @@ impl Ws {
     /// has begun.
     #[inline]
     fn take_header(&self, context: &Context, deadline: i64) -> Result<bool> {
-        let next = self.transport.peek(context, |front| self.connection.borrow_mut().next(front));
+        let was_looked_at = self.was_looked_at(context);
+        let next = self.transport.peek(context, |front| {
+            let mut connection = self.connection.borrow_mut();
+            if was_looked_at { connection.next_again(front) } else { connection.next(front) }
+        });
         let (event, consumed) = next.map_err(|violation| self.fail_connection(context, violation))?;
         self.transport.consume(context, consumed);
         match event {
             Event::Data => return Ok(true),
             Event::Need(want) => self.fill(context, want, deadline)?,
+            Event::Ping | Event::Pong(_) if was_looked_at => {}
             Event::Ping => {
                 self.received.count_control(Opcode::Ping);
                 self.answer_ping(context, deadline)?;

@@ -4,6 +4,7 @@
 //! a half is borrowed while a coroutine waits: others may use the handle, or close it, meanwhile.
 
 mod attach;
+mod background;
 mod broadcast;
 mod closing;
 mod compressed;
@@ -29,10 +30,12 @@ pub(crate) use info::{Info, info};
 pub(crate) use part::recv_some;
 pub(crate) use ping::{ping, pong};
 
+use super::ahead::Ahead;
 use super::connection::Connection;
 use super::deflate::Deflate;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
+use crate::rt::background::Task;
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
 use crate::rt::mutex::Mutex;
@@ -41,6 +44,7 @@ use crate::sock::call;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use crate::transport::Transport;
 use attach::Told;
+use background::Keepalive;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -105,6 +109,14 @@ pub(crate) struct Ws {
     ping_times: PingTimes,
     /// The close frame is being sent: nothing comes behind it.
     ending: Cell<bool>,
+
+    /// Pings are answered while nobody receives.
+    attends: Cell<bool>,
+    /// How far was looked then.
+    ahead: RefCell<Option<Box<Ahead>>>,
+    task: Task,
+    /// None: the peer is not asked whether it is there.
+    keepalive: Option<Box<Keepalive>>,
 }
 
 /// The handle of the bytestream below a WebSocket or a request.
@@ -142,6 +154,7 @@ impl Kind for Ws {
             stream.has_ended();
         }
         this.connection.borrow_mut().note_gone();
+        this.end_background(context);
         this.turns.dismiss(context);
         this.receiving.dismiss(context);
         this.lower.replace(Id::NONE).close();

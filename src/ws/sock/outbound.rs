@@ -236,11 +236,12 @@ impl Ws {
         deadline: i64,
         send: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        self.check_outbound()?;
+        self.explain(self.check_outbound())?;
         let is_open = || self.connection.borrow().has_open_message();
         let send = || self.send_in_turn(context, deadline, send);
         // SAFETY: the turns are a part of this object, and are dismissed when it is closed.
-        unsafe { self.turns.run_message(context, deadline, is_open, self, send) }
+        let sent = unsafe { self.turns.run_message(context, deadline, is_open, self, send) };
+        self.explain(sent)
     }
 
     /// Sends control frames between the frames of others.
@@ -250,10 +251,10 @@ impl Ws {
         deadline: i64,
         send: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        self.check_outbound()?;
+        self.explain(self.check_outbound())?;
         let sent = self.turns.run_frame(context, deadline, || self.send_in_turn(context, deadline, send));
         self.release_ended_message(context);
-        sent
+        self.explain(sent)
     }
 
     /// Sends something whose turn has come, and answers a ping that came meanwhile.

@@ -1,5 +1,6 @@
 //! Tests of the sans-I/O core, and what they have in common.
 
+mod ahead;
 mod body;
 mod both;
 mod close;

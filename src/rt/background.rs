@@ -1,0 +1,152 @@
+//! What a thread does without a coroutine: when it polls next, at a time, and when input comes that nobody
+//! waits for.
+
+use super::context::Context;
+use super::list::{Link, Linked};
+use super::timer;
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// Whoever does something without a coroutine. Nothing of it may wait, or call the program.
+pub(crate) trait Background {
+    /// Input has come to its descriptor, and nobody waits for it.
+    fn input_comes(&self, context: &Context);
+    /// The thread polls next.
+    fn work(&self, context: &Context);
+    /// The time of its alarm has come, and descriptors were polled since.
+    fn alarm(&self, context: &Context, now: i64);
+    /// This is the child of a fork, in which nothing is done any more.
+    fn abandoned(&self);
+}
+
+/// Something to be done before the thread polls next.
+#[repr(C)]
+pub(crate) struct Task {
+    link: Link,
+    is_queued: Cell<bool>,
+    owner: Cell<Option<NonNull<dyn Background>>>,
+}
+
+// SAFETY: its link comes first.
+unsafe impl Linked for Task {}
+
+impl Task {
+    /// Nothing to do.
+    pub(crate) const fn new() -> Task {
+        Task { link: Link::new(), is_queued: Cell::new(false), owner: Cell::new(None) }
+    }
+
+    /// Takes it out of the queue, if it is in it.
+    pub(crate) fn withdraw(&self) {
+        self.link.unlink();
+        self.is_queued.set(false);
+    }
+}
+
+/// Something to be done at a time.
+pub(crate) struct Alarm {
+    node: timer::Node<Alarm>,
+    is_armed: Cell<bool>,
+    owner: Cell<Option<NonNull<dyn Background>>>,
+}
+
+impl Alarm {
+    /// At no time.
+    pub(crate) fn new() -> Alarm {
+        Alarm { node: timer::Node::new(0), is_armed: Cell::new(false), owner: Cell::new(None) }
+    }
+
+    /// Takes the time back, if there is one.
+    pub(crate) fn disarm(&self, context: &Context) {
+        if self.is_armed.replace(false) {
+            // SAFETY: it is in the heap as long as it is armed.
+            unsafe { context.alarms.remove(&self.node) };
+        }
+    }
+}
+
+impl Context {
+    /// Has `work` called before the thread polls next.
+    ///
+    /// # Safety
+    /// Both stay in place until the task is withdrawn.
+    pub(crate) unsafe fn queue(&self, task: &Task, owner: &(dyn Background + 'static)) {
+        if !task.is_queued.replace(true) {
+            task.owner.set(Some(NonNull::from(owner)));
+            // SAFETY: it is in no list; by contract.
+            unsafe { self.tasks.push_back(task) };
+        }
+    }
+
+    /// Has `alarm` called at a time, in ms, instead of at the time before.
+    ///
+    /// # Safety
+    /// Both stay in place until the alarm is disarmed.
+    pub(crate) unsafe fn arm_alarm(&self, alarm: &Alarm, owner: &(dyn Background + 'static), time: i64) {
+        alarm.disarm(self);
+        alarm.is_armed.set(true);
+        alarm.owner.set(Some(NonNull::from(owner)));
+        alarm.node.set_deadline(time);
+        alarm.node.belongs_to(alarm);
+        // SAFETY: it is in no heap; by contract.
+        unsafe { self.alarms.insert(&alarm.node) };
+    }
+
+    /// Does what was put off until the thread polls.
+    pub(super) fn run_tasks(&self) {
+        // SAFETY: a queued task is alive.
+        while let Some(task) = unsafe { self.tasks.front().as_ref() } {
+            task.withdraw();
+            if let Some(owner) = task.owner.take() {
+                // SAFETY: by the contract of `queue`.
+                unsafe { owner.as_ref() }.work(self);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn run_alarms(&self, now: i64) {
+        while let Some(owner) =
+            self.first_alarm().filter(|alarm| alarm.node.deadline() <= now).and_then(|alarm| {
+                alarm.disarm(self);
+                alarm.owner.get()
+            })
+        {
+            // SAFETY: by the contract of `arm_alarm`.
+            unsafe { owner.as_ref() }.alarm(self, now);
+        }
+    }
+
+    /// When the first alarm is due, in ms.
+    pub(super) fn alarm_time(&self) -> Option<i64> {
+        self.first_alarm().map(|alarm| alarm.node.deadline())
+    }
+
+    fn first_alarm(&self) -> Option<&Alarm> {
+        // SAFETY: what is in the heap is alive.
+        let first = unsafe { self.alarms.first().as_ref() }?;
+        // SAFETY: a node belongs to the alarm that it is part of.
+        unsafe { first.owner().as_ref() }
+    }
+
+    /// In the child of a fork, nothing of this is done any more.
+    pub(super) fn abandon_background(&self) {
+        // SAFETY: a queued task is alive.
+        while let Some(task) = unsafe { self.tasks.front().as_ref() } {
+            task.withdraw();
+            abandon(task.owner.take());
+        }
+        while let Some(alarm) = self.first_alarm() {
+            alarm.disarm(self);
+            abandon(alarm.owner.take());
+        }
+    }
+}
+
+/// Tells whoever it is, if anybody.
+pub(super) fn abandon(owner: Option<NonNull<dyn Background>>) {
+    if let Some(owner) = owner {
+        // SAFETY: whoever is registered is alive.
+        unsafe { owner.as_ref() }.abandoned();
+    }
+}
