@@ -38,7 +38,7 @@ TEST(both_sides_tell_what_was_agreed_on) {
         CHECK_INT(info.version, TLS_1_3);
         CHECK_INT(info.resumed, 0);
         CHECK_INT(info.verified, !end);
-        CHECK_STR(info.cipher, "TLS_AES_256_GCM_SHA384");
+        CHECK_STR(info.cipher, "TLS_AES_128_GCM_SHA256");
         CHECK_STR(info.alpn, "http/1.1");
         CHECK_STR(info.sni, "localhost");
         CHECK_INT(tls_alpn(h, name, sizeof(name)), 0);
