@@ -114,3 +114,79 @@ TEST(a_verifying_client_has_EPIPE_after_a_close_notify) {
     CHECK_INT(hclose(h[0]), 0);
     CHECK_INT(hclose(h[1]), 0);
 }
+
+static struct ws_opts text = {.size = sizeof(text), .flags = WS_TEXT};
+
+/* A client as browsers are: after both close frames it ends TCP and says nothing more. Nothing of it is ours then. */
+coroutine static void browse(int s, int fd) {
+    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = in_directory("server.pem")};
+    int h = tls_attach_client_opts(s, &opts, soon());
+    int ws = ws_attach_client_opts(h, "/", "localhost", &text, soon());
+    CHECK(ws >= 0);
+    CHECK_INT(ws_done(ws, 1000, NULL, 0, soon()), 0);
+    CHECK_ERR(ws_recv(ws, NULL, NULL, 0, soon()), -1, EPIPE);
+    shut(fd);
+}
+
+static int accept_browser(int s) {
+    const char *certs[3] = {in_directory("server.pem"), in_directory("server.key"), NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs};
+    int h = tls_attach_server_opts(s, &opts, soon());
+    int ws = ws_attach_server_opts(h, &text, soon());
+    CHECK(ws >= 0);
+    return ws;
+}
+
+static void make_browser(int user, int s[2], int *b) {
+    static struct user_stream below;
+    int fd;
+    make_certificate();
+    make_pair(s, &fd);
+    int other = s[0];
+    s[0] = s[1];
+    s[1] = other;
+    if (user) s[1] = user_stream_make(&below, s[1]);
+    *b = go(browse(s[0], fd));
+}
+
+TEST(after_both_close_frames_the_end_without_close_notify_is_an_end) {
+    for (int user = 0; user != 2; ++user) {
+        int s[2], b;
+        char c;
+        make_browser(user, s, &b);
+        int h = ws_detach(accept_browser(s[1]), 1000, NULL, 0, soon());
+        CHECK(h >= 0);
+        CHECK_ERR(brecv(h, &c, 1, soon()), -1, EPIPE);
+        int below = tls_detach(h, soon());
+        CHECK(below >= 0);
+        CHECK_INT(hclose(below), 0);
+        CHECK_INT(bundle_wait(b, soon()), 0);
+    }
+}
+
+TEST(ws_close_succeeds_with_a_peer_that_says_nothing_after_its_close_frame) {
+    for (int user = 0; user != 2; ++user) {
+        int s[2], b;
+        make_browser(user, s, &b);
+        CHECK_INT(ws_close(accept_browser(s[1]), 1000, NULL, 0, soon()), 0);
+        CHECK_INT(bundle_wait(b, soon()), 0);
+    }
+}
+
+coroutine static void attach_plain_client(int s, int *h) { *h = tls_attach_client(s, soon()); }
+
+TEST(before_the_close_frame_the_end_without_close_notify_is_none) {
+    int s[2], fd;
+    make_certificate();
+    make_pair(s, &fd);
+    int h[2] = {-1, -1};
+    const char *certs[3] = {in_directory("server.pem"), in_directory("server.key"), NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs};
+    int b = go(attach_plain_client(s[1], &h[1]));
+    h[0] = tls_attach_server_opts(s[0], &opts, soon());
+    CHECK(h[0] >= 0);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    shut(fd);
+    CHECK_ERR(brecv(h[0], NULL, 1, soon()), -1, ECONNRESET);
+    CHECK_ERR(tls_detach(h[0], soon()), -1, ECONNRESET);
+}

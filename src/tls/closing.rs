@@ -19,6 +19,16 @@ pub(crate) fn is_done(s: c_int) -> bool {
     object::find::<Tls>(s).is_ok_and(|tls| tls.layer.outbound.done.get())
 }
 
+/// The peer has said, in the protocol above, that it sends nothing more: on such a connection, many browsers end the
+/// stream without a close_notify. Other handles are left alone.
+pub(crate) fn allow_truncation(s: c_int) {
+    let Ok(tls) = object::find::<Tls>(s) else { return };
+    match &tls.below {
+        Below::Stream(stream) => stream.allow_truncation(),
+        Below::Custom(custom) => custom.allow_truncation(),
+    }
+}
+
 /// Ends both directions in order and returns the handle of the bytestream below, which stands
 /// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
 /// failure everything is closed.

@@ -51,6 +51,13 @@ impl Custom {
         self.session.replace(Some(session));
     }
 
+    /// Takes the end of the stream for the peer's, even if it does not say so.
+    pub(super) fn allow_truncation(&self) {
+        if let Some(session) = self.session.borrow_mut().as_mut() {
+            session.allow_truncation();
+        }
+    }
+
     /// Sends whoever waits for his turn away.
     pub(super) fn dismiss(&self) {
         if let Some(context) = Context::existing() {

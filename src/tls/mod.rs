@@ -23,7 +23,7 @@ mod trust;
 
 pub(crate) use agreed::{Agreed, with_agreed};
 pub(crate) use attach::{attach_client, attach_client_verifying, attach_server, attach_server_plain};
-pub(crate) use closing::is_done;
+pub(crate) use closing::{allow_truncation, is_done};
 pub(crate) use closing::{detach, done};
 pub(crate) use config::{Clients, Options, Pair, ServerOptions};
 

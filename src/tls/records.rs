@@ -84,9 +84,11 @@ pub(super) struct Session {
     failed: Option<Errno>,
     /// The alert that was the failure, or that tells the peer of it.
     alert: Alert,
-    /// The end of the stream without close_notify is an error (RFC 8446, 6.1), not just an end: it is not for
-    /// those who cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
-    strict: bool,
+    /// What the end of the stream without close_notify is: an error (RFC 8446, 6.1), or just an end, for those who
+    /// cannot tell the peer from an attacker anyway, and whose programs wait for EPIPE.
+    truncated: Errno,
+    /// What an alert about our certificate is.
+    refusal: Errno,
 
     encrypter: Box<dyn MessageEncrypter>,
     sealed: u64,
@@ -135,7 +137,8 @@ impl Session {
             ended: false,
             failed: None,
             alert: Alert::Sent(CLOSE_NOTIFY),
-            strict,
+            truncated: if strict { Errno::ECONNRESET } else { Errno::EPIPE },
+            refusal: if strict { Errno::EACCES } else { Errno::EPROTO },
             encrypter: encrypter(suite, tx)?,
             sealed,
             uncommitted: 0,
@@ -224,9 +227,8 @@ impl Session {
                 return Ok(start..start + payload.len());
             }
             ContentType::Alert => {
-                let refusal = if self.strict { Errno::EACCES } else { Errno::EPROTO };
                 self.alert = Alert::Received(payload.last().copied().unwrap_or_default());
-                take_alert(payload, self.version, refusal, &mut self.ended)?;
+                take_alert(payload, self.version, self.refusal, &mut self.ended)?;
             }
             ContentType::Handshake => {
                 try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, DECODE_ERROR))?;
@@ -407,7 +409,11 @@ impl Records for Session {
     }
 
     fn truncated(&self) -> Errno {
-        if self.strict { Errno::ECONNRESET } else { Errno::EPIPE }
+        self.truncated
+    }
+
+    fn allow_truncation(&mut self) {
+        self.truncated = Errno::EPIPE;
     }
 
     fn seal(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize> {

@@ -40,6 +40,9 @@ pub(crate) trait Records {
     /// What it means that the stream ends without the peer's having said so.
     fn truncated(&self) -> Errno;
 
+    /// Takes such an end for the end from now on: the peer has said that it is over to whoever is above.
+    fn allow_truncation(&mut self);
+
     /// Seals the front of what is to be sent behind what `wire` holds; returns how much. Nothing of it has
     /// left before `commit`.
     fn seal(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize>;
@@ -192,6 +195,13 @@ impl Stream {
             records.end(unsent)?;
         }
         self.push_later(context)
+    }
+
+    /// Takes the end of the stream for the peer's, even if it does not say so.
+    pub(crate) fn allow_truncation(&self) {
+        if let Some(mut wire) = self.wire() {
+            wire.records.allow_truncation();
+        }
     }
 
     /// Sends what receiving has made necessary. False: the kernel does not take all of it now.

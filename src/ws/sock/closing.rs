@@ -35,7 +35,10 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
         stream.close_in_order(false);
     }
     ws.end_background(Context::get()?);
-    Ok(ws.lower.replace(Id::NONE).handle())
+    let lower = ws.lower.replace(Id::NONE).handle();
+    #[cfg(feature = "tls")]
+    crate::tls::allow_truncation(lower);
+    Ok(lower)
 }
 
 /// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
