@@ -47,7 +47,6 @@ pub(crate) enum Awaited {
     /// Somebody who receives from it.
     Receiver(libc::c_int),
     /// One's turn in using something.
-    #[cfg_attr(not(feature = "sockets"), expect(dead_code, reason = "only sockets are used in turn"))]
     Turn,
 }
 
