@@ -402,6 +402,11 @@ TEST(the_first_part_says_whether_a_message_is_compressed) {
     CHECK_INT(f.first, FIN | TEXT | 0x40);
 }
 
+coroutine static void receive_whole(int ws, char *in, size_t len) {
+    CHECK_INT(ws_recv(ws, NULL, in, len, in_time()), len);
+    CHECK_MEM(in, whole, len);
+}
+
 /* Parts that cannot leave, sent again until they can. */
 coroutine static void send_stubbornly(int ws, int *failures) {
     for (int i = 0; i != PARTS; ++i) {
@@ -432,6 +437,39 @@ TEST(compressed_parts_that_are_sent_again_are_one_message) {
         if (n >= 0) {
             CHECK_INT(n, sizeof(whole));
             CHECK_MEM(in, whole, sizeof(whole));
+        }
+        CHECK_INT(hclose(ws[0]), 0);
+        CHECK_INT(hclose(ws[1]), 0);
+    }
+}
+
+/* The first part is gathered behind what the kernel does not take, so that nothing of the second one is even
+   compressed; and so for the first part of the message behind that. */
+TEST(a_compressed_part_that_was_not_begun_can_be_sent_again) {
+    static char in[sizeof(whole)];
+    unsigned state = 1;
+    for (size_t i = 0; i != sizeof(whole); ++i) whole[i] = (char)((state = state * 1103515245 + 12345) >> 16);
+    for (int flags = 0; flags != 4; ++flags) {
+        int s[2], ws[2], fds[2], size = 4096;
+        how.flags = flags;
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+        for (int i = 0; i != 2; ++i) CHECK((s[i] = ipc_fromfd(fds[i])) >= 0);
+        make_pair(s, ws);
+        for (int i = 0; i != 2; ++i) {
+            CHECK_INT(ws_send(ws[0], WS_BINARY | WS_MORE | WS_GATHER, whole, PART, 0), 0);
+            CHECK_INT(yield(), 0);
+            CHECK_ERR(ws_send(ws[0], WS_BINARY, whole + PART, PART, 0), -1, ETIMEDOUT);
+            int h = go(receive_whole(ws[1], in, 2 * PART));
+            CHECK_INT(ws_send(ws[0], WS_BINARY, whole + PART, PART, in_time()), 0);
+            CHECK_INT(bundle_wait(h, in_time()), 0);
+            CHECK_INT(hclose(h), 0);
+            CHECK_INT(ws_send(ws[0], WS_BINARY | WS_GATHER, whole, PART, 0), 0);
+            CHECK_INT(yield(), 0);
+            CHECK_ERR(ws_send(ws[0], WS_BINARY, whole, PART, 0), -1, ETIMEDOUT);
+            h = go(receive_whole(ws[1], in, PART));
+            CHECK_INT(bundle_wait(h, in_time()), 0);
+            CHECK_INT(hclose(h), 0);
         }
         CHECK_INT(hclose(ws[0]), 0);
         CHECK_INT(hclose(ws[1]), 0);

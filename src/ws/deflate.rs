@@ -59,10 +59,9 @@ pub(crate) struct Deflate {
     agreed: Negotiated,
     effort: Effort,
     compressing: Option<Compressing>,
-    /// What was held back where the present part of the message began, or its last one. None: it is the first.
-    at_part: Option<Held>,
-    /// `at_part` is where encoding goes on.
-    goes_back: bool,
+    /// What was held back where the last part ended that has left: encoding goes on from there. None: no message
+    /// is open.
+    part_end: Option<Held>,
     decompressing: Option<Decompressing>,
 }
 
@@ -72,8 +71,6 @@ struct Compressing {
     held: Held,
     /// Something of the message was put in.
     begun: bool,
-    /// A part of it has ended, and nothing was put in since.
-    between_parts: bool,
 }
 
 /// What is held back of a message.
@@ -152,7 +149,7 @@ impl Decompressing {
 impl Deflate {
     /// What was agreed on in the handshake.
     pub(crate) fn new(agreed: Negotiated, effort: Effort) -> Deflate {
-        Deflate { agreed, effort, compressing: None, at_part: None, goes_back: false, decompressing: None }
+        Deflate { agreed, effort, compressing: None, part_end: None, decompressing: None }
     }
 
     /// What was agreed on in the handshake.
@@ -240,31 +237,29 @@ impl Extension for Deflate {
             }
         };
         if !compressing.begun {
-            self.at_part = self.at_part.filter(|_| self.goes_back);
-            compressing.held = self.at_part.unwrap_or(Held::NOTHING);
+            compressing.held = self.part_end.unwrap_or(Held::NOTHING);
             compressing.begun = true;
-            self.goes_back = false;
-        } else if compressing.between_parts {
-            self.at_part = Some(compressing.held);
         }
         let progress = compressing.encode(input, ends, output);
-        compressing.between_parts = progress.done;
         if progress.done && ends == Ends::Message {
             self.end_encoding(false);
         }
         Ok(progress)
     }
 
+    fn note_part_left(&mut self) {
+        self.part_end = self.compressing.as_ref().filter(|used| used.begun).map(|used| used.held);
+    }
+
     fn forget_part(&mut self) {
         // Behind a flush a new stream may begin: what it puts out refers to nothing before.
         self.end_encoding(true);
-        self.goes_back = self.at_part.is_some();
     }
 }
 
 impl Compressing {
     fn new(codec: Compressor) -> Compressing {
-        Compressing { codec, held: Held::NOTHING, begun: false, between_parts: false }
+        Compressing { codec, held: Held::NOTHING, begun: false }
     }
 
     /// As [`Extension::encode`].

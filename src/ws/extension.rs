@@ -67,6 +67,9 @@ pub(crate) trait Extension {
     /// with the input that is left, until it is done.
     fn encode(&mut self, input: &[u8], ends: Ends, output: &mut [u8]) -> Result<Progress, NoMemory>;
 
-    /// What was encoded since the last part has ended, or of the message if none has, does not leave.
+    /// What was encoded, to the end of a part or of the message, has left.
+    fn note_part_left(&mut self);
+
+    /// What was encoded since a part has left, or of the message if none has, does not leave.
     fn forget_part(&mut self);
 }

@@ -78,6 +78,9 @@ impl Ws {
             };
             let made = sent.inspect_err(|_| self.part_was_lost(done > 0, before))?;
             if made.last {
+                if let Some(extension) = self.extension.borrow_mut().as_mut() {
+                    extension.note_part_left();
+                }
                 return Ok(());
             }
             done += made.consumed;

@@ -189,24 +189,28 @@ fn a_part_that_does_not_leave_is_forgotten_and_the_message_goes_on() {
     let mut random = Random::new(8);
     for agreed in [FRESH, KEPT] {
         let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
-        for round in 0..64 {
-            let part = |random: &mut Random| text(random, 500);
-            let (first, second, third) = (part(&mut random), part(&mut random), part(&mut random));
-            let mut payload = Vec::new();
-            let lose = |sender: &mut Deflate, bit: u32, ends| {
-                if round >> bit & 1 == 1 {
-                    let ends = if round >> (bit + 3) & 1 == 1 { ends } else { Ends::Nothing };
+        for round in 0..3_usize.pow(3) {
+            // Nothing is lost before a part, or something is, or all that was to be in it.
+            let lose = |sender: &mut Deflate, at: u32, ends| match round / 3_usize.pow(at) % 3 {
+                0 => {}
+                1 => sender.forget_part(),
+                _ => {
+                    let ends = if at == 1 { ends } else { Ends::Nothing };
                     sender.encode(b"It does not leave.", ends, &mut [0; 60]).expect("memory");
+                    sender.forget_part();
+                    sender.encode(b"Nor does it.", ends, &mut [0; 60]).expect("memory");
                     sender.forget_part();
                 }
             };
-            lose(&mut sender, 0, Ends::Part);
-            payload.extend(encode_part(&mut sender, &first, Ends::Part, 99, 100));
-            lose(&mut sender, 1, Ends::Part);
-            payload.extend(encode_part(&mut sender, &second, Ends::Part, 99, 100));
-            lose(&mut sender, 2, Ends::Message);
-            payload.extend(encode(&mut sender, &third, 99, 100));
-            assert_eq!(decode(&mut receiver, &payload, 77, 99), Ok([first, second, third].concat()));
+            let (mut payload, mut message) = (Vec::new(), Vec::new());
+            for (at, ends) in [Ends::Part, Ends::Part, Ends::Message].into_iter().enumerate() {
+                lose(&mut sender, at as u32, ends);
+                let part = text(&mut random, 500);
+                payload.extend(encode_part(&mut sender, &part, ends, 99, 100));
+                sender.note_part_left();
+                message.extend(part);
+            }
+            assert_eq!(decode(&mut receiver, &payload, 77, 99), Ok(message));
         }
     }
 }
