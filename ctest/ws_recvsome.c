@@ -312,6 +312,27 @@ static void exchange_long(int ws[2]) {
     if (!is_wrapped()) CHECK(peak() - before < 8 * 1024);
 }
 
+/* Two stored blocks, and the third one of an empty flush without its end (RFC 7692, 7.2.1). */
+TEST(what_is_decompressed_is_given_before_the_rest_of_its_frame_is_there) {
+    static const char payload[] = "\0\5\0\xfa\xffHello\0\5\0\xfa\xffworld";
+    char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    uint8_t frame[64];
+    size_t n = frame_build(frame, SERVER, FIN | 0x40 | TEXT, payload, sizeof(payload));
+    int s;
+    w.role = SERVER;
+    make_tcp_and_raw(&s, &w.fd);
+    raw_send(w.fd, request, strlen(request));
+    w.ws = ws_attach_server_opts(s, &opts, in_time());
+    CHECK(w.ws >= 0);
+    raw_send(w.fd, frame, n - 8);
+    expect_part(WS_TEXT | WS_MORE, "Hello");
+    CHECK_ERR(ws_recvsome(w.ws, NULL, (char[9]){0}, 9, now() + 5), -1, ETIMEDOUT);
+    raw_send(w.fd, frame + n - 8, 8);
+    expect_part(WS_TEXT, "world");
+}
+
 TEST(a_message_of_100_MB_passes_in_constant_memory) {
     int s[2], ws[2];
     opts.flags = WS_TEXT;

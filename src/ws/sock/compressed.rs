@@ -256,6 +256,8 @@ impl Ws {
                 return Err(Errno::EMSGSIZE);
             }
             Stop::NeedRoom => {}
+            // It is given before more is waited for.
+            Stop::NeedPayload if sink.takes_some && produced > 0 => {}
             Stop::NeedPayload => self.fill_payload(context, deadline)?,
         }
         Ok(false)
