@@ -101,3 +101,79 @@ TEST(a_client_fits_with_the_certificates_of_the_system) {
         CHECK_INT(unsetenv("SSL_CERT_DIR"), 0);
     check_depth("leaf", &opts);
 }
+
+/* --- With options, and when it fails --- */
+
+static struct tls_opts client_opts;
+static struct tls_server_opts server_opts;
+static int client_error, server_error;
+
+static void tell(int h) {
+    static struct tls_info info;
+    static char der[4096];
+    info.size = sizeof(info);
+    CHECK_INT(tls_info(h, &info), 0);
+    tls_peercert(h, 0, der, sizeof(der));
+    tls_alpn(h, der, sizeof(der));
+}
+
+coroutine static void try_client(int s) {
+    int h = tls_attach_client_opts(s, &client_opts, soon());
+    client_error = h < 0 ? errno : 0;
+    if (h < 0) return;
+    tell(h);
+    converse(h, 0);
+}
+
+coroutine static void try_server(int s) {
+    int h = tls_attach_server_opts(s, &server_opts, soon());
+    server_error = h < 0 ? errno : 0;
+    if (h < 0) return;
+    tell(h);
+    converse(h, 1);
+}
+
+static void check_depth_with_options(const char *name, int client, int server) {
+#ifdef __SANITIZE_ADDRESS__
+    SKIP("the sanitizer makes frames larger");
+#endif
+    int s[2], b = bundle();
+    make_tcp_pair(s);
+    map_stacks();
+    CHECK_INT(bundle_go_mem(b, try_server(s[1]), stacks[1], STACK), 0);
+    CHECK_INT(bundle_go_mem(b, try_client(s[0]), stacks[0], STACK), 0);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(client_error, client);
+    CHECK_INT(server_error, server);
+    printf("%s: the client took %zu bytes of its stack, the server %zu\n", name, depth(seen[0]), depth(seen[1]));
+    for (int i = 0; i != 2; ++i) CHECK(depth(seen[i]) < LIMIT);
+}
+
+TEST(both_sides_fit_with_options_and_when_they_fail) {
+    static const char *certs[3], *protocols[] = {"chat", NULL}, *others[] = {"other", NULL};
+    make_certificate();
+    certs[0] = in_directory("server.pem");
+    certs[1] = in_directory("server.key");
+    server_opts = (struct tls_server_opts){.size = sizeof(server_opts), .certs = certs, .client_ca_file = certs[0],
+                                           .flags = TLS_CLIENT_CERT_NEEDED, .alpn = protocols};
+    client_opts = (struct tls_opts){.size = sizeof(client_opts), .host = "localhost", .ca_file = certs[0],
+                                    .cert = certs[0], .key = certs[1], .alpn = protocols};
+    check_depth_with_options("the first time", 0, 0);
+    check_depth_with_options("the second time", 0, 0);
+    client_opts.alpn = others;
+    check_depth_with_options("no protocol in common", EPROTO, EPROTO);
+    client_opts.alpn = NULL;
+    client_opts.host = "example.com";
+    check_depth_with_options("another name", EACCES, EACCES);
+    client_opts.ca_file = in_directory("none");
+    check_depth_with_options("no file", ENOENT, ECONNRESET);
+    /* What cannot be read again leaves what there is. */
+    client_opts.host = "localhost";
+    client_opts.ca_file = certs[0];
+    client_opts.alpn = protocols;
+    openssl("pkey -in server.key -out client.key");
+    client_opts.key = in_directory("client.key");
+    CHECK_INT(truncate(certs[1], 0), 0);
+    check_depth_with_options("files that have changed", 0, 0);
+}

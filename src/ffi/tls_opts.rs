@@ -33,7 +33,7 @@ const MAX_ALPN_LIST: usize = 65535;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tls_attach_client_opts(s: c_int, opts: *const TlsOpts, deadline: i64) -> c_int {
     // SAFETY: by contract.
-    socket_call(|| tls::attach_client_verifying(s, unsafe { read(opts) }, deadline))
+    socket_call(|| tls::attach_client_verifying(s, || unsafe { read(opts) }, deadline))
 }
 
 /// Makes a TLS server of a bytestream: waits for a client's handshake, and returns the handle of a bytestream,
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn dill_tls_attach_server_opts(
     deadline: i64,
 ) -> c_int {
     // SAFETY: by contract.
-    socket_call(|| tls::attach_server(s, unsafe { read_server(opts) }, deadline))
+    socket_call(|| tls::attach_server(s, || unsafe { read_server(opts) }, deadline))
 }
 
 /// # Safety

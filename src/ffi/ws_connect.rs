@@ -100,15 +100,16 @@ unsafe fn secure(
     at_first: bool,
     deadline: i64,
 ) -> Result<c_int> {
-    // SAFETY: by contract.
-    let options = unsafe { super::tls_opts::read(opts.tls) }.and_then(|mut options| {
+    let options = || {
+        // SAFETY: by contract.
+        let mut options = unsafe { super::tls_opts::read(opts.tls) }?;
         options.host = options.host.filter(|_| at_first).or(Some(host));
         options.port = Some(port);
         if options.alpn.is_empty() {
             crate::memory::try_push(&mut options.alpn, crate::memory::try_vec(b"http/1.1")?)?;
         }
         Ok(options)
-    });
+    };
     crate::tls::attach_client_verifying(s, options, deadline)
 }
 

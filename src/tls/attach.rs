@@ -27,25 +27,22 @@ use rustls::pki_types::ServerName;
 /// Makes a client's connection of a bytestream, with whoever is at the other end. The bytestream is
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(crate) fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
-    let options = Options::default();
-    let wanted = Wanted { verified: false, deadline };
-    attach(s, &wanted, || {
-        let (config, trouble) = config::of_client(&options)?;
-        Ok((Handshake::client(config, nobody(), false)?, trouble))
+    attach(s, deadline, || {
+        let (config, trouble) = config::of_client(&Options::default())?;
+        Ok((Handshake::client(config, nobody(), false, false)?, trouble))
     })
 }
 
 /// Makes a client's connection with the host that the caller wants to talk to. As `attach_client`,
 /// and EINVAL for what cannot be meant, the errno of opening a file, EFAULT without any certificate to trust,
 /// EACCES if the server's certificate is not accepted.
-pub(crate) fn attach_client_verifying(
+pub(crate) fn attach_client_verifying<'a>(
     s: c_int,
-    options: Result<Options<'_>>,
+    options: impl FnOnce() -> Result<Options<'a>>,
     deadline: i64,
 ) -> Result<c_int> {
-    let wanted = Wanted { verified: options.as_ref().is_ok_and(|options| options.verify), deadline };
-    attach(s, &wanted, || {
-        let mut options = options?;
+    attach(s, deadline, || {
+        let mut options = options()?;
         let name = match options.host {
             Some(host) => server_name(host)?,
             None if options.verify => return Err(not_allowed("no host whose certificate is to be verified")),
@@ -53,15 +50,18 @@ pub(crate) fn attach_client_verifying(
         };
         options.port = options.port.or_else(|| port_of_peer(s));
         let (config, trouble) = config::of_client(&options)?;
-        Ok((Handshake::client(config, name, true)?, trouble))
+        Ok((Handshake::client(config, name, true, options.verify)?, trouble))
     })
 }
 
 /// Makes a server's connection of a bytestream. As `attach_client_verifying`.
-pub(crate) fn attach_server(s: c_int, options: Result<ServerOptions<'_>>, deadline: i64) -> Result<c_int> {
-    let wanted = Wanted { verified: false, deadline };
-    attach(s, &wanted, || {
-        let (config, trouble) = config::of_server(&options?)?;
+pub(crate) fn attach_server<'a>(
+    s: c_int,
+    options: impl FnOnce() -> Result<ServerOptions<'a>>,
+    deadline: i64,
+) -> Result<c_int> {
+    attach(s, deadline, || {
+        let (config, trouble) = config::of_server(&options()?)?;
         Ok((Handshake::server(config, true)?, trouble))
     })
 }
@@ -74,8 +74,7 @@ pub(crate) fn attach_server_plain(
     key: Option<&CStr>,
     deadline: i64,
 ) -> Result<c_int> {
-    let wanted = Wanted { verified: false, deadline };
-    attach(s, &wanted, || {
+    attach(s, deadline, || {
         let pair = (cert.ok_or(Errno::EFAULT)?, key.ok_or(Errno::EFAULT)?);
         let options = ServerOptions { certs: vec![pair], ..ServerOptions::default() };
         let config = config::of_server(&options).map_err(|error| match error {
@@ -108,14 +107,7 @@ fn server_name(host: &CStr) -> Result<ServerName<'static>> {
     name.map(|name| name.to_owned()).ok_or_else(|| not_allowed("the host is neither a name nor an address"))
 }
 
-/// What an attaching call wants, besides what the handshake is about.
-struct Wanted {
-    /// A client that verifies the server.
-    verified: bool,
-    deadline: i64,
-}
-
-fn attach(s: c_int, wanted: &Wanted, make: impl FnOnce() -> Result<(Handshake, Trouble)>) -> Result<c_int> {
+fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<(Handshake, Trouble)>) -> Result<c_int> {
     // What is no bytestream is told before anything else.
     if handle::query(s, BSOCK_TYPE.get()).is_err() {
         return Err(close_and_fail(s, Errno::EPROTO));
@@ -130,7 +122,7 @@ fn attach(s: c_int, wanted: &Wanted, make: impl FnOnce() -> Result<(Handshake, T
         agreed: RefCell::new(None),
     })?;
     let tls = object::find::<Tls>(handle)?;
-    if let Err(error) = tls.open(handshake, wanted) {
+    if let Err(error) = tls.open(handshake, deadline) {
         object::close(handle, tls);
         return Err(error);
     }
@@ -141,11 +133,11 @@ fn attach(s: c_int, wanted: &Wanted, make: impl FnOnce() -> Result<(Handshake, T
 }
 
 impl Tls {
-    fn open(&self, mut handshake: Handshake, wanted: &Wanted) -> Result<()> {
+    fn open(&self, mut handshake: Handshake, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         self.prepare(context)?;
-        self.shake_hands(context, &mut handshake, wanted.deadline)?;
-        self.agreed.replace(Some(handshake.agreed(wanted.verified)?));
+        self.shake_hands(context, &mut handshake, deadline)?;
+        self.agreed.replace(Some(handshake.agreed()?));
         let session = handshake.into_session()?;
         match &self.below {
             Below::Stream(stream) => stream.put_records(context, session),

@@ -34,6 +34,8 @@ pub(super) struct Handshake {
     /// The host that the client asks for, if it does.
     sni: Vec<u8>,
     strict: bool,
+    /// We are a client that verifies the server.
+    verifies: bool,
 }
 
 /// What a step of the handshake has come to.
@@ -51,6 +53,7 @@ impl Handshake {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
         strict: bool,
+        verifies: bool,
     ) -> Result<Handshake> {
         let sni = match &name {
             ServerName::DnsName(name) if config.enable_sni => try_vec(name.as_ref().as_bytes())?,
@@ -60,6 +63,7 @@ impl Handshake {
             UnbufferedClientConnection::new(config, name).map(Connection::Client)
         })?;
         handshake.sni = sni;
+        handshake.verifies = verifies;
         Ok(handshake)
     }
 
@@ -76,7 +80,7 @@ impl Handshake {
         let connection = stack.run_with_reserve(|| {
             connection().map_err(|error| refusal::note(&error, strict)).and_then(try_box)
         })?;
-        Ok(Handshake { connection, stack, incoming: Vec::new(), sni: Vec::new(), strict })
+        Ok(Handshake { connection, stack, incoming: Vec::new(), sni: Vec::new(), strict, verifies: false })
     }
 
     /// How long the rest of a record is, by its header.
@@ -117,11 +121,10 @@ impl Handshake {
         }
     }
 
-    /// What both sides have agreed on, now that the handshake is over. `verified`: a client's, whether it has
-    /// verified the server.
-    pub(super) fn agreed(&self, verified: bool) -> Result<Agreed> {
+    /// What both sides have agreed on, now that the handshake is over.
+    pub(super) fn agreed(&self) -> Result<Agreed> {
         let (common, verified): (&CommonState, bool) = match &*self.connection {
-            Connection::Client(client) => (client, verified),
+            Connection::Client(client) => (client, self.verifies),
             // Whoever shows a certificate that is not accepted does not come so far.
             Connection::Server(server) => (server, server.peer_certificates().is_some()),
         };
