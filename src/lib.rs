@@ -19,6 +19,7 @@
 //! | [`arch`] | everything that names a processor |
 //! | [`iol`] | I/O lists |
 //! | `zlib` | the codec of permessage-deflate |
+//! | `environment` | variables of the process |
 //! | [`random`], [`memory`], [`error`], `why` | random bytes, allocation that may fail, what can go wrong, and why it did |
 //!
 //! A call that waits lets other coroutines run, on the same thread and perhaps in the same object: no
@@ -34,6 +35,8 @@ mod arch;
 mod chan;
 #[cfg(feature = "sockets")]
 mod dial;
+#[cfg(feature = "sockets")]
+mod environment;
 mod error;
 pub mod ffi;
 #[cfg(feature = "sockets")]

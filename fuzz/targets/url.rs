@@ -48,9 +48,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(proxy.login().is_ok() && proxy.port() > 0);
     }
     let bypassed = no_proxy::matches(list, url.host(), url.port());
-    let chosen = proxy::from_environment(true, url.host(), url.port(), |name| match name {
-        "https_proxy" => Some(proxy),
-        "no_proxy" => Some(list),
+    let chosen = proxy::from_environment(true, url.host(), url.port(), |name| match name.to_bytes() {
+        b"https_proxy" => Some(proxy),
+        b"no_proxy" => Some(list),
         _ => None,
     });
     assert!(!bypassed || chosen == Ok(None));

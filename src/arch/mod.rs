@@ -23,9 +23,10 @@ compile_error!("this library runs on Linux on x86-64 and 64-bit ARM only");
 #[cfg_attr(all(target_arch = "aarch64", not(miri)), path = "aarch64/mod.rs")]
 mod cpu;
 
+pub(crate) mod thread_slot;
 pub(crate) mod valgrind;
 pub(crate) mod weak;
 
-pub(crate) use cpu::{switch, thread_slot};
+pub(crate) use cpu::switch;
 #[cfg(feature = "sockets")]
 pub(crate) use cpu::{ticks, utf8, vectors};

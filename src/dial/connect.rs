@@ -4,6 +4,7 @@ use super::authority::{Authority, write_host_and_port};
 use super::proxy::{self, Proxy};
 use super::tunnel::{self, as_c_str, with_nul};
 use super::url::Url;
+use crate::environment;
 use crate::error::{Errno, Result};
 use crate::memory::{try_box, try_push};
 use crate::net::{happyeyeballs, ipc};
@@ -14,14 +15,7 @@ use crate::ws::handshake::{BuildError, StoredHead};
 use crate::ws::options::Options;
 use crate::ws::sock::head::{note_answer, note_argument};
 use crate::ws::sock::{Ask, Asked, ask_for, close_and_fail};
-use core::ffi::{CStr, c_char, c_int};
-
-unsafe extern "C" {
-    fn secure_getenv(name: *const c_char) -> *const c_char;
-}
-
-/// The longest name of a variable, with its NUL.
-const MAX_VARIABLE: usize = 16;
+use core::ffi::{CStr, c_int};
 
 /// How to secure a bytestream: it, the host and the port of the URL, whether that is the first one, and the
 /// deadline. The bytestream is closed on failure.
@@ -202,7 +196,7 @@ fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_i
     let proxy = match dial.proxy {
         Some([]) => Ok(None),
         Some(proxy) => Proxy::parse(proxy).map(Some),
-        None => proxy::from_environment(url.secure, url.host(), url.port(), variable),
+        None => proxy::from_environment(url.secure, url.host(), url.port(), environment::variable),
     };
     let Some(proxy) = proxy.map_err(note_argument)? else { return reach(&target, deadline) };
     let s = reach(&Target::Host(proxy.host(), proxy.port()), deadline)?;
@@ -224,17 +218,4 @@ fn reach(target: &Target<'_>, deadline: i64) -> Result<c_int> {
             .and_then(|host| happyeyeballs::connect(as_c_str(&host)?, c_int::from(*port), deadline)),
     };
     connected.map_err(|error| why::note(error, target.fact()))
-}
-
-/// The value of a variable of the environment; none in a program with more rights than its user.
-fn variable(name: &str) -> Option<&'static [u8]> {
-    let mut room = [0; MAX_VARIABLE];
-    room.get_mut(..name.len()).filter(|_| name.len() < MAX_VARIABLE)?.copy_from_slice(name.as_bytes());
-    // SAFETY: a string that ends with NUL; nobody changes the environment while threads run.
-    let value = unsafe { secure_getenv(room.as_ptr().cast()) };
-    if value.is_null() {
-        return None;
-    }
-    // SAFETY: a value of the environment is a string.
-    Some(unsafe { CStr::from_ptr(value) }.to_bytes())
 }

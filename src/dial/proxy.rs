@@ -5,6 +5,7 @@
 use super::authority::{self, Authority, Login, push, write_host_and_port};
 use super::no_proxy;
 use crate::ws::handshake::BuildError;
+use core::ffi::CStr;
 
 /// What the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +92,14 @@ pub fn from_environment<'v>(
     secure: bool,
     host: &[u8],
     port: u16,
-    variable: impl Fn(&str) -> Option<&'v [u8]>,
+    variable: impl Fn(&CStr) -> Option<&'v [u8]>,
 ) -> Result<Option<Proxy>, BuildError> {
-    let names: &[&str] = match secure {
-        true => &["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
-        false => &["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"],
+    let names: &[&CStr] = match secure {
+        true => &[c"wss_proxy", c"WSS_PROXY", c"https_proxy", c"HTTPS_PROXY", c"all_proxy", c"ALL_PROXY"],
+        false => &[c"ws_proxy", c"WS_PROXY", c"http_proxy", c"all_proxy", c"ALL_PROXY"],
     };
-    let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
-    let exceptions = ["no_proxy", "NO_PROXY"].iter().find_map(set).unwrap_or_default();
+    let set = |name: &&CStr| variable(name).filter(|value| !value.is_empty());
+    let exceptions = [c"no_proxy", c"NO_PROXY"].iter().find_map(set).unwrap_or_default();
     match names.iter().find_map(set) {
         Some(proxy) if !no_proxy::matches(exceptions, host, port) => Proxy::parse(proxy).map(Some),
         _ => Ok(None),
@@ -161,8 +162,8 @@ mod tests {
     #[test]
     fn the_environment_names_a_proxy_for_each_scheme() {
         let choose = |secure: bool, variables: &[(&str, &'static str)]| {
-            let get = |name: &str| {
-                let found = variables.iter().find(|(other, _)| *other == name);
+            let get = |name: &CStr| {
+                let found = variables.iter().find(|(other, _)| other.as_bytes() == name.to_bytes());
                 found.map(|(_, value)| value.as_bytes())
             };
             let proxy = from_environment(secure, b"www.example.org", 443, get);

@@ -1,23 +1,10 @@
-//! One pointer of the thread's own, initial-exec: one load, where `thread_local!` in a shared library
-//! would call a function. Null until it is set.
-
-core::arch::global_asm!(
-    ".pushsection .tbss, \"awT\", @nobits",
-    ".balign 8",
-    ".globl dill_rt_context",
-    ".hidden dill_rt_context",
-    ".type dill_rt_context, @object",
-    ".size dill_rt_context, 8",
-    "dill_rt_context:",
-    ".zero 8",
-    ".popsection",
-);
+//! How the variable of `arch/thread_slot.rs` is reached.
 
 /// This thread's pointer.
 #[inline]
 pub(crate) fn get<T>() -> *const T {
     let value: *const T;
-    // SAFETY: reads this thread's variable, which is defined above.
+    // SAFETY: reads this thread's variable, which `arch/thread_slot.rs` defines.
     unsafe {
         core::arch::asm!(
             "adrp {1}, :gottprel:dill_rt_context",
@@ -34,7 +21,7 @@ pub(crate) fn get<T>() -> *const T {
 
 /// Sets this thread's pointer.
 pub(crate) fn set<T>(value: *const T) {
-    // SAFETY: writes this thread's variable, which is defined above.
+    // SAFETY: writes this thread's variable, which `arch/thread_slot.rs` defines.
     unsafe {
         core::arch::asm!(
             "adrp {1}, :gottprel:dill_rt_context",

@@ -5,6 +5,7 @@ use super::head;
 use super::info::{PingTimes, Traffic};
 use super::turns::Turns;
 use super::{GATHER, NOGATHER, NOHTTP, TEXT, Ws};
+use crate::environment;
 use crate::error::{Errno, Result};
 use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
@@ -27,7 +28,7 @@ use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{self, ClientRequest, Offered, Refusal, StoredHead, offer};
 use crate::ws::options::Options;
 use core::cell::{Cell, RefCell};
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use std::sync::OnceLock;
 
 /// The codecs that a thread keeps are freed with its context.
@@ -307,12 +308,7 @@ pub(super) fn make(
 /// Whether the environment asks for it, for programs that cannot be changed.
 fn gathers_by_default() -> bool {
     static ASKED: OnceLock<bool> = OnceLock::new();
-    *ASKED.get_or_init(|| {
-        // SAFETY: a string that ends with NUL; nobody changes the environment while threads run.
-        let value = unsafe { libc::getenv(c"DILL_WS_GATHER".as_ptr()) };
-        // SAFETY: a value of the environment is a string.
-        !value.is_null() && unsafe { CStr::from_ptr(value) } == c"1"
-    })
+    *ASKED.get_or_init(|| environment::variable(c"DILL_WS_GATHER") == Some(b"1"))
 }
 
 /// Refuses what is no bytestream. EBADF, ENOTSUP.
