@@ -1,6 +1,6 @@
 /* A bytestream as a user of libdillimpl.h writes it, hard on whatever runs on top of it: on a descriptor, which
    it takes over, it passes bytes on one at a time (large blocks in pieces of a few hundred bytes, for the sake
-   of time). What has come when a deadline strikes is kept for the next call. */
+   of time). What has come when a deadline passes is kept for the next call. */
 
 #ifndef BYTE_STREAM_H
 #define BYTE_STREAM_H

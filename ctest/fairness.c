@@ -1,5 +1,5 @@
 /* A peer that sends without a pause, or takes whatever it is sent, keeps a coroutine busy that never has to wait. The
-   others of its thread, those that sleep and those that wait for sockets, go on all the same, and its deadline strikes.
+   others of its thread, those that sleep and those that wait for sockets, go on all the same, and its deadline ends the call.
    A test that fails here does not come to its end. */
 
 #include <libdill.h>
@@ -160,9 +160,9 @@ static void run_floods(int lower, int with_deadline) {
 TEST(others_run_while_somebody_receives_from_a_flood_over_TCP) { run_floods(0, 0); }
 TEST(others_run_while_somebody_receives_from_a_flood_over_AF_UNIX) { run_floods(1, 0); }
 TEST(others_run_while_somebody_receives_from_a_flood_over_a_users_bytestream) { run_floods(2, 0); }
-TEST(deadlines_strike_in_a_flood_over_TCP) { run_floods(0, 1); }
-TEST(deadlines_strike_in_a_flood_over_AF_UNIX) { run_floods(1, 1); }
-TEST(deadlines_strike_in_a_flood_over_a_users_bytestream) { run_floods(2, 1); }
+TEST(deadlines_end_calls_in_a_flood_over_TCP) { run_floods(0, 1); }
+TEST(deadlines_end_calls_in_a_flood_over_AF_UNIX) { run_floods(1, 1); }
+TEST(deadlines_end_calls_in_a_flood_over_a_users_bytestream) { run_floods(2, 1); }
 
 /* --- One call that a flood keeps inside --- */
 
@@ -189,7 +189,7 @@ TEST(others_run_while_one_call_drops_all_that_comes) {
     }
 }
 
-TEST(the_deadline_of_one_call_strikes_among_pings) {
+TEST(the_deadline_of_one_call_ends_it_among_pings) {
     for (int lower = 0; lower != 3; ++lower) {
         flood(lower, attach_ws, PINGS);
         UNTIL_THE_DEADLINE(get_message(deadline));

@@ -1,4 +1,4 @@
-/* For tests in which a deadline or a cancellation strikes at every byte of an exchange.
+/* For tests in which a deadline or a cancellation interrupts at every byte of an exchange.
 
    What the peer sends is delivered up to a byte by writing no more of it. What we send is let out up to a
    byte by a gate in front of the system calls: when the gate has let its bytes out, it fills the socket with
@@ -11,44 +11,44 @@
 
 #include "wire.h"
 
-/* --- What strikes --- */
+/* --- What interrupts --- */
 
-enum strike { DEADLINE_0, DEADLINE_NOW, CANCELLED, STRIKES };
+enum interruption { DEADLINE_0, DEADLINE_NOW, CANCELLED, INTERRUPTIONS };
 
 /* A call that can wait, and what came of it. The fields in front of the call are its arguments. */
-struct struck {
+struct interrupted_call {
     int s;
     void *buf;
     size_t len;
     int flags;
-    long long (*call)(struct struck *self, int64_t deadline);
+    long long (*call)(struct interrupted_call *self, int64_t deadline);
     long long rc;
     int err;
 };
 
-__attribute__((unused)) coroutine static void struck_run(struct struck *self, int64_t deadline) {
+__attribute__((unused)) coroutine static void run_call(struct interrupted_call *self, int64_t deadline) {
     errno = 0;
     self->rc = self->call(self, deadline);
     self->err = errno;
 }
 
 /* Makes the call so that it ends where it would have to wait; returns what it returns. */
-static inline long long strike(enum strike how, struct struck *self) {
+static inline long long interrupt(enum interruption how, struct interrupted_call *self) {
     if (how == CANCELLED) {
         int b = bundle();
         CHECK(b >= 0);
-        CHECK_INT(bundle_go(b, struck_run(self, -1)), 0);
+        CHECK_INT(bundle_go(b, run_call(self, -1)), 0);
         CHECK_INT(hclose(b), 0);
     } else {
-        struck_run(self, how == DEADLINE_0 ? 0 : now());
+        run_call(self, how == DEADLINE_0 ? 0 : now());
     }
     return self->rc;
 }
 
-static inline int strike_errno(enum strike how) { return how == CANCELLED ? ECANCELED : ETIMEDOUT; }
+static inline int interruption_errno(enum interruption how) { return how == CANCELLED ? ECANCELED : ETIMEDOUT; }
 
-/* The call was struck. */
-#define CHECK_STRUCK(HOW, CALL) CHECK_ERR((errno = (CALL)->err, (CALL)->rc), -1, strike_errno(HOW))
+/* The call was interrupted. */
+#define CHECK_INTERRUPTED(HOW, CALL) CHECK_ERR((errno = (CALL)->err, (CALL)->rc), -1, interruption_errno(HOW))
 
 /* --- The gate --- */
 
@@ -222,9 +222,9 @@ static inline void sweep_open(struct wire *w, enum transport transport, enum rol
 #define EACH_CONNECTION(TRANSPORT, ROLE) EACH_CONNECTION_OF(TRANSPORTS, TRANSPORT, ROLE)
 #define EACH_OWN_CONNECTION(TRANSPORT, ROLE) EACH_CONNECTION_OF(OWN, TRANSPORT, ROLE)
 
-/* Every kind of strike in each of them. */
+/* Every kind of interruption in each of them. */
 #define EACH_SWEEP(HOW, TRANSPORT, ROLE)     \
-    for (int HOW = 0; HOW != STRIKES; ++HOW) \
+    for (int HOW = 0; HOW != INTERRUPTIONS; ++HOW) \
         EACH_CONNECTION(TRANSPORT, ROLE)
 
 /* --- What must be as before --- */

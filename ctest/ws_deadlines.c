@@ -1,4 +1,4 @@
-/* Deadlines and cancellation strike at any byte of any frame, and nothing is lost. */
+/* Deadlines and cancellation interrupt at any byte of any frame, and nothing is lost. */
 
 #include <libdill.h>
 
@@ -8,7 +8,7 @@
 static struct wire w;
 static char buf[200];
 
-/* A conversation whose every byte is a place for a deadline to strike. */
+/* A conversation whose every byte is a place for a deadline to pass. */
 static uint8_t bytes[1000];
 static char medium[131];
 static size_t build_conversation(enum role receiver) {

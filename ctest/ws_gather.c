@@ -319,7 +319,7 @@ TEST(an_old_message_that_the_kernel_takes_in_part_stays_before_the_next_one) {
     }
 }
 
-TEST(an_error_that_strikes_a_gathered_answer_is_reported_by_a_later_send) {
+TEST(an_error_of_a_gathered_answer_is_reported_by_a_later_send) {
     EACH_ROLE_ON_OWN(&w, WS_TEXT | WS_GATHER) {
         int rc = 0;
         send_burst(10);

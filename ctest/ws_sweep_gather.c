@@ -1,5 +1,5 @@
 /* Messages that are gathered: that they are, that they leave in time, and what becomes of them when a deadline
-   or a cancellation strikes the call that sends them off at every byte. */
+   or a cancellation interrupts the call that sends them off at every byte. */
 
 #include <sys/ioctl.h>
 
@@ -248,9 +248,9 @@ TEST(flags_that_mean_nothing_are_refused_by_ws_send) {
     }
 }
 
-/* --- Strikes --- */
+/* --- Interruptions --- */
 
-static long long send_third(struct struck *c, int64_t deadline) {
+static long long send_third(struct interrupted_call *c, int64_t deadline) {
     return ws_send(c->s, WS_TEXT, "three", 5, deadline);
 }
 
@@ -265,15 +265,15 @@ static void gather_two(void) {
     }
 }
 
-/* Two gathered messages and a third that sends them off, which is struck at a byte of all three. */
-static void check_struck_batch(size_t at, enum strike how) {
+/* Two gathered messages and a third that sends them off, which is interrupted at a byte of all three. */
+static void check_interrupted_batch(size_t at, enum interruption how) {
     size_t two = 2 * (size_t)(header_size() + 3), all = two + (size_t)header_size() + 5, passed;
-    struct struck c = {w.ws, NULL, 0, 0, send_third, 0, 0};
+    struct interrupted_call c = {w.ws, NULL, 0, 0, send_third, 0, 0};
     gather_two();
     gate_close(at);
-    strike(how, &c);
+    interrupt(how, &c);
     if (at >= all + SEALED || (OVER_TLS && at >= all && c.rc == 0)) CHECK_INT(c.rc, 0);
-    else CHECK_STRUCK(how, &c);
+    else CHECK_INTERRUPTED(how, &c);
     passed = gate_drain(seen);
     CHECK_PASSED(passed, at < all ? at : all);
     /* Over TLS all three are in one record. */
@@ -286,7 +286,7 @@ static void check_struck_batch(size_t at, enum strike how) {
     if (c.rc < 0) {
         peer_recv(w.fd, seen + passed, two - passed);
         CHECK_RAW_SILENT(w.fd);
-        struck_run(&c, now() + 5000);
+        run_call(&c, now() + 5000);
         CHECK_INT(c.rc, 0);
         peer_recv(w.fd, seen + two, all - two);
     }
@@ -297,12 +297,12 @@ static void check_struck_batch(size_t at, enum strike how) {
     wire_expect_text(&w, FIN | TEXT, "three");
 }
 
-TEST(a_send_that_is_struck_within_the_messages_gathered_before_it_can_be_repeated) {
+TEST(a_send_that_is_interrupted_within_the_messages_gathered_before_it_can_be_repeated) {
     CHECK_NOTHING_LEAKED({
-        for (int how = 0; how != STRIKES; ++how) EACH_OWN_CONNECTION(transport, role) {
+        for (int how = 0; how != INTERRUPTIONS; ++how) EACH_OWN_CONNECTION(transport, role) {
             for (size_t at = 0; at != 36 + SEALED; ++at) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
-                check_struck_batch(at, (enum strike)how);
+                check_interrupted_batch(at, (enum interruption)how);
                 close_both();
             }
         }

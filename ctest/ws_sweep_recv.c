@@ -1,4 +1,4 @@
-/* A deadline or a cancellation strikes a receive at every byte of a conversation, on every transport and by
+/* A deadline or a cancellation interrupts a receive at every byte of a conversation, on every transport and by
    every call that receives. Nothing is lost. */
 
 #include <libdill.h>
@@ -45,37 +45,37 @@ static size_t build(enum role receiver) {
 
 /* --- The calls --- */
 
-static long long by_recv(struct struck *c, int64_t deadline) {
+static long long by_recv(struct interrupted_call *c, int64_t deadline) {
     return ws_recv(c->s, &c->flags, c->buf, c->len, deadline);
 }
 
-static long long by_mrecv(struct struck *c, int64_t deadline) { return mrecv(c->s, c->buf, c->len, deadline); }
+static long long by_mrecv(struct interrupted_call *c, int64_t deadline) { return mrecv(c->s, c->buf, c->len, deadline); }
 
 /* Three elements, the middle one empty. */
-static void make_list(struct iolist list[3], const struct struck *c) {
+static void make_list(struct iolist list[3], const struct interrupted_call *c) {
     struct iolist made[3] = {{c->buf, 4, &list[1], 0}, {NULL, 0, &list[2], 0}, {(char *)c->buf + 4, c->len - 4, NULL, 0}};
     memcpy(list, made, sizeof(made));
 }
 
-static long long by_recvl(struct struck *c, int64_t deadline) {
+static long long by_recvl(struct interrupted_call *c, int64_t deadline) {
     struct iolist list[3];
     make_list(list, c);
     return ws_recvl(c->s, &c->flags, &list[0], &list[2], deadline);
 }
 
-static long long by_mrecvl(struct struck *c, int64_t deadline) {
+static long long by_mrecvl(struct interrupted_call *c, int64_t deadline) {
     struct iolist list[3];
     make_list(list, c);
     return mrecvl(c->s, &list[0], &list[2], deadline);
 }
 
-static struct struck receive(long long (*call)(struct struck *, int64_t)) {
-    struct struck c = {w.ws, buf, sizeof(buf), WS_TEXT, call, 0, 0};
+static struct interrupted_call receive(long long (*call)(struct interrupted_call *, int64_t)) {
+    struct interrupted_call c = {w.ws, buf, sizeof(buf), WS_TEXT, call, 0, 0};
     memset(buf, '?', sizeof(buf));
     return c;
 }
 
-static void check_message(const struct struck *c, size_t number) {
+static void check_message(const struct interrupted_call *c, size_t number) {
     CHECK(number < MESSAGES);
     CHECK_INT(c->rc, strlen(messages[number].text));
     CHECK_INT(c->flags, messages[number].flags);
@@ -84,18 +84,18 @@ static void check_message(const struct struck *c, size_t number) {
 
 /* --- The sweeps --- */
 
-/* The peer sends a part, what can be received is received until the strike, the peer sends the rest. */
-static void check_split(size_t at, size_t n, enum strike how, long long (*call)(struct struck *, int64_t)) {
+/* The peer sends a part, what can be received is received until the interruption, the peer sends the rest. */
+static void check_split(size_t at, size_t n, enum interruption how, long long (*call)(struct interrupted_call *, int64_t)) {
     size_t count = 0;
-    struct struck c;
+    struct interrupted_call c;
     raw_send(w.fd, bytes, at);
-    for (c = receive(call); strike(how, &c) >= 0; c = receive(call)) check_message(&c, count++);
+    for (c = receive(call); interrupt(how, &c) >= 0; c = receive(call)) check_message(&c, count++);
     if (at == n && c.err == EPIPE) CHECK_INT(count, MESSAGES);
-    else CHECK_STRUCK(how, &c);
+    else CHECK_INTERRUPTED(how, &c);
     raw_send(w.fd, bytes + at, n - at);
     for (; count != MESSAGES; ++count) {
         c = receive(call);
-        struck_run(&c, now() + 5000);
+        run_call(&c, now() + 5000);
         check_message(&c, count);
     }
     CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPIPE);
@@ -108,37 +108,37 @@ static void check_split(size_t at, size_t n, enum strike how, long long (*call)(
     CHECK_INT(close(w.fd), 0);
 }
 
-static void check_every_split(long long (*call)(struct struck *, int64_t)) {
+static void check_every_split(long long (*call)(struct interrupted_call *, int64_t)) {
     CHECK_NOTHING_LEAKED({
         EACH_SWEEP(how, transport, role) {
             size_t n = build((enum role)role);
             for (size_t at = 0; at <= n; ++at) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-                check_split(at, n, (enum strike)how, call);
+                check_split(at, n, (enum interruption)how, call);
             }
         }
     });
 }
 
-TEST(ws_recv_struck_at_any_byte_loses_nothing) { check_every_split(by_recv); }
-TEST(ws_recvl_struck_at_any_byte_loses_nothing) { check_every_split(by_recvl); }
-TEST(mrecv_struck_at_any_byte_loses_nothing) { check_every_split(by_mrecv); }
-TEST(mrecvl_struck_at_any_byte_loses_nothing) { check_every_split(by_mrecvl); }
+TEST(ws_recv_interrupted_at_any_byte_loses_nothing) { check_every_split(by_recv); }
+TEST(ws_recvl_interrupted_at_any_byte_loses_nothing) { check_every_split(by_recvl); }
+TEST(mrecv_interrupted_at_any_byte_loses_nothing) { check_every_split(by_mrecv); }
+TEST(mrecvl_interrupted_at_any_byte_loses_nothing) { check_every_split(by_mrecvl); }
 
-TEST(a_receive_struck_at_every_byte_one_after_the_other_loses_nothing) {
+TEST(a_receive_interrupted_at_every_byte_one_after_the_other_loses_nothing) {
     EACH_SWEEP(how, transport, role) {
         size_t n = build((enum role)role), count = 0;
-        struct struck c;
+        struct interrupted_call c;
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         for (size_t i = 0; i != n; ++i) {
             raw_send(w.fd, &bytes[i], 1);
             c = receive(by_recv);
-            if (strike((enum strike)how, &c) >= 0) check_message(&c, count++);
-            else if (c.err != EPIPE) CHECK_STRUCK(how, &c);
+            if (interrupt((enum interruption)how, &c) >= 0) check_message(&c, count++);
+            else if (c.err != EPIPE) CHECK_INTERRUPTED(how, &c);
         }
         while (count != MESSAGES) {
             c = receive(by_recv);
-            struck_run(&c, now() + 5000);
+            run_call(&c, now() + 5000);
             check_message(&c, count++);
         }
         wire_expect_text(&w, FIN | PONG, "ping");
@@ -153,26 +153,26 @@ enum { LEN = 10 };
 static const char digits[] = "0123456789";
 
 /* A message of 10 bytes comes up to a byte, then the rest of it and another one. */
-static size_t split_digits(size_t at, enum strike how, size_t room) {
+static size_t split_digits(size_t at, enum interruption how, size_t room) {
     uint8_t frame[32];
     size_t n = frame_build(frame, w.role, FIN | TEXT, digits, LEN);
-    struct struck c = receive(by_recv);
+    struct interrupted_call c = receive(by_recv);
     if (at >= n) return 0;
     c.len = room;
     raw_send(w.fd, frame, at);
-    strike(how, &c);
-    CHECK_STRUCK(how, &c);
+    interrupt(how, &c);
+    CHECK_INTERRUPTED(how, &c);
     raw_send(w.fd, frame + at, n - at);
     wire_send_text(&w, FIN | TEXT, "next");
     return n;
 }
 
-TEST(a_message_whose_receive_was_struck_does_not_fit_in_a_smaller_buffer) {
+TEST(a_message_whose_receive_was_interrupted_does_not_fit_in_a_smaller_buffer) {
     EACH_SWEEP(how, transport, role) {
         for (size_t at = 0;; ++at)
             for (size_t room = 0; room <= LEN; ++room) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-                if (!split_digits(at, (enum strike)how, sizeof(buf))) goto next_role;
+                if (!split_digits(at, (enum interruption)how, sizeof(buf))) goto next_role;
                 memset(buf, '?', sizeof(buf));
                 if (room < LEN) {
                     CHECK_ERR(ws_recv(w.ws, NULL, buf, room, now() + 5000), -1, EMSGSIZE);
@@ -191,11 +191,11 @@ TEST(a_message_whose_receive_was_struck_does_not_fit_in_a_smaller_buffer) {
     }
 }
 
-TEST(a_message_too_long_for_the_buffer_is_skipped_however_often_the_skip_is_struck) {
+TEST(a_message_too_long_for_the_buffer_is_skipped_however_often_the_skip_is_interrupted) {
     EACH_SWEEP(how, transport, role) {
         uint8_t frame[64];
         size_t n;
-        struct struck c = receive(by_recv);
+        struct interrupted_call c = receive(by_recv);
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         n = frame_build(frame, w.role, TEXT, digits, LEN);
         n += frame_build(frame + n, w.role, FIN | CONTINUATION, digits, LEN);
@@ -203,10 +203,10 @@ TEST(a_message_too_long_for_the_buffer_is_skipped_however_often_the_skip_is_stru
         c.len = 5;
         for (size_t i = 0; i != n; ++i) {
             raw_send(w.fd, frame + i, 1);
-            strike((enum strike)how, &c);
+            interrupt((enum interruption)how, &c);
             CHECK_INT(c.rc, -1);
             if (c.err == EMSGSIZE) c.len = sizeof(buf);
-            else CHECK_STRUCK(how, &c);
+            else CHECK_INTERRUPTED(how, &c);
         }
         CHECK_INT(c.len, sizeof(buf));
         wire_send_text(&w, FIN | TEXT, "next");
@@ -226,20 +226,20 @@ static size_t build_disguised(uint8_t *frame, char *payload) {
     return n + 100;
 }
 
-TEST(the_rest_of_a_struck_message_is_not_taken_for_frames_whatever_it_looks_like) {
+TEST(the_rest_of_a_interrupted_message_is_not_taken_for_frames_whatever_it_looks_like) {
     EACH_SWEEP(how, transport, role) {
         size_t n = 1;
         for (size_t at = 0; at != n; ++at)
             for (size_t room = 5; room <= 100; room += 95) {
                 uint8_t frame[120];
                 char payload[100];
-                struct struck c = receive(by_recv);
+                struct interrupted_call c = receive(by_recv);
                 sweep_open(&w, (enum transport)transport, (enum role)role, 0);
                 n = build_disguised(frame, payload);
                 c.s = w.ws;
                 raw_send(w.fd, frame, at);
-                strike((enum strike)how, &c);
-                CHECK_STRUCK(how, &c);
+                interrupt((enum interruption)how, &c);
+                CHECK_INTERRUPTED(how, &c);
                 if (at > 10 && room < 100) CHECK_ERR(ws_recv(w.ws, NULL, buf, room, 0), -1, EMSGSIZE);
                 raw_send(w.fd, frame + at, n - at);
                 wire_send_text(&w, FIN | TEXT, "next");
@@ -252,11 +252,11 @@ TEST(the_rest_of_a_struck_message_is_not_taken_for_frames_whatever_it_looks_like
     }
 }
 
-TEST(a_message_whose_receive_was_struck_may_be_received_into_nothing) {
+TEST(a_message_whose_receive_was_interrupted_may_be_received_into_nothing) {
     EACH_SWEEP(how, transport, role) {
         for (size_t at = 0; at != (role == SERVER ? 16 : 12); ++at) {
             sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-            CHECK(split_digits(at, (enum strike)how, sizeof(buf)));
+            CHECK(split_digits(at, (enum interruption)how, sizeof(buf)));
             CHECK_INT(ws_recv(w.ws, NULL, NULL, LEN, now() + 5000), LEN);
             expect_text(w.ws, "next");
             CHECK_INT(hclose(w.ws), 0);
@@ -267,29 +267,29 @@ TEST(a_message_whose_receive_was_struck_may_be_received_into_nothing) {
 
 /* --- What is received into nothing --- */
 
-static long long into_nothing(struct struck *c, int64_t deadline) { return ws_recv(c->s, NULL, NULL, LEN, deadline); }
+static long long into_nothing(struct interrupted_call *c, int64_t deadline) { return ws_recv(c->s, NULL, NULL, LEN, deadline); }
 
-static long long into_no_list(struct struck *c, int64_t deadline) { return mrecvl(c->s, NULL, NULL, deadline); }
+static long long into_no_list(struct interrupted_call *c, int64_t deadline) { return mrecvl(c->s, NULL, NULL, deadline); }
 
 /* The bytes 0 to 2 and 6 to 9, into the beginning of buf. */
-static long long into_a_list_with_a_gap(struct struck *c, int64_t deadline) {
+static long long into_a_list_with_a_gap(struct interrupted_call *c, int64_t deadline) {
     struct iolist list[3] = {{c->buf, 3, &list[1], 0}, {NULL, 3, &list[2], 0}, {(char *)c->buf + 3, 4, NULL, 0}};
     return ws_recvl(c->s, NULL, &list[0], &list[2], deadline);
 }
 
 /* Makes one call up to a byte of a message and the other for the rest, then finds the next message. */
-static int check_split_drop(size_t at, enum strike how, long long (*call)(struct struck *, int64_t),
-                            long long (*again)(struct struck *, int64_t), long long expected) {
+static int check_split_drop(size_t at, enum interruption how, long long (*call)(struct interrupted_call *, int64_t),
+                            long long (*again)(struct interrupted_call *, int64_t), long long expected) {
     uint8_t frame[32];
     size_t n = frame_build(frame, w.role, FIN | TEXT, digits, LEN);
-    struct struck c = receive(call);
+    struct interrupted_call c = receive(call);
     raw_send(w.fd, frame, at);
-    strike(how, &c);
-    CHECK_STRUCK(how, &c);
+    interrupt(how, &c);
+    CHECK_INTERRUPTED(how, &c);
     raw_send(w.fd, frame + at, n - at);
     wire_send_text(&w, FIN | TEXT, "next");
     c = receive(again);
-    struck_run(&c, now() + 5000);
+    run_call(&c, now() + 5000);
     CHECK_INT(c.rc, expected);
     if (expected == LEN) expect_text(w.ws, "next");
     CHECK_INT(hclose(w.ws), 0);
@@ -297,23 +297,23 @@ static int check_split_drop(size_t at, enum strike how, long long (*call)(struct
     return at + 1 < n;
 }
 
-TEST(a_message_whose_dropping_was_struck_is_dropped_by_the_next_call_and_no_other_one) {
-    static long long (*const calls[])(struct struck *, int64_t) = {into_nothing, into_no_list};
+TEST(a_message_whose_dropping_was_interrupted_is_dropped_by_the_next_call_and_no_other_one) {
+    static long long (*const calls[])(struct interrupted_call *, int64_t) = {into_nothing, into_no_list};
     EACH_SWEEP(how, transport, role) {
         for (int i = 0; i != 4; ++i)
             for (size_t at = 0;; ++at) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-                if (!check_split_drop(at, (enum strike)how, calls[i / 2], calls[i % 2], LEN)) break;
+                if (!check_split_drop(at, (enum interruption)how, calls[i / 2], calls[i % 2], LEN)) break;
             }
     }
 }
 
-TEST(a_list_that_drops_some_bytes_receives_the_others_also_after_a_strike) {
+TEST(a_list_that_drops_some_bytes_receives_the_others_also_after_an_interruption) {
     EACH_SWEEP(how, transport, role) {
         for (size_t at = 0;; ++at) {
             int more;
             sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-            more = check_split_drop(at, (enum strike)how, into_a_list_with_a_gap, into_a_list_with_a_gap, LEN);
+            more = check_split_drop(at, (enum interruption)how, into_a_list_with_a_gap, into_a_list_with_a_gap, LEN);
             CHECK_MEM(buf, "0126789", 7);
             if (!more) break;
         }
@@ -321,13 +321,13 @@ TEST(a_list_that_drops_some_bytes_receives_the_others_also_after_a_strike) {
 }
 
 /* A stream of the user's gives all or nothing, so that nothing was dropped. */
-TEST(a_receive_that_wants_bytes_that_a_struck_one_has_dropped_gets_the_next_message) {
+TEST(a_receive_that_wants_bytes_that_a_interrupted_one_has_dropped_gets_the_next_message) {
     EACH_SWEEP(how, transport, role) {
         size_t header = role == SERVER ? 6 : 2;
         for (size_t at = 0;; ++at) {
             int dropped = transport != USER && at > header, more;
             sweep_open(&w, (enum transport)transport, (enum role)role, 0);
-            more = check_split_drop(at, (enum strike)how, into_nothing, by_recv, dropped ? 4 : LEN);
+            more = check_split_drop(at, (enum interruption)how, into_nothing, by_recv, dropped ? 4 : LEN);
             CHECK_MEM(buf, dropped ? "next" : digits, dropped ? 4 : LEN);
             if (!more) break;
         }
@@ -336,16 +336,16 @@ TEST(a_receive_that_wants_bytes_that_a_struck_one_has_dropped_gets_the_next_mess
 
 /* --- Violations and ends --- */
 
-TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_a_strike) {
+TEST(a_connection_cut_off_at_any_byte_gives_ECONNRESET_also_after_an_interruption) {
     CHECK_NOTHING_LEAKED({
         EACH_SWEEP(how, transport, role) {
             size_t n = build((enum role)role) - 5;
             for (size_t at = 0; at <= n; ++at) {
-                struct struck c;
+                struct interrupted_call c;
                 sweep_open(&w, (enum transport)transport, (enum role)role, 0);
                 raw_send(w.fd, bytes, at);
-                for (c = receive(by_recv); strike((enum strike)how, &c) >= 0; c = receive(by_recv)) continue;
-                CHECK_STRUCK(how, &c);
+                for (c = receive(by_recv); interrupt((enum interruption)how, &c) >= 0; c = receive(by_recv)) continue;
+                CHECK_INTERRUPTED(how, &c);
                 CHECK_INT(shutdown(w.fd, SHUT_WR), 0);
                 for (int i = 0; i != 2; ++i) {
                     ssize_t rc;

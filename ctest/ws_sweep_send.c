@@ -1,4 +1,4 @@
-/* A deadline or a cancellation strikes what sends at every byte of the frame, on every transport. Before the
+/* A deadline or a cancellation interrupts what sends at every byte of the frame, on every transport. Before the
    first byte nothing has happened; after it the outbound half is broken, and the inbound one is not. */
 
 #include <libdill.h>
@@ -12,23 +12,23 @@ static char data[100000];
 static uint8_t seen[200000];
 enum { SMALL_BUFFER = 4608 };
 
-static long long by_send(struct struck *c, int64_t deadline) {
+static long long by_send(struct interrupted_call *c, int64_t deadline) {
     return ws_send(c->s, WS_TEXT, c->buf, c->len, deadline);
 }
-static long long by_msend(struct struck *c, int64_t deadline) { return msend(c->s, c->buf, c->len, deadline); }
-static long long by_sendl(struct struck *c, int64_t deadline) {
+static long long by_msend(struct interrupted_call *c, int64_t deadline) { return msend(c->s, c->buf, c->len, deadline); }
+static long long by_sendl(struct interrupted_call *c, int64_t deadline) {
     struct iolist last = {(char *)c->buf + 1, c->len - 1, NULL, 0};
     struct iolist first = {c->buf, 1, &last, 0};
     return ws_sendl(c->s, WS_TEXT, &first, &last, deadline);
 }
-static long long by_done(struct struck *c, int64_t deadline) {
+static long long by_done(struct interrupted_call *c, int64_t deadline) {
     return ws_done(c->s, 1000, c->buf, c->len, deadline);
 }
 
-typedef long long (*call)(struct struck *c, int64_t deadline);
+typedef long long (*call)(struct interrupted_call *c, int64_t deadline);
 
-static struct struck sending(call function, size_t len) {
-    struct struck c = {w.ws, data, len, 0, function, 0, 0};
+static struct interrupted_call sending(call function, size_t len) {
+    struct interrupted_call c = {w.ws, data, len, 0, function, 0, 0};
     memset(data, 'd', len);
     return c;
 }
@@ -61,12 +61,12 @@ static void sweep_close(void) {
 }
 
 /* Everything was as before: the call is made again, and its frame goes out once. */
-static void check_repeatable(struct struck *c) {
+static void check_repeatable(struct interrupted_call *c) {
     CHECK_INT(gate_drain(NULL), 0);
     CHECK_RAW_SILENT(w.fd);
     check_receiving();
     CHECK_RAW_SILENT(w.fd);
-    struck_run(c, now() + 5000);
+    run_call(c, now() + 5000);
     CHECK_INT(c->rc, 0);
     expect_frame(c->call, c->len);
 }
@@ -82,18 +82,18 @@ static void check_broken(size_t passed) {
 }
 
 /* Of a stream of the user's that has failed nobody knows what has left. */
-static void check_struck_send(call function, size_t len, size_t at, enum strike how, enum transport transport) {
-    struct struck c = sending(function, len);
+static void check_interrupted_send(call function, size_t len, size_t at, enum interruption how, enum transport transport) {
+    struct interrupted_call c = sending(function, len);
     size_t size = frame_size(function, len);
     gate_close(at);
-    strike(how, &c);
+    interrupt(how, &c);
     if (at >= size + SEALED || (OVER_TLS && at >= size && c.rc == 0)) {
         CHECK_INT(c.rc, 0);
         gate_open();
         expect_frame(function, len);
         return;
     }
-    CHECK_STRUCK(how, &c);
+    CHECK_INTERRUPTED(how, &c);
     if (at == 0 && transport != USER) check_repeatable(&c);
     else check_broken(at);
 }
@@ -103,7 +103,7 @@ static void sweep(call function, size_t len, const size_t *places, size_t count,
         EACH_SWEEP(how, transport, role) {
             for (size_t i = 0; i != count; ++i) {
                 sweep_open(&w, (enum transport)transport, (enum role)role, kernel_buffer);
-                check_struck_send(function, len, places[i], (enum strike)how, (enum transport)transport);
+                check_interrupted_send(function, len, places[i], (enum interruption)how, (enum transport)transport);
                 sweep_close();
             }
         }
@@ -117,46 +117,46 @@ static void sweep_every_byte(call function, size_t len) {
     sweep(function, len, places, count, SMALL_BUFFER);
 }
 
-TEST(ws_send_struck_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
+TEST(ws_send_interrupted_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
     sweep_every_byte(by_send, 20);
 }
 TEST(ws_send_with_a_longer_header_too) { sweep_every_byte(by_send, 130); }
-TEST(ws_sendl_struck_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
+TEST(ws_sendl_interrupted_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
     sweep_every_byte(by_sendl, 20);
 }
-TEST(msend_struck_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
+TEST(msend_interrupted_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
     sweep_every_byte(by_msend, 20);
 }
-TEST(ws_done_struck_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
+TEST(ws_done_interrupted_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
     sweep_every_byte(by_done, 20);
 }
 
-TEST(a_large_message_struck_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
+TEST(a_large_message_interrupted_before_its_first_byte_can_be_repeated_and_afterwards_breaks_sending) {
     static const size_t places[] = {0,  1,  2,  3,  4,  5,     6,     7,     8,     9,     10,    11,   12,
                                     13, 14, 15, 16, 99, 32767, 32768, 32769, 65535, 65536, 65537, 65550};
     sweep(by_send, sizeof(data), places, sizeof(places) / sizeof(*places), 0);
 }
 
-TEST(ws_done_after_one_that_was_struck_before_its_first_byte_is_the_first) {
-    for (int how = 0; how != STRIKES; ++how) EACH_OWN_CONNECTION(transport, role) {
+TEST(ws_done_after_one_that_was_interrupted_before_its_first_byte_is_the_first) {
+    for (int how = 0; how != INTERRUPTIONS; ++how) EACH_OWN_CONNECTION(transport, role) {
         sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
-        check_struck_send(by_done, 3, 0, (enum strike)how, (enum transport)transport);
+        check_interrupted_send(by_done, 3, 0, (enum interruption)how, (enum transport)transport);
         CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, 0), -1, EPIPE);
         CHECK_ERR(ws_send(w.ws, WS_TEXT, "A", 1, 0), -1, EPIPE);
         sweep_close();
     }
 }
 
-/* --- Waiting without being struck --- */
+/* --- Waiting without an interruption --- */
 
-coroutine static void send_all(struct struck *c) {
-    struck_run(c, -1);
+coroutine static void send_all(struct interrupted_call *c) {
+    run_call(c, -1);
     CHECK_INT(c->rc, 0);
 }
 
 /* The frame's first bytes leave, then others of the gate's, then the rest. */
 static void check_delayed(call function, size_t len, size_t at) {
-    struct struck c = sending(function, len);
+    struct interrupted_call c = sending(function, len);
     size_t size = frame_size(function, len), passed;
     int b = bundle(), fds[2];
     gate_close(at);
@@ -239,20 +239,20 @@ TEST(a_large_message_to_a_peer_that_is_gone_gives_ECONNRESET) {
     }
 }
 
-coroutine static void send_struck(struct struck *c) { struck_run(c, now() + 30); }
+coroutine static void send_interrupted(struct interrupted_call *c) { run_call(c, now() + 30); }
 
-TEST(a_ping_is_not_answered_behind_a_frame_that_was_struck) {
+TEST(a_ping_is_not_answered_behind_a_frame_that_was_interrupted) {
     EACH_CONNECTION(transport, role) {
-        struct struck c;
+        struct interrupted_call c;
         int b = bundle();
         sweep_open(&w, (enum transport)transport, (enum role)role, SMALL_BUFFER);
         c = sending(by_send, sizeof(data));
         gate_close(100);
-        CHECK_INT(bundle_go(b, send_struck(&c)), 0);
+        CHECK_INT(bundle_go(b, send_interrupted(&c)), 0);
         wire_send_text(&w, FIN | PING, "ping");
         check_receiving();
         CHECK_INT(bundle_wait(b, now() + 5000), 0);
-        CHECK_STRUCK(DEADLINE_NOW, &c);
+        CHECK_INTERRUPTED(DEADLINE_NOW, &c);
         CHECK_INT(hclose(b), 0);
         CHECK_PASSED(gate_drain(NULL), 100);
         CHECK_RAW_SILENT(w.fd);

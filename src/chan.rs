@@ -32,21 +32,21 @@ pub struct ChClause {
 
 /// One direction of a channel. Both lists are in order of arrival; both are in use at once only
 /// when a single `choose` stands in both.
-struct Direction {
+struct ChannelDirection {
     receivers: List<Party>,
     senders: List<Party>,
     done: Cell<bool>,
 }
 
-impl Direction {
-    const fn new() -> Direction {
-        Direction { receivers: List::new(), senders: List::new(), done: Cell::new(false) }
+impl ChannelDirection {
+    const fn new() -> ChannelDirection {
+        ChannelDirection { receivers: List::new(), senders: List::new(), done: Cell::new(false) }
     }
 
-    fn list(&self, role: Role) -> &List<Party> {
+    fn list(&self, role: ChannelRole) -> &List<Party> {
         match role {
-            Role::Send => &self.senders,
-            Role::Receive => &self.receivers,
+            ChannelRole::Send => &self.senders,
+            ChannelRole::Receive => &self.receivers,
         }
     }
 
@@ -63,7 +63,7 @@ impl Direction {
 
 struct Channel {
     /// `directions[i]` carries what end `i` sends.
-    directions: [Direction; 2],
+    directions: [ChannelDirection; 2],
     open_handles: Cell<u8>,
     ends: Cell<u8>,
 }
@@ -107,10 +107,10 @@ impl End {
         unsafe { self.channel.as_ref() }
     }
 
-    fn direction(&self, role: Role) -> &Direction {
+    fn direction(&self, role: ChannelRole) -> &ChannelDirection {
         let from = match role {
-            Role::Send => self.index,
-            Role::Receive => 1 - self.index,
+            ChannelRole::Send => self.index,
+            ChannelRole::Receive => 1 - self.index,
         };
         &self.channel().directions[from]
     }
@@ -128,24 +128,24 @@ impl Drop for End {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum ChannelRole {
     Send,
     Receive,
 }
 
-impl Role {
+impl ChannelRole {
     /// What waiting in a list of this role is.
     fn awaits(self, handle: c_int) -> Source {
         Source::List(match self {
-            Role::Send => Awaited::Receiver(handle),
-            Role::Receive => Awaited::Sender(handle),
+            ChannelRole::Send => Awaited::Receiver(handle),
+            ChannelRole::Receive => Awaited::Sender(handle),
         })
     }
 
-    fn other(self) -> Role {
+    fn other(self) -> ChannelRole {
         match self {
-            Role::Send => Role::Receive,
-            Role::Receive => Role::Send,
+            ChannelRole::Send => ChannelRole::Receive,
+            ChannelRole::Receive => ChannelRole::Send,
         }
     }
 }
@@ -164,7 +164,7 @@ unsafe impl Linked for Party {}
 /// Makes a channel. ECANCELED, ENOMEM.
 pub(crate) fn make() -> Result<[c_int; 2]> {
     let channel = try_box(Channel {
-        directions: [Direction::new(), Direction::new()],
+        directions: [ChannelDirection::new(), ChannelDirection::new()],
         open_handles: Cell::new(2),
         ends: Cell::new(2),
     })?;
@@ -184,7 +184,7 @@ pub(crate) fn make() -> Result<[c_int; 2]> {
 pub(crate) fn done(handle: c_int) -> Result<()> {
     let context = Context::get()?;
     let end = object::find::<End>(handle)?;
-    let direction = end.direction(Role::Send);
+    let direction = end.direction(ChannelRole::Send);
     if direction.done.replace(true) {
         return Err(Errno::EPIPE);
     }
@@ -204,7 +204,7 @@ pub(crate) unsafe fn send(
     deadline: i64,
 ) -> Result<()> {
     // SAFETY: by contract; a sender's value is only read.
-    unsafe { exchange(context, handle, Role::Send, value.cast_mut(), len, deadline) }
+    unsafe { exchange(context, handle, ChannelRole::Send, value.cast_mut(), len, deadline) }
 }
 
 /// Receives one message.
@@ -219,13 +219,13 @@ pub(crate) unsafe fn recv(
     deadline: i64,
 ) -> Result<()> {
     // SAFETY: by contract.
-    unsafe { exchange(context, handle, Role::Receive, value, len, deadline) }
+    unsafe { exchange(context, handle, ChannelRole::Receive, value, len, deadline) }
 }
 
 unsafe fn exchange(
     context: &Context,
     handle: c_int,
-    role: Role,
+    role: ChannelRole,
     value: *mut c_void,
     len: usize,
     deadline: i64,
@@ -254,7 +254,13 @@ unsafe fn exchange(
 ///
 /// # Safety
 /// `value` is readable for `len` bytes by a sender, or writable by a receiver.
-unsafe fn meet(context: &Context, end: &End, role: Role, value: *mut u8, len: usize) -> Option<Result<()>> {
+unsafe fn meet(
+    context: &Context,
+    end: &End,
+    role: ChannelRole,
+    value: *mut u8,
+    len: usize,
+) -> Option<Result<()>> {
     let direction = end.direction(role);
     if direction.done.get() {
         return Some(Err(Errno::EPIPE));
@@ -266,8 +272,8 @@ unsafe fn meet(context: &Context, end: &End, role: Role, value: *mut u8, len: us
         return Some(Err(Errno::EMSGSIZE));
     }
     let (from, to) = match role {
-        Role::Send => (value, partner.value),
-        Role::Receive => (partner.value, value),
+        ChannelRole::Send => (value, partner.value),
+        ChannelRole::Receive => (partner.value, value),
     };
     if len > 0 {
         // SAFETY: both sides gave `len` bytes; they may overlap.
@@ -303,14 +309,14 @@ pub(crate) unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choic
     wait_for_any(context, clauses, deadline)
 }
 
-fn examine(clause: &ChClause) -> Result<(Ref<End>, Role)> {
+fn examine(clause: &ChClause) -> Result<(Ref<End>, ChannelRole)> {
     let end = object::find::<End>(clause.ch)?;
     if clause.val.is_null() && clause.len > 0 {
         return Err(Errno::EINVAL);
     }
     match clause.op {
-        CHSEND => Ok((end, Role::Send)),
-        CHRECV => Ok((end, Role::Receive)),
+        CHSEND => Ok((end, ChannelRole::Send)),
+        CHRECV => Ok((end, ChannelRole::Receive)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -337,7 +343,7 @@ fn wait_for_any(context: &Context, clauses: &[ChClause], deadline: i64) -> Resul
 fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<End>)> {
     let id = c_int::try_from(index).map_err(|_| Errno::EINVAL)?;
     let (end, _) = examine(clause)?;
-    let role = if clause.op == CHSEND { Role::Send } else { Role::Receive };
+    let role = if clause.op == CHSEND { ChannelRole::Send } else { ChannelRole::Receive };
     let party =
         Party { clause: Clause::new(id, role.awaits(clause.ch)), value: clause.val.cast(), len: clause.len };
     Ok((party, end))
@@ -350,7 +356,7 @@ fn wait_listed<'a>(
     deadline: i64,
 ) -> Result<Choice> {
     for ((party, end), clause) in parties.zip(clauses) {
-        let role = if clause.op == CHSEND { Role::Send } else { Role::Receive };
+        let role = if clause.op == CHSEND { ChannelRole::Send } else { ChannelRole::Receive };
         // SAFETY: the parties belong to the caller and stay in place until the wait has ended,
         // which unlinks all of them; the references keep the lists in place.
         unsafe { end.direction(role).list(role).push_back(party) };
@@ -372,7 +378,9 @@ mod tests {
 
     fn waits(handle: c_int) -> bool {
         let end = object::find::<End>(handle).unwrap();
-        [Role::Send, Role::Receive].iter().any(|&role| !end.direction(role).list(role).is_empty())
+        [ChannelRole::Send, ChannelRole::Receive]
+            .iter()
+            .any(|&role| !end.direction(role).list(role).is_empty())
     }
 
     fn receive_clause(ch: c_int, value: &mut u32) -> ChClause {
@@ -386,12 +394,12 @@ mod tests {
         let end = object::find::<End>(receiver).unwrap();
         let (mut place, value) = (0u32, 7u32);
         let party = Party {
-            clause: Clause::new(0, Role::Receive.awaits(receiver)),
+            clause: Clause::new(0, ChannelRole::Receive.awaits(receiver)),
             value: (&raw mut place).cast(),
             len: size_of::<u32>(),
         };
         // SAFETY: sending takes it off the list.
-        unsafe { end.direction(Role::Receive).list(Role::Receive).push_back(&party) };
+        unsafe { end.direction(ChannelRole::Receive).list(ChannelRole::Receive).push_back(&party) };
         context.arm(&party.clause);
         assert!(waits(receiver));
         // SAFETY: the value has this size.

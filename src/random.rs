@@ -9,17 +9,17 @@ use core::cell::{Cell, RefCell};
 
 const BATCH: usize = 1024;
 
-struct Pool {
+struct RandomPool {
     bytes: RefCell<[u8; BATCH]>,
     /// How many bytes at the end of the batch nobody has got.
     left: Cell<usize>,
 }
 
 // SAFETY: a batch of which nothing is left, and which nobody has borrowed.
-unsafe impl Zeroable for Pool {}
+unsafe impl Zeroable for RandomPool {}
 
 /// The unused bytes of a thread. A child process does not have those of its parent.
-struct Random(Cell<Option<WipedOnFork<Pool>>>);
+struct Random(Cell<Option<WipedOnFork<RandomPool>>>);
 
 // SAFETY: no batch, which is a null pointer.
 unsafe impl Zeroable for Random {}
@@ -62,13 +62,13 @@ impl Random {
         Ok(taken)
     }
 
-    fn pool(&self) -> Option<&Pool> {
+    fn pool(&self) -> Option<&RandomPool> {
         // SAFETY: a shared look; once made, it stays until the thread ends.
         unsafe { &*self.0.as_ptr() }.as_deref()
     }
 
     #[cold]
-    fn make(&self, context: &Context) -> Result<&Pool> {
+    fn make(&self, context: &Context) -> Result<&RandomPool> {
         self.0.set(Some(WipedOnFork::new()?));
         context.register(&HOOKS);
         self.pool().ok_or(Errno::ENOMEM)

@@ -11,7 +11,7 @@ const MEMORY_LEVEL: c_int = 6;
 
 /// How far one call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct CodecStep {
     /// Bytes of the input that were taken.
     pub consumed: usize,
     /// Bytes that were put out.
@@ -26,7 +26,7 @@ fn step(
     input: &[u8],
     output: &mut [u8],
     call: impl FnOnce(&mut zlib::z_stream) -> c_int,
-) -> (c_int, Step) {
+) -> (c_int, CodecStep) {
     let most = zlib::uInt::MAX as usize;
     let (in_len, out_len) = (input.len().min(most), output.len().min(most));
     stream.next_in = input.as_ptr().cast_mut();
@@ -36,7 +36,7 @@ fn step(
     let code = call(stream);
     let consumed = in_len - stream.avail_in as usize;
     let produced = out_len - stream.avail_out as usize;
-    (code, Step { consumed, produced, ended: code == zlib::Z_STREAM_END })
+    (code, CodecStep { consumed, produced, ended: code == zlib::Z_STREAM_END })
 }
 
 /// Makes a stream.
@@ -76,14 +76,14 @@ impl Compressor {
 
     /// Compresses. With `flush`, all that was put in comes out and an empty stored block behind it; until
     /// `ended` says so, the call is repeated with the input that is left and at least 7 bytes of room.
-    pub(crate) fn step(&mut self, input: &[u8], flush: bool, output: &mut [u8]) -> Step {
+    pub(crate) fn step(&mut self, input: &[u8], flush: bool, output: &mut [u8]) -> CodecStep {
         let how = if flush { zlib::Z_SYNC_FLUSH } else { zlib::Z_NO_FLUSH };
         let room = output.len();
         let (_, step) = step(&mut self.stream, input, output, |stream| {
             // SAFETY: the stream was initialised, and both buffers are as long as it says.
             unsafe { zlib::deflate(stream, how) }
         });
-        Step { ended: flush && step.produced < room, ..step }
+        CodecStep { ended: flush && step.produced < room, ..step }
     }
 
     /// Forgets what was put in: a new stream begins.
@@ -132,7 +132,7 @@ impl Decompressor {
         input: &[u8],
         one_block: bool,
         output: &mut [u8],
-    ) -> core::result::Result<Step, Broken> {
+    ) -> core::result::Result<CodecStep, Broken> {
         let how = if one_block { zlib::Z_BLOCK } else { zlib::Z_SYNC_FLUSH };
         let (code, step) = step(&mut self.stream, input, output, |stream| {
             // SAFETY: the stream was initialised, and both buffers are as long as it says.

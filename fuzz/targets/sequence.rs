@@ -1,5 +1,5 @@
 //! Sequences of calls of the C API with a scripted peer at the other end of a socketpair. Everything
-//! runs with the deadline 0, so that every call is struck wherever it would wait; what the calls
+//! runs with the deadline 0, so that every call times out wherever it would wait; what the calls
 //! return must be what the reference says of the bytes that the peer has sent.
 
 #![no_main]

@@ -3,7 +3,7 @@
 #![no_main]
 
 use dill::ffi::suffix;
-use dill::fuzzing::delimiter::{Delimiter, Scan};
+use dill::fuzzing::delimiter::{Delimiter, DelimiterScan};
 use libc::{ECONNRESET, EPIPE};
 use libdill_fuzz::{Choices, pieces, received};
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     };
 
     // In pieces.
-    let (mut scan, mut message, mut consumed, mut complete) = (Scan::new(&parsed), Vec::new(), 0, false);
+    let (mut scan, mut message, mut consumed, mut complete) = (DelimiterScan::new(&parsed), Vec::new(), 0, false);
     for piece in pieces(stream, seed) {
         assert!((1..=delimiter.len()).contains(&scan.missing()));
         let fed = scan.feed(piece, |part| {

@@ -36,19 +36,19 @@ pub(crate) struct Dial<'a> {
 }
 
 /// Where a connection leads to.
-enum Target<'a> {
+enum DialTarget<'a> {
     Host(&'a [u8], u16),
     Path(&'a [u8]),
 }
 
-impl<'a> Target<'a> {
+impl<'a> DialTarget<'a> {
     /// `host:port` or `unix:/path`.
-    fn parse(text: &'a [u8]) -> core::result::Result<Target<'a>, BuildError> {
+    fn parse(text: &'a [u8]) -> core::result::Result<DialTarget<'a>, BuildError> {
         if let Some(path) = text.strip_prefix(b"unix:") {
-            return Ok(Target::Path(path));
+            return Ok(DialTarget::Path(path));
         }
         match Authority::parse(text)? {
-            Authority { userinfo: None, host, port: Some(port) } => Ok(Target::Host(host, port)),
+            Authority { userinfo: None, host, port: Some(port) } => Ok(DialTarget::Host(host, port)),
             _ => Err(BuildError::Invalid("connect_to is neither \"host:port\" nor \"unix:/path\"")),
         }
     }
@@ -58,8 +58,8 @@ impl<'a> Target<'a> {
     fn fact(&self) -> Fact {
         let mut place = Vec::new();
         match self {
-            Target::Path(path) => return Fact::Connecting(Text::new(path)),
-            Target::Host(host, port) => {
+            DialTarget::Path(path) => return Fact::Connecting(Text::new(path)),
+            DialTarget::Host(host, port) => {
                 // It is the fact that matters; without memory it is told without the place.
                 let _ = write_host_and_port(&mut place, host, *port);
             }
@@ -90,7 +90,7 @@ pub(crate) fn connect(url: &[u8], dial: &Dial<'_>, deadline: i64) -> Result<c_in
 #[inline(never)]
 fn prepare(url: &[u8], dial: &Dial<'_>) -> Result<Box<Url>> {
     let url = Url::parse(url).map_err(note_argument)?;
-    dial.connect_to.map(Target::parse).transpose().map_err(note_argument)?;
+    dial.connect_to.map(DialTarget::parse).transpose().map_err(note_argument)?;
     if let Some(proxy) = dial.proxy.filter(|proxy| !proxy.is_empty()) {
         Proxy::parse(proxy).map_err(note_argument)?;
     }
@@ -190,16 +190,17 @@ fn headers<'a>(options: &Options<'a>, at_first: bool) -> Result<Vec<Header<'a>>>
 /// A bytestream to the URL's host, or to what stands in for it, through the proxy if there is one.
 #[inline(never)]
 fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_int> {
-    let given = dial.connect_to.filter(|_| at_first).map(Target::parse).transpose().map_err(note_argument)?;
-    let target = given.unwrap_or(Target::Host(url.host(), url.port()));
-    let Target::Host(host, port) = target else { return reach(&target, deadline) };
+    let given =
+        dial.connect_to.filter(|_| at_first).map(DialTarget::parse).transpose().map_err(note_argument)?;
+    let target = given.unwrap_or(DialTarget::Host(url.host(), url.port()));
+    let DialTarget::Host(host, port) = target else { return reach(&target, deadline) };
     let proxy = match dial.proxy {
         Some([]) => Ok(None),
         Some(proxy) => Proxy::parse(proxy).map(Some),
         None => proxy::from_environment(url.secure, url.host(), url.port(), environment::variable),
     };
     let Some(proxy) = proxy.map_err(note_argument)? else { return reach(&target, deadline) };
-    let s = reach(&Target::Host(proxy.host(), proxy.port()), deadline)?;
+    let s = reach(&DialTarget::Host(proxy.host(), proxy.port()), deadline)?;
     let id = Id::of(s);
     match tunnel::open(s, &proxy, host, port, deadline) {
         Ok(()) => Ok(s),
@@ -211,10 +212,10 @@ fn open(url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -> Result<c_i
 }
 
 #[inline(never)]
-fn reach(target: &Target<'_>, deadline: i64) -> Result<c_int> {
+fn reach(target: &DialTarget<'_>, deadline: i64) -> Result<c_int> {
     let connected = match target {
-        Target::Path(path) => with_nul(path).and_then(|path| ipc::connect(as_c_str(&path)?, deadline)),
-        Target::Host(host, port) => with_nul(host)
+        DialTarget::Path(path) => with_nul(path).and_then(|path| ipc::connect(as_c_str(&path)?, deadline)),
+        DialTarget::Host(host, port) => with_nul(host)
             .and_then(|host| happyeyeballs::connect(as_c_str(&host)?, c_int::from(*port), deadline)),
     };
     connected.map_err(|error| why::note(error, target.fact()))

@@ -60,20 +60,20 @@ fn parse<T: core::str::FromStr>(text: &[u8]) -> Option<T> {
 }
 
 /// The addresses whose first bits are these.
-struct Network {
+struct AddressBlock {
     address: IpAddr,
     bits: u32,
 }
 
-fn network(text: &[u8]) -> Option<Network> {
+fn network(text: &[u8]) -> Option<AddressBlock> {
     let slash = text.iter().position(|&byte| byte == b'/').unwrap_or(text.len());
     let address = parse::<IpAddr>(&text[..slash])?;
     let all = if address.is_ipv4() { 32 } else { 128 };
     let bits = text.get(slash + 1..).map_or(Some(all), parse).filter(|&bits| bits <= all)?;
-    Some(Network { address, bits })
+    Some(AddressBlock { address, bits })
 }
 
-impl Network {
+impl AddressBlock {
     fn contains(&self, other: IpAddr) -> bool {
         let differs = match (self.address, other) {
             (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()) << 96,

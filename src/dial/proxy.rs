@@ -9,7 +9,7 @@ use core::ffi::CStr;
 
 /// What the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum ProxyProtocol {
     /// CONNECT of HTTP (RFC 9110, 9.3.6).
     Http,
     /// SOCKS5 (RFC 1928). The proxy resolves the names.
@@ -20,7 +20,7 @@ pub enum Protocol {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proxy {
     /// What it speaks.
-    pub protocol: Protocol,
+    pub protocol: ProxyProtocol,
     userinfo: Option<Vec<u8>>,
     host: Vec<u8>,
     port: u16,
@@ -33,9 +33,9 @@ impl Proxy {
         let scheme = text.windows(3).position(|bytes| bytes == b"://");
         let (scheme, rest) = scheme.map_or((&b"http"[..], text), |end| (&text[..end], &text[end + 3..]));
         let (protocol, default_port) = match scheme {
-            scheme if scheme.eq_ignore_ascii_case(b"http") => (Protocol::Http, 80),
-            scheme if scheme.eq_ignore_ascii_case(b"socks5") => (Protocol::Socks5, 1080),
-            scheme if scheme.eq_ignore_ascii_case(b"socks5h") => (Protocol::Socks5, 1080),
+            scheme if scheme.eq_ignore_ascii_case(b"http") => (ProxyProtocol::Http, 80),
+            scheme if scheme.eq_ignore_ascii_case(b"socks5") => (ProxyProtocol::Socks5, 1080),
+            scheme if scheme.eq_ignore_ascii_case(b"socks5h") => (ProxyProtocol::Socks5, 1080),
             _ => return Err(BuildError::Invalid("the scheme of the proxy is neither http nor socks5")),
         };
         let Authority { userinfo, host, port } = Authority::parse(rest.strip_suffix(b"/").unwrap_or(rest))?;
@@ -113,11 +113,11 @@ mod tests {
     #[test]
     fn a_proxy_is_protocol_host_port_and_login() {
         for (text, protocol, host, port) in [
-            ("http://a", Protocol::Http, "a", 80),
-            ("HTTP://a:3128/", Protocol::Http, "a", 3128),
-            ("a:3128", Protocol::Http, "a", 3128),
-            ("socks5://[::1]", Protocol::Socks5, "::1", 1080),
-            ("Socks5h://me:secret@a:9050", Protocol::Socks5, "a", 9050),
+            ("http://a", ProxyProtocol::Http, "a", 80),
+            ("HTTP://a:3128/", ProxyProtocol::Http, "a", 3128),
+            ("a:3128", ProxyProtocol::Http, "a", 3128),
+            ("socks5://[::1]", ProxyProtocol::Socks5, "::1", 1080),
+            ("Socks5h://me:secret@a:9050", ProxyProtocol::Socks5, "a", 9050),
         ] {
             let proxy = Proxy::parse(text.as_bytes()).unwrap();
             assert_eq!(

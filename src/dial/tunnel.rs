@@ -1,6 +1,6 @@
 //! Through a proxy: a bytestream to it becomes one to whom it connects to.
 
-use super::proxy::{Protocol, Proxy};
+use super::proxy::{Proxy, ProxyProtocol};
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::addr::{self, Mode};
@@ -32,8 +32,8 @@ pub(super) fn as_c_str(string: &[u8]) -> Result<&CStr> {
 /// wrong; ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(super) fn open(s: c_int, proxy: &Proxy, host: &[u8], port: u16, deadline: i64) -> Result<()> {
     match proxy.protocol {
-        Protocol::Http => open_by_http(s, proxy, host, port, deadline),
-        Protocol::Socks5 => open_by_socks(s, proxy, host, port, deadline),
+        ProxyProtocol::Http => open_by_http(s, proxy, host, port, deadline),
+        ProxyProtocol::Socks5 => open_by_socks(s, proxy, host, port, deadline),
     }
 }
 

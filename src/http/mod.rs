@@ -11,7 +11,7 @@ use crate::rt::context::Context;
 use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::BSOCK_TYPE;
 use crate::sock::layer::{self, Layer, Protocol};
-use crate::sock::list::Outgoing;
+use crate::sock::list::OutgoingList;
 use crate::transport::delimiter::Delimiter;
 use crate::transport::until::Reader;
 use core::cell::Cell;
@@ -61,7 +61,7 @@ impl Protocol for Http {
 impl Http {
     fn send_line(&self, parts: &[&[u8]], deadline: i64) -> Result<()> {
         self.layer.outbound.send(|| {
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             for part in parts {
                 list.bytes(part)?;
             }

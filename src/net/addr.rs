@@ -152,8 +152,8 @@ impl IpAddr {
     }
 
     /// The numeric text.
-    pub fn text(&self) -> Text {
-        let mut text = Text { bytes: [0; MAX_TEXT], len: 0 };
+    pub fn text(&self) -> AddressText {
+        let mut text = AddressText { bytes: [0; MAX_TEXT], len: 0 };
         if let Some(ip) = self.ip() {
             use core::fmt::Write;
             // The longest address fits by the definition of MAX_TEXT.
@@ -164,19 +164,19 @@ impl IpAddr {
 }
 
 /// The text of an address.
-pub struct Text {
+pub struct AddressText {
     bytes: [u8; MAX_TEXT],
     len: usize,
 }
 
-impl Text {
+impl AddressText {
     /// With the NUL that ends it.
     pub fn as_bytes_with_nul(&self) -> &[u8] {
         &self.bytes[..=self.len]
     }
 }
 
-impl core::fmt::Write for Text {
+impl core::fmt::Write for AddressText {
     fn write_str(&mut self, part: &str) -> core::fmt::Result {
         let end = self.len + part.len();
         let place = self.bytes[..MAX_TEXT - 1].get_mut(self.len..end).ok_or(core::fmt::Error)?;

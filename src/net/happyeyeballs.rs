@@ -19,7 +19,7 @@ use crate::rt::context::Context;
 use crate::rt::poller::Direction;
 use crate::rt::wait::{Clause, Source};
 use core::ffi::{CStr, c_int};
-use race::{Event, Family, World};
+use race::{IpFamily, RaceEvent, World};
 use std::collections::VecDeque;
 
 /// How many addresses of a family are tried.
@@ -42,8 +42,8 @@ struct Network<'c> {
     context: &'c Context,
     port: u16,
     /// Known without waiting.
-    events: VecDeque<Event<Fd>>,
-    lookups: Vec<(Family, Lookup)>,
+    events: VecDeque<RaceEvent<Fd>>,
+    lookups: Vec<(IpFamily, Lookup)>,
     attempts: Vec<Attempt<'c>>,
 }
 
@@ -84,14 +84,14 @@ impl<'c> Network<'c> {
         events.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
         lookups.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
         let literal = addr::literal(name, port, Mode::new(addr::PREFER_IPV6)?);
-        for (family, native) in [(Family::V6, libc::AF_INET6), (Family::V4, libc::AF_INET)] {
+        for (family, native) in [(IpFamily::V6, libc::AF_INET6), (IpFamily::V4, libc::AF_INET)] {
             match literal {
                 Some(address) if address.family() == native => {
                     let mut addresses = Vec::new();
                     try_push(&mut addresses, address)?;
-                    events.push_back(Event::Found(family, addresses));
+                    events.push_back(RaceEvent::Found(family, addresses));
                 }
-                Some(_) => events.push_back(Event::Found(family, Vec::new())),
+                Some(_) => events.push_back(RaceEvent::Found(family, Vec::new())),
                 None => lookups.push((family, Lookup::start(name, native)?)),
             }
         }
@@ -107,11 +107,11 @@ impl<'c> Network<'c> {
     }
 
     /// What the end of the wait for a descriptor means; None: that it has to be waited for once more.
-    fn event(&mut self, index: usize) -> Result<Option<Event<Fd>>> {
+    fn event(&mut self, index: usize) -> Result<Option<RaceEvent<Fd>>> {
         if let Some(index) = index.checked_sub(self.lookups.len()) {
             return Ok(Some(match self.attempts.swap_remove(index).finish() {
-                Ok(fd) => Event::Connected(fd),
-                Err(error) => Event::Failed(error),
+                Ok(fd) => RaceEvent::Connected(fd),
+                Err(error) => RaceEvent::Failed(error),
             }));
         }
         let Some(mut addresses) = self.lookups[index].1.take()? else { return Ok(None) };
@@ -120,11 +120,11 @@ impl<'c> Network<'c> {
         for address in &mut addresses {
             address.set_port(c_int::from(self.port));
         }
-        Ok(Some(Event::Found(family, addresses)))
+        Ok(Some(RaceEvent::Found(family, addresses)))
     }
 
     /// Waits for all of them at once.
-    fn wait_once(&mut self, until: i64) -> Result<Option<Event<Fd>>> {
+    fn wait_once(&mut self, until: i64) -> Result<Option<RaceEvent<Fd>>> {
         for (_, lookup) in &mut self.lookups {
             lookup.renew_after_fork()?;
         }
@@ -155,7 +155,7 @@ impl<'c> Network<'c> {
         drop(clauses);
         match wake.error {
             None => self.event(wake.id as usize),
-            Some(Errno::ETIMEDOUT) => Ok(Some(Event::TimeUp)),
+            Some(Errno::ETIMEDOUT) => Ok(Some(RaceEvent::TimeUp)),
             Some(error) => Err(error),
         }
     }
@@ -181,7 +181,7 @@ impl World for Network<'_> {
         Ok(None)
     }
 
-    fn wait(&mut self, until: i64) -> Result<Event<Fd>> {
+    fn wait(&mut self, until: i64) -> Result<RaceEvent<Fd>> {
         if let Some(event) = self.events.pop_front() {
             return Ok(event);
         }

@@ -21,7 +21,7 @@ const MAX_THREADS: usize = 32;
 /// program.
 const STACK_SIZE: usize = 512 * 1024;
 
-struct Body {
+struct QuestionBody {
     references: AtomicUsize,
     /// Ends with a NUL.
     name: Vec<u8>,
@@ -32,7 +32,7 @@ struct Body {
     answer: Mutex<Result<Vec<IpAddr>>>,
 }
 
-impl Watcher for Body {
+impl Watcher for QuestionBody {
     fn writable(&self) {}
 
     fn abandoned(&self) {
@@ -47,7 +47,7 @@ impl Watcher for Body {
 }
 
 /// What a coroutine wants to know, and the answer; shared with the thread that asks.
-pub(super) struct Question(NonNull<Body>);
+pub(super) struct Question(NonNull<QuestionBody>);
 
 // SAFETY: what is shared is counted atomically, behind a lock, or never changes.
 unsafe impl Send for Question {}
@@ -65,7 +65,7 @@ impl Question {
             Errno::EMFILE | Errno::ENFILE => error,
             _ => Errno::ENOMEM,
         })?;
-        let body = try_box(Body {
+        let body = try_box(QuestionBody {
             references: AtomicUsize::new(1),
             wakeup: Fd::new(wakeup),
             name: try_vec(name)?,
@@ -76,7 +76,7 @@ impl Question {
         Ok(Question(NonNull::from(Box::leak(body))))
     }
 
-    fn body(&self) -> &Body {
+    fn body(&self) -> &QuestionBody {
         // SAFETY: counted, so it is alive.
         unsafe { self.0.as_ref() }
     }
@@ -175,22 +175,22 @@ unsafe fn addresses(list: *const libc::addrinfo, family: c_int) -> Result<Vec<Ip
 }
 
 /// The threads of a process.
-struct Pool {
+struct ThreadPool {
     /// A child process has none of its parent's threads, so it makes a pool of its own.
     process: libc::pid_t,
-    state: Mutex<State>,
+    state: Mutex<PoolQueue>,
 }
 
-struct State {
+struct PoolQueue {
     threads: usize,
     /// Those that no thread has begun with.
     waiting: VecDeque<Question>,
 }
 
-static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
+static POOL: AtomicPtr<ThreadPool> = AtomicPtr::new(ptr::null_mut());
 
 /// The pool of this process. ENOMEM.
-fn pool() -> Result<&'static Pool> {
+fn pool() -> Result<&'static ThreadPool> {
     // SAFETY: takes nothing.
     let process = unsafe { libc::getpid() };
     let known = POOL.load(Ordering::Acquire);
@@ -200,8 +200,8 @@ fn pool() -> Result<&'static Pool> {
     {
         return Ok(pool);
     }
-    let state = State { threads: 0, waiting: VecDeque::new() };
-    let new = Box::into_raw(try_box(Pool { process, state: Mutex::new(state) })?);
+    let state = PoolQueue { threads: 0, waiting: VecDeque::new() };
+    let new = Box::into_raw(try_box(ThreadPool { process, state: Mutex::new(state) })?);
     match POOL.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: as above.
         Ok(_) => Ok(unsafe { &*new }),
@@ -243,7 +243,7 @@ pub(super) fn withdraw(question: &Question) {
 /// Answers questions until there are none.
 extern "C" fn answer_questions(pool: *mut c_void) -> *mut c_void {
     // SAFETY: a pool is never freed.
-    let pool = unsafe { &*pool.cast::<Pool>() };
+    let pool = unsafe { &*pool.cast::<ThreadPool>() };
     loop {
         let Ok(mut state) = pool.state.lock() else { break };
         let Some(question) = state.waiting.pop_front() else {
@@ -257,7 +257,7 @@ extern "C" fn answer_questions(pool: *mut c_void) -> *mut c_void {
 }
 
 /// Starts a detached thread in which all signals are blocked: they are the program's.
-fn start_thread(pool: &'static Pool) -> Result<()> {
+fn start_thread(pool: &'static ThreadPool) -> Result<()> {
     // SAFETY: all zeros is a valid signal set to be filled.
     let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
     let mut before = all;
@@ -271,7 +271,7 @@ fn start_thread(pool: &'static Pool) -> Result<()> {
     started
 }
 
-fn create_thread(pool: &'static Pool) -> Result<()> {
+fn create_thread(pool: &'static ThreadPool) -> Result<()> {
     // SAFETY: all zeros is memory to be initialised.
     let mut attributes: libc::pthread_attr_t = unsafe { core::mem::zeroed() };
     // SAFETY: the attributes are writable.
@@ -282,7 +282,7 @@ fn create_thread(pool: &'static Pool) -> Result<()> {
     created
 }
 
-fn create_with(pool: &'static Pool, attributes: &mut libc::pthread_attr_t) -> Result<()> {
+fn create_with(pool: &'static ThreadPool, attributes: &mut libc::pthread_attr_t) -> Result<()> {
     // SAFETY: the attributes are initialised.
     check(unsafe { libc::pthread_attr_setdetachstate(attributes, libc::PTHREAD_CREATE_DETACHED) })?;
     let size = STACK_SIZE + room_of_thread_local_data(attributes).next_multiple_of(4096);

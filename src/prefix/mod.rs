@@ -6,7 +6,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::object::{About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
-use crate::sock::list::{Incoming, Outgoing};
+use crate::sock::list::{IncomingList, OutgoingList};
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, call, msock_vfs};
 use core::ffi::{c_int, c_void};
 use header::{Format, MAX_HEADER};
@@ -60,7 +60,7 @@ impl MessageSocket for Prefix {
         // Nothing was sent, so nothing is broken.
         this.format.encode(pieces.total(), header)?;
         outbound.send(|| {
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             list.bytes(header)?;
             list.pieces(pieces)?;
             list.send_bytes(this.layer.lower(), deadline)
@@ -85,7 +85,7 @@ impl MessageSocket for Prefix {
 
 impl Prefix {
     fn recv_payload(&self, pieces: Option<Pieces<'_>>, len: usize, deadline: i64) -> Result<()> {
-        let mut list = Incoming::new();
+        let mut list = IncomingList::new();
         match pieces {
             Some(pieces) if len > pieces.total() => return Err(Errno::EMSGSIZE),
             _ if len == 0 => return Ok(()),

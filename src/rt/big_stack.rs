@@ -4,7 +4,7 @@
 use super::context::Context;
 #[cfg(feature = "tls")]
 use super::reserve::Reserve;
-use super::stack::Pool;
+use super::stack::StackPool;
 use crate::arch::switch::call_on_stack;
 use crate::error::Result;
 use core::cell::Cell;
@@ -61,7 +61,7 @@ impl BigStack {
         &self.reserve
     }
 
-    fn prepare(&self, stacks: &Pool) -> Result<()> {
+    fn prepare(&self, stacks: &StackPool) -> Result<()> {
         if self.top.get().is_null() {
             self.top.set(stacks.take()?.top());
         }

@@ -15,7 +15,7 @@ use super::poller::Poller;
 use super::process;
 #[cfg(feature = "tls")]
 use super::reserve::Reserve;
-use super::stack::Pool;
+use super::stack::StackPool;
 use super::timer;
 use super::wait::Clause;
 use crate::arch::thread_slot;
@@ -27,9 +27,9 @@ use core::ptr;
 pub(crate) struct Context {
     current: Cell<*const Coroutine>,
     /// Who runs next.
-    ready: Queue,
+    ready: ReadyQueue,
     /// Those whose time slice was over: they run when nobody else is ready, and from time to time.
-    spent: Queue,
+    spent: ReadyQueue,
     pub(super) budget: Budget,
     pub(super) timers: timer::Heap<Clause>,
     /// What is done without a coroutine: before the thread polls, and at a time.
@@ -41,7 +41,7 @@ pub(crate) struct Context {
     pub poller: Poller,
     /// The handles.
     pub handles: Table,
-    pub(super) stacks: Pool,
+    pub(super) stacks: StackPool,
     pub(super) runtimes: Runtimes,
     pub(super) switch: Switch,
     #[cfg(feature = "sockets")]
@@ -66,14 +66,14 @@ pub(crate) struct Context {
 const SPENT_INTERVAL: i64 = 2_000_000;
 
 /// Coroutines in the order in which they will run.
-struct Queue {
+struct ReadyQueue {
     first: Cell<*const Coroutine>,
     last: Cell<*const Coroutine>,
 }
 
-impl Queue {
-    const fn new() -> Queue {
-        Queue { first: Cell::new(ptr::null()), last: Cell::new(ptr::null()) }
+impl ReadyQueue {
+    const fn new() -> ReadyQueue {
+        ReadyQueue { first: Cell::new(ptr::null()), last: Cell::new(ptr::null()) }
     }
 
     #[inline]
@@ -147,8 +147,8 @@ impl Context {
         let runtimes = Runtimes::find();
         let context = Box::into_raw(crate::memory::try_box(Context {
             current: Cell::new(ptr::null()),
-            ready: Queue::new(),
-            spent: Queue::new(),
+            ready: ReadyQueue::new(),
+            spent: ReadyQueue::new(),
             budget: Budget::new(),
             timers: timer::Heap::new(),
             #[cfg(feature = "sockets")]
@@ -157,7 +157,7 @@ impl Context {
             alarms: timer::Heap::new(),
             poller: Poller::new(),
             handles: Table::new(),
-            stacks: Pool::new(),
+            stacks: StackPool::new(),
             switch: runtimes.switch_function(),
             runtimes,
             #[cfg(feature = "sockets")]

@@ -10,14 +10,14 @@ use core::ptr::{self, NonNull};
 use std::sync::Mutex;
 
 /// What has been registered so far, once for the whole process.
-struct Hooks {
+struct ProcessHooks {
     /// Its destructor frees the context of a thread that ends.
     key: Option<libc::pthread_key_t>,
     at_fork: bool,
     at_exit: bool,
 }
 
-static HOOKS: Mutex<Hooks> = Mutex::new(Hooks { key: None, at_fork: false, at_exit: false });
+static HOOKS: Mutex<ProcessHooks> = Mutex::new(ProcessHooks { key: None, at_fork: false, at_exit: false });
 
 /// Registers the hooks if need be, and has the context freed when this thread ends. ENOMEM.
 pub(super) fn attach(context: *const Context) -> Result<()> {

@@ -31,13 +31,13 @@ struct Arena {
 const EMPTY: usize = size_of::<Arena>();
 
 /// The arenas with blocks in use.
-struct Table(UnsafeCell<[*mut Arena; MAX_ARENAS]>);
+struct ArenaTable(UnsafeCell<[*mut Arena; MAX_ARENAS]>);
 
 // SAFETY: used under the lock.
-unsafe impl Sync for Table {}
+unsafe impl Sync for ArenaTable {}
 
 static LOCK: Mutex<()> = Mutex::new(());
-static TABLE: Table = Table(UnsafeCell::new([ptr::null_mut(); MAX_ARENAS]));
+static TABLE: ArenaTable = ArenaTable(UnsafeCell::new([ptr::null_mut(); MAX_ARENAS]));
 /// How many there are: nearly always none, and then nobody looks.
 static ARENAS_IN_USE: AtomicUsize = AtomicUsize::new(0);
 

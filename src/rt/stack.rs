@@ -56,13 +56,13 @@ impl Stack {
     }
 }
 
-struct Arena {
+struct StackArena {
     base: *mut u8,
     size: usize,
 }
 
-struct State {
-    arenas: Vec<Arena>,
+struct PoolState {
+    arenas: Vec<StackArena>,
     /// The part of the newest arena that has never been used.
     fresh: *mut u8,
     fresh_left: usize,
@@ -79,12 +79,12 @@ struct State {
 }
 
 /// The stacks of a thread.
-pub(super) struct Pool(RefCell<State>);
+pub(super) struct StackPool(RefCell<PoolState>);
 
-impl Pool {
+impl StackPool {
     /// A pool without any reservation.
-    pub(super) const fn new() -> Pool {
-        Pool(RefCell::new(State {
+    pub(super) const fn new() -> StackPool {
+        StackPool(RefCell::new(PoolState {
             arenas: Vec::new(),
             fresh: ptr::null_mut(),
             fresh_left: 0,
@@ -139,7 +139,7 @@ impl Pool {
     }
 }
 
-impl State {
+impl PoolState {
     fn take_fresh(&mut self) -> Result<Stack> {
         if self.fresh_left == 0 {
             self.reserve_arena()?;
@@ -181,7 +181,7 @@ impl State {
             self.warm.try_reserve(WARM - self.warm.len()).map_err(|_| Errno::ENOMEM)?;
             let size = slots * (guard + STACK_SIZE);
             if let Some(base) = map(size) {
-                self.arenas.push(Arena { base, size });
+                self.arenas.push(StackArena { base, size });
                 self.fresh = base;
                 self.fresh_left = slots;
                 self.guard = guard;

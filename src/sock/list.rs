@@ -13,16 +13,16 @@ use core::ptr;
 /// How many elements find room without an allocation.
 const INLINE: usize = 4;
 
-struct List {
+struct InlineList {
     inline: [IoList; INLINE],
     /// All elements, once there are more than `INLINE`.
     spilled: Vec<IoList>,
     len: usize,
 }
 
-impl List {
-    fn new() -> List {
-        List { inline: [one_element(ptr::null_mut(), 0); INLINE], spilled: Vec::new(), len: 0 }
+impl InlineList {
+    fn new() -> InlineList {
+        InlineList { inline: [one_element(ptr::null_mut(), 0); INLINE], spilled: Vec::new(), len: 0 }
     }
 
     fn push(&mut self, base: *mut c_void, len: usize) -> Result<()> {
@@ -69,15 +69,15 @@ impl List {
 }
 
 /// A list to send from.
-pub(crate) struct Outgoing<'a> {
-    list: List,
+pub(crate) struct OutgoingList<'a> {
+    list: InlineList,
     bytes: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> OutgoingList<'a> {
     /// No bytes so far.
-    pub(crate) fn new() -> Outgoing<'a> {
-        Outgoing { list: List::new(), bytes: PhantomData }
+    pub(crate) fn new() -> OutgoingList<'a> {
+        OutgoingList { list: InlineList::new(), bytes: PhantomData }
     }
 
     /// Adds bytes. ENOMEM.
@@ -109,15 +109,15 @@ impl<'a> Outgoing<'a> {
 }
 
 /// A list to receive into.
-pub(crate) struct Incoming<'a> {
-    list: List,
+pub(crate) struct IncomingList<'a> {
+    list: InlineList,
     places: PhantomData<&'a mut [u8]>,
 }
 
-impl<'a> Incoming<'a> {
+impl<'a> IncomingList<'a> {
     /// Room for nothing so far.
-    pub(crate) fn new() -> Incoming<'a> {
-        Incoming { list: List::new(), places: PhantomData }
+    pub(crate) fn new() -> IncomingList<'a> {
+        IncomingList { list: InlineList::new(), places: PhantomData }
     }
 
     /// Adds room. ENOMEM.
@@ -156,15 +156,15 @@ pub(crate) fn drop_message(s: c_int, deadline: i64) -> Result<usize> {
     unsafe { call::mrecvl(s, ptr::null_mut(), ptr::null_mut(), deadline) }
 }
 
-impl Default for Incoming<'_> {
+impl Default for IncomingList<'_> {
     fn default() -> Self {
-        Incoming::new()
+        IncomingList::new()
     }
 }
 
-impl Default for Outgoing<'_> {
+impl Default for OutgoingList<'_> {
     fn default() -> Self {
-        Outgoing::new()
+        OutgoingList::new()
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
     fn elements_stay_in_order_however_many_there_are() {
         for count in 1..40 {
             let bytes: Vec<u8> = (0..count).collect();
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             for index in 0..bytes.len() {
                 list.bytes(&bytes[index..=index]).unwrap();
             }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_list_is_never_without_elements() {
-        let (first, last) = List::new().ends();
+        let (first, last) = InlineList::new().ends();
         assert!(!first.is_null() && first == last);
     }
 }

@@ -1,9 +1,9 @@
 //! The side that asks for a connection.
 
 use super::wire::{
-    self, AUTH_VERSION, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, Message, VERSION,
+    self, AUTH_VERSION, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, VERSION, WireMessage,
 };
-use super::{Text, recv, recv_message};
+use super::{SocksText, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::IpAddr;
 use crate::rt::handle::Id;
@@ -11,20 +11,25 @@ use crate::sock::call;
 use core::ffi::{CStr, c_int};
 
 /// User name and password, as the caller gave them.
-pub type Login<'a> = (Option<&'a CStr>, Option<&'a CStr>);
+pub type Credentials<'a> = (Option<&'a CStr>, Option<&'a CStr>);
 
 /// Asks the proxy for a connection to an address. EINVAL, EPROTO, EACCES, and what
 /// the proxy answers.
-pub fn connect(s: Id, login: Login<'_>, address: &IpAddr, deadline: i64) -> Result<()> {
+pub fn connect(s: Id, login: Credentials<'_>, address: &IpAddr, deadline: i64) -> Result<()> {
     ask(s, login, || wire::with_address(CONNECT as u8, address), deadline)
 }
 
 /// Asks the proxy for a connection to a name. As above.
-pub fn connect_by_name(s: Id, login: Login<'_>, name: &CStr, port: c_int, deadline: i64) -> Result<()> {
+pub fn connect_by_name(s: Id, login: Credentials<'_>, name: &CStr, port: c_int, deadline: i64) -> Result<()> {
     ask(s, login, || wire::with_name(CONNECT as u8, name, port), deadline)
 }
 
-fn ask(s: Id, login: Login<'_>, request: impl Fn() -> Result<Message>, deadline: i64) -> Result<()> {
+fn ask(
+    s: Id,
+    login: Credentials<'_>,
+    request: impl Fn() -> Result<WireMessage>,
+    deadline: i64,
+) -> Result<()> {
     // Whatever is wrong with the arguments shows before anything is sent.
     check(login, &request)?;
     match (agree(s, login, deadline)?, login) {
@@ -39,13 +44,13 @@ fn ask(s: Id, login: Login<'_>, request: impl Fn() -> Result<Message>, deadline:
 }
 
 #[inline(never)]
-fn check((username, password): Login<'_>, request: &impl Fn() -> Result<Message>) -> Result<()> {
+fn check((username, password): Credentials<'_>, request: &impl Fn() -> Result<WireMessage>) -> Result<()> {
     wire::login(username.unwrap_or_default().to_bytes(), password.unwrap_or_default().to_bytes())?;
     request().map(drop)
 }
 
 /// RFC 1928, 3: offers methods; returns the one that the proxy has chosen.
-fn agree(s: Id, login: Login<'_>, deadline: i64) -> Result<u8> {
+fn agree(s: Id, login: Credentials<'_>, deadline: i64) -> Result<u8> {
     let offer: &[u8] = match login {
         (Some(_), Some(_)) => &[VERSION, 2, METHOD_NONE, METHOD_PASSWORD],
         _ => &[VERSION, 1, METHOD_NONE],
@@ -70,12 +75,12 @@ fn log_in(s: Id, username: &CStr, password: &CStr, deadline: i64) -> Result<()> 
 
 /// RFC 1928, 4.
 #[inline(never)]
-fn send(s: Id, request: &impl Fn() -> Result<Message>, deadline: i64) -> Result<()> {
+fn send(s: Id, request: &impl Fn() -> Result<WireMessage>, deadline: i64) -> Result<()> {
     call::send_all(s.handle(), request()?.as_bytes(), deadline)
 }
 
 /// RFC 1928, 6. The address that the proxy connects from is of no use here.
 #[inline(never)]
 fn recv_reply(s: Id, deadline: i64) -> Result<u8> {
-    recv_message(s, &mut Text::new(), deadline).map(|(reply, _)| reply)
+    recv_message(s, &mut SocksText::new(), deadline).map(|(reply, _)| reply)
 }

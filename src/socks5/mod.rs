@@ -26,14 +26,14 @@ fn recv<const N: usize>(s: Id, deadline: i64) -> Result<[u8; N]> {
 }
 
 /// A text that came, with a NUL behind it.
-struct Text {
+struct SocksText {
     bytes: [u8; MAX_TEXT + 1],
     len: usize,
 }
 
-impl Text {
-    const fn new() -> Text {
-        Text { bytes: [0; MAX_TEXT + 1], len: 0 }
+impl SocksText {
+    const fn new() -> SocksText {
+        SocksText { bytes: [0; MAX_TEXT + 1], len: 0 }
     }
 
     fn recv(&mut self, s: Id, deadline: i64) -> Result<()> {
@@ -56,7 +56,7 @@ enum Target {
 }
 
 /// Receives a request or a reply: its code, and the address in it, or the name as a text. EPROTO.
-fn recv_message(s: Id, name: &mut Text, deadline: i64) -> Result<(u8, Target)> {
+fn recv_message(s: Id, name: &mut SocksText, deadline: i64) -> Result<(u8, Target)> {
     let head: [u8; HEAD] = recv(s, deadline)?;
     let (code, kind) = wire::decode_head(head)?;
     let target = match kind {

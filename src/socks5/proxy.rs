@@ -3,7 +3,7 @@
 use super::wire::{
     self, AUTH_VERSION, BIND, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, UDP_ASSOCIATE, VERSION,
 };
-use super::{Target, Text, recv, recv_message};
+use super::{SocksText, Target, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::{self, IpAddr};
 use crate::net::resolve;
@@ -22,7 +22,7 @@ pub fn auth(s: Id, accept: Option<&mut Authenticator<'_>>, deadline: i64) -> Res
     if version != VERSION {
         return Err(Errno::EPROTO);
     }
-    let mut offer = Text::new();
+    let mut offer = SocksText::new();
     offer.recv(s, deadline)?;
     let wanted = if accept.is_some() { METHOD_PASSWORD } else { METHOD_NONE };
     if !offer.bytes[..offer.len].contains(&wanted) {
@@ -42,7 +42,7 @@ fn check_login(s: Id, accept: &mut Authenticator<'_>, deadline: i64) -> Result<(
     if version != AUTH_VERSION {
         return Err(Errno::EPROTO);
     }
-    let (mut username, mut password) = (Text::new(), Text::new());
+    let (mut username, mut password) = (SocksText::new(), SocksText::new());
     username.recv(s, deadline)?;
     password.recv(s, deadline)?;
     let accepted = accept(as_c_string(&username)?, as_c_string(&password)?);
@@ -51,11 +51,11 @@ fn check_login(s: Id, accept: &mut Authenticator<'_>, deadline: i64) -> Result<(
 }
 
 /// A text with a NUL in it ends there, as C sees it.
-fn as_c_string(text: &Text) -> Result<&CStr> {
+fn as_c_string(text: &SocksText) -> Result<&CStr> {
     CStr::from_bytes_until_nul(text.with_nul()).map_err(|_| Errno::EPROTO)
 }
 
-fn recv_request(s: Id, name: &mut Text, deadline: i64) -> Result<(c_int, Target)> {
+fn recv_request(s: Id, name: &mut SocksText, deadline: i64) -> Result<(c_int, Target)> {
     let (code, target) = recv_message(s, name, deadline)?;
     match c_int::from(code) {
         command @ (CONNECT | BIND | UDP_ASSOCIATE) => Ok((command, target)),
@@ -66,7 +66,7 @@ fn recv_request(s: Id, name: &mut Text, deadline: i64) -> Result<(c_int, Target)
 /// Receives a command and the address it is about; a name is looked up. EPROTO, and
 /// the errors of the look-up.
 pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
-    let mut name = Text::new();
+    let mut name = SocksText::new();
     let (command, target) = recv_request(s, &mut name, deadline)?;
     let address = match target {
         Target::Address(address) => address,
@@ -80,7 +80,7 @@ pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
 /// Receives a command and the name it is about, or the text of the address. `store` gets the text
 /// with a NUL behind it, at most 256 bytes. As above.
 pub fn recv_command_by_name(s: Id, deadline: i64, store: impl FnOnce(&[u8])) -> Result<(c_int, c_int)> {
-    let mut name = Text::new();
+    let mut name = SocksText::new();
     let (command, target) = recv_request(s, &mut name, deadline)?;
     let port = match target {
         Target::Address(address) => {

@@ -40,12 +40,12 @@ pub(crate) const MAX_TEXT: usize = 255;
 /// Version, command or reply, a reserved byte, type of the address.
 pub(crate) const HEAD: usize = 4;
 /// Bytes that were put together; on the heap, for who asks a proxy has little of the stack left.
-pub(crate) struct Message(Vec<u8>);
+pub(crate) struct WireMessage(Vec<u8>);
 
-impl Message {
+impl WireMessage {
     /// Of these bytes. ENOMEM.
-    fn new(bytes: &[u8]) -> Result<Message> {
-        try_vec(bytes).map(Message)
+    fn new(bytes: &[u8]) -> Result<WireMessage> {
+        try_vec(bytes).map(WireMessage)
     }
 
     /// Adds bytes. ENOMEM.
@@ -82,23 +82,23 @@ impl Message {
 }
 
 /// RFC 1929, 2: user name and password. EINVAL if one has more than 255 bytes.
-pub(crate) fn login(username: &[u8], password: &[u8]) -> Result<Message> {
-    let mut message = Message::new(&[AUTH_VERSION])?;
+pub(crate) fn login(username: &[u8], password: &[u8]) -> Result<WireMessage> {
+    let mut message = WireMessage::new(&[AUTH_VERSION])?;
     message.add_text(username)?;
     message.add_text(password)?;
     Ok(message)
 }
 
 /// RFC 1928, 4 and 6: a request or a reply with an address. EINVAL if it is of no IP family.
-pub(crate) fn with_address(code: u8, address: &IpAddr) -> Result<Message> {
-    let mut message = Message::new(&[VERSION, code, 0])?;
+pub(crate) fn with_address(code: u8, address: &IpAddr) -> Result<WireMessage> {
+    let mut message = WireMessage::new(&[VERSION, code, 0])?;
     message.add_address(address)?;
     Ok(message)
 }
 
 /// RFC 1928, 4: a request with a name, or with the address that the name spells out. EINVAL if the
 /// name has more than 255 bytes, or the port is not 1 to 65535.
-pub(crate) fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
+pub(crate) fn with_name(code: u8, name: &CStr, port: c_int) -> Result<WireMessage> {
     let port = addr::port(port)?;
     if port == 0 {
         return Err(Errno::EINVAL);
@@ -106,7 +106,7 @@ pub(crate) fn with_name(code: u8, name: &CStr, port: c_int) -> Result<Message> {
     if let Some(address) = addr::literal(name, port, Mode::new(0)?) {
         return with_address(code, &address);
     }
-    let mut message = Message::new(&[VERSION, code, 0, NAME])?;
+    let mut message = WireMessage::new(&[VERSION, code, 0, NAME])?;
     message.add_text(name.to_bytes())?;
     message.add(&port.to_be_bytes())?;
     Ok(message)

@@ -4,7 +4,7 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::rt::object::{About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
-use crate::sock::list::Outgoing;
+use crate::sock::list::OutgoingList;
 use crate::sock::sink::Sink;
 use crate::sock::{BSOCK_TYPE, MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use crate::transport::delimiter::Delimiter;
@@ -50,7 +50,7 @@ impl Protocol for Suffix {
 impl MessageSocket for Suffix {
     fn send(this: &Ref<Suffix>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         this.layer.outbound.send(|| {
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             list.pieces(pieces)?;
             list.bytes(this.delimiter.as_bytes())?;
             list.send_bytes(this.layer.lower(), deadline)

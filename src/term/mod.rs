@@ -6,7 +6,7 @@ use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::{self, About, Kind, Ref};
 use crate::sock::layer::{self, Layer, Protocol};
-use crate::sock::list::{Incoming, Outgoing, drop_message};
+use crate::sock::list::{IncomingList, OutgoingList, drop_message};
 use crate::sock::sink::Sink;
 use crate::sock::{MSOCK_TYPE, MessageSocket, MsockVfs, msock_vfs};
 use core::ffi::{c_int, c_void};
@@ -60,7 +60,7 @@ enum Received {
 impl MessageSocket for Term {
     fn send(this: &Ref<Term>, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
         this.layer.outbound.run(|| {
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             list.pieces(pieces)?;
             list.send_message(this.layer.lower(), deadline)
         })
@@ -100,7 +100,7 @@ impl Term {
     /// Receives the bytes that may be the terminator into `front`, where they can be looked at
     /// even if the caller drops them or has no room, and all others where the caller wants them.
     fn receive_split(&self, front: &mut [u8], pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
-        let mut list = Incoming::new();
+        let mut list = IncomingList::new();
         let taken = front.len();
         if taken > 0 {
             list.place(front)?;
@@ -119,7 +119,7 @@ impl Term {
 
     fn send_terminator(&self, deadline: i64) -> Result<()> {
         self.layer.outbound.run(|| {
-            let mut list = Outgoing::new();
+            let mut list = OutgoingList::new();
             list.bytes(self.terminator())?;
             list.send_message(self.layer.lower(), deadline)?;
             self.layer.outbound.done.set(true);

@@ -56,21 +56,21 @@ fn fact_of(error: &Error) -> Fact {
 /// What is told of an alert of the peer's.
 pub(super) fn alert_of(alert: u8) -> Fact {
     let whose = if is_refusal(alert) { ", about our certificate" } else { "" };
-    Fact::Alert(Text::format(format_args!("{}{whose}", Alert(alert))))
+    Fact::Alert(Text::format(format_args!("{}{whose}", AlertCode(alert))))
 }
 
 /// What is told of a record that we have answered with an alert.
 pub(super) fn fact_of_refused_record(alert: u8) -> Fact {
     Fact::Tls(Text::format(format_args!(
         "the peer has sent what was refused with the alert {}",
-        Alert(alert)
+        AlertCode(alert)
     )))
 }
 
 /// The name of an alert, if it has one, and its number.
-struct Alert(u8);
+struct AlertCode(u8);
 
-impl fmt::Display for Alert {
+impl fmt::Display for AlertCode {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match AlertDescription::from(self.0).as_str() {
             Some(name) => write!(to, "{name} ({})", self.0),

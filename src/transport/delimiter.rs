@@ -55,16 +55,16 @@ pub struct Fed {
 
 /// The search for the end of one message.
 #[derive(Clone)]
-pub struct Scan<'d> {
+pub struct DelimiterScan<'d> {
     delimiter: &'d Delimiter,
     /// The last bytes of what was fed are so many bytes of the delimiter.
     matched: usize,
 }
 
-impl<'d> Scan<'d> {
+impl<'d> DelimiterScan<'d> {
     /// At the beginning of a message.
-    pub fn new(delimiter: &'d Delimiter) -> Scan<'d> {
-        Scan { delimiter, matched: 0 }
+    pub fn new(delimiter: &'d Delimiter) -> DelimiterScan<'d> {
+        DelimiterScan { delimiter, matched: 0 }
     }
 
     /// At least so many bytes are still to come, whatever they are.
@@ -130,7 +130,7 @@ mod tests {
     /// Scans with pieces of a size, or, if that is 0, with as many bytes as are missing.
     fn scan(stream: &[u8], delimiter: &[u8], piece: usize) -> Option<(Vec<u8>, usize)> {
         let delimiter = Delimiter::new(delimiter).unwrap();
-        let mut scan = Scan::new(&delimiter);
+        let mut scan = DelimiterScan::new(&delimiter);
         let (mut message, mut at) = (Vec::new(), 0);
         while at < stream.len() {
             let len = if piece > 0 { piece } else { scan.missing() };
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn an_error_of_the_receiver_ends_the_scan() {
         let delimiter = Delimiter::new(b"\n").unwrap();
-        let fed = Scan::new(&delimiter).feed(b"abc", |_| Err(Errno::EMSGSIZE));
+        let fed = DelimiterScan::new(&delimiter).feed(b"abc", |_| Err(Errno::EMSGSIZE));
         assert_eq!(fed, Err(Errno::EMSGSIZE));
     }
 }

@@ -20,7 +20,7 @@ const FOREIGN_PIECE: usize = 4096;
 
 /// The bytestream below a WebSocket.
 pub(crate) enum Transport {
-    /// Ours. Keeps what has arrived when a deadline strikes.
+    /// Ours. Keeps what has arrived when a deadline passes.
     Own(Ref<Stream>),
     /// Anything else that has the C function table.
     Foreign(Foreign),

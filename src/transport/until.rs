@@ -1,6 +1,6 @@
 //! Reading from a bytestream up to a delimiter, and not a byte further.
 
-use super::delimiter::{Delimiter, MAX_DELIMITER, Scan};
+use super::delimiter::{Delimiter, DelimiterScan, MAX_DELIMITER};
 use crate::error::{Errno, Result};
 use crate::net::stream::{self, Stream};
 use crate::rt::budget::Rounds;
@@ -33,7 +33,7 @@ impl Reader {
         deadline: i64,
         emit: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let scan = Scan::new(delimiter);
+        let scan = DelimiterScan::new(delimiter);
         match &self.own {
             Some(stream) => read_own(stream, scan, deadline, emit),
             None => read_foreign(layer, scan, deadline, emit),
@@ -43,7 +43,7 @@ impl Reader {
 
 fn read_own(
     stream: &Ref<Stream>,
-    mut scan: Scan<'_>,
+    mut scan: DelimiterScan<'_>,
     deadline: i64,
     mut emit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
@@ -70,7 +70,7 @@ fn read_own(
 }
 
 /// How many bytes can be taken from a stream that does not read ahead.
-fn look_ahead(stream: &Stream, scan: &Scan<'_>) -> usize {
+fn look_ahead(stream: &Stream, scan: &DelimiterScan<'_>) -> usize {
     let mut seen = [0; AHEAD];
     let len = stream.look_ahead(&mut seen);
     scan.clone().find(&seen[..len]).consumed.max(scan.missing())
@@ -79,7 +79,7 @@ fn look_ahead(stream: &Stream, scan: &Scan<'_>) -> usize {
 /// As many bytes as cannot be behind the delimiter, whatever they are, and again.
 fn read_foreign(
     layer: &Layer,
-    mut scan: Scan<'_>,
+    mut scan: DelimiterScan<'_>,
     deadline: i64,
     mut emit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {

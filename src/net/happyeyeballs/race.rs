@@ -12,26 +12,26 @@ pub(crate) const ATTEMPT_DELAY: i64 = 300;
 
 /// A family of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Family {
+pub(crate) enum IpFamily {
     /// IPv6.
     V6,
     /// IPv4.
     V4,
 }
 
-impl Family {
-    fn other(self) -> Family {
+impl IpFamily {
+    fn other(self) -> IpFamily {
         match self {
-            Family::V6 => Family::V4,
-            Family::V4 => Family::V6,
+            IpFamily::V6 => IpFamily::V4,
+            IpFamily::V4 => IpFamily::V6,
         }
     }
 }
 
 /// What the world has to tell.
-pub(crate) enum Event<C> {
+pub(crate) enum RaceEvent<C> {
     /// The addresses of a family. Comes once for each.
-    Found(Family, Vec<IpAddr>),
+    Found(IpFamily, Vec<IpAddr>),
     /// An attempt has made a connection.
     Connected(C),
     /// An attempt has failed.
@@ -52,7 +52,7 @@ pub(crate) trait World {
     fn begin(&mut self, address: &IpAddr) -> Result<Option<Self::Connection>>;
 
     /// Waits for an event, at most until a time, if it is not negative.
-    fn wait(&mut self, until: i64) -> Result<Event<Self::Connection>>;
+    fn wait(&mut self, until: i64) -> Result<RaceEvent<Self::Connection>>;
 }
 
 /// How the race ends.
@@ -75,7 +75,7 @@ struct Race<'w, W: World> {
     deadline: i64,
     /// By family: addresses not yet tried; None until they were found.
     found: [Option<VecDeque<IpAddr>>; 2],
-    preferred: Family,
+    preferred: IpFamily,
     /// Attempts under way.
     pending: usize,
     failure: Option<Errno>,
@@ -85,7 +85,7 @@ struct Race<'w, W: World> {
 /// last attempt if none is left to be made; whatever the world's waiting fails with.
 pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connection> {
     let found = [None, None];
-    let mut race = Race { world, deadline, found, preferred: Family::V6, pending: 0, failure: None };
+    let mut race = Race { world, deadline, found, preferred: IpFamily::V6, pending: 0, failure: None };
     match race.run() {
         Ok(never) => match never {},
         Err(Outcome::Error(error)) => Err(error),
@@ -96,7 +96,7 @@ pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connecti
 impl<W: World> Race<'_, W> {
     fn run(&mut self) -> Step<Infallible, W::Connection> {
         let head_start = self.world.now() + HEAD_START;
-        while self.found[Family::V6 as usize].is_none() && self.world.now() < head_start {
+        while self.found[IpFamily::V6 as usize].is_none() && self.world.now() < head_start {
             self.wait(head_start)?;
         }
         loop {
@@ -137,7 +137,7 @@ impl<W: World> Race<'_, W> {
         self.take_from(preferred.other())
     }
 
-    fn take_from(&mut self, family: Family) -> Option<IpAddr> {
+    fn take_from(&mut self, family: IpFamily) -> Option<IpAddr> {
         self.found[family as usize].as_mut()?.pop_front()
     }
 
@@ -155,20 +155,20 @@ impl<W: World> Race<'_, W> {
             (until, deadline) => until.min(deadline),
         };
         match self.world.wait(first)? {
-            Event::Found(family, addresses) => {
+            RaceEvent::Found(family, addresses) => {
                 let count = addresses.len();
                 self.found[family as usize] = Some(addresses.into());
                 return Ok(Some(count));
             }
-            Event::Connected(connection) => return Err(Outcome::Won(connection)),
-            Event::Failed(error) => {
+            RaceEvent::Connected(connection) => return Err(Outcome::Won(connection)),
+            RaceEvent::Failed(error) => {
                 self.pending -= 1;
                 self.failure = Some(error);
             }
-            Event::TimeUp if self.deadline >= 0 && self.world.now() >= self.deadline => {
+            RaceEvent::TimeUp if self.deadline >= 0 && self.world.now() >= self.deadline => {
                 return Err(Errno::ETIMEDOUT.into());
             }
-            Event::TimeUp => {}
+            RaceEvent::TimeUp => {}
         }
         Ok(None)
     }

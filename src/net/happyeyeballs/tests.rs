@@ -1,6 +1,6 @@
 //! The race against a scripted world in which time passes only while it is waited for.
 
-use super::race::{Event, Family, World, race};
+use super::race::{IpFamily, RaceEvent, World, race};
 use crate::error::{Errno, Result};
 use crate::net::addr::IpAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -21,10 +21,10 @@ struct Script {
     begun: Vec<(String, i64)>,
 }
 
-fn address(family: Family, number: u16) -> IpAddr {
+fn address(family: IpFamily, number: u16) -> IpAddr {
     match family {
-        Family::V6 => IpAddr::new(Ipv6Addr::from(u128::from(number)).into(), 80, 0),
-        Family::V4 => IpAddr::new(Ipv4Addr::from(u32::from(number)).into(), 80, 0),
+        IpFamily::V6 => IpAddr::new(Ipv6Addr::from(u128::from(number)).into(), 80, 0),
+        IpFamily::V4 => IpAddr::new(Ipv4Addr::from(u32::from(number)).into(), 80, 0),
     }
 }
 
@@ -35,10 +35,10 @@ fn name(address: &IpAddr) -> String {
     }
 }
 
-const FAMILIES: [Family; 2] = [Family::V6, Family::V4];
+const FAMILIES: [IpFamily; 2] = [IpFamily::V6, IpFamily::V4];
 
 impl Script {
-    fn next_event(&mut self) -> Option<(i64, Event<String>)> {
+    fn next_event(&mut self) -> Option<(i64, RaceEvent<String>)> {
         let answers = (0..2).filter(|&index| !self.answered[index]);
         let answer = answers.filter_map(|index| Some((self.answers[index].0?, index))).min();
         let ends = self.pending.iter().enumerate();
@@ -47,15 +47,15 @@ impl Script {
             self.answered[index] = true;
             let addresses = 1..=self.answers[index].1 as u16;
             let addresses = addresses.map(|number| address(FAMILIES[index], number)).collect();
-            return Some((time, Event::Found(FAMILIES[index], addresses)));
+            return Some((time, RaceEvent::Found(FAMILIES[index], addresses)));
         }
         let (time, index) = end?;
         let (_, name) = self.pending.remove(index);
         Some((
             time,
             match (self.connect)(&name).1 {
-                Ok(()) => Event::Connected(name),
-                Err(error) => Event::Failed(error),
+                Ok(()) => RaceEvent::Connected(name),
+                Err(error) => RaceEvent::Failed(error),
             },
         ))
     }
@@ -86,7 +86,7 @@ impl World for Script {
         }
     }
 
-    fn wait(&mut self, until: i64) -> Result<Event<String>> {
+    fn wait(&mut self, until: i64) -> Result<RaceEvent<String>> {
         let next = self.peek_time().filter(|&time| until < 0 || time <= until.max(self.now));
         match next {
             Some(_) => {
@@ -97,7 +97,7 @@ impl World for Script {
             None => {
                 assert!(until >= 0, "waits for ever");
                 self.now = self.now.max(until);
-                Ok(Event::TimeUp)
+                Ok(RaceEvent::TimeUp)
             }
         }
     }

@@ -2,7 +2,7 @@
 //! that WebSocket works on.
 //!
 //! The buffered view (`peek`, `consume`, `fill`, `read`, and the sending functions) loses nothing
-//! when a deadline strikes. The bytestream calls on top of it are all-or-nothing, and a failure
+//! when a deadline passes. The bytestream calls on top of it are all-or-nothing, and a failure
 //! breaks their direction for good, as libdill has it.
 
 mod queue;
@@ -70,7 +70,7 @@ pub(crate) struct Stream {
     sent: Cell<u64>,
     /// Accepted for sending and not yet taken by the kernel. None: nothing is.
     queue: RefCell<Option<Box<Queue>>>,
-    /// What struck bytes whose sender had returned already.
+    /// Error of a background write; the next send reports it.
     failure: Cell<Option<Errno>>,
     /// Closing must not destroy what is on its way.
     orderly: Cell<bool>,

@@ -10,18 +10,18 @@ use std::io::IoSlice;
 pub(super) const BATCH: usize = 16;
 
 /// A part of it.
-enum Part {
+enum QueuedPart {
     /// The stream's own copy.
-    Own(Vec<u8>),
+    Bytes(Vec<u8>),
     /// What other streams send too.
     Shared(Shared),
 }
 
-impl Part {
+impl QueuedPart {
     fn bytes(&self) -> &[u8] {
         match self {
-            Part::Own(bytes) => bytes,
-            Part::Shared(bytes) => bytes,
+            QueuedPart::Bytes(bytes) => bytes,
+            QueuedPart::Shared(bytes) => bytes,
         }
     }
 }
@@ -29,7 +29,7 @@ impl Part {
 /// Empty ones own no memory.
 #[derive(Default)]
 pub(super) struct Queue {
-    parts: VecDeque<Part>,
+    parts: VecDeque<QueuedPart>,
     /// How much of the first part has been sent.
     sent: usize,
     /// How much has not, of all parts.
@@ -59,12 +59,12 @@ impl Queue {
 
     /// Appends a copy. ENOMEM.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some(Part::Own(last)) = self.parts.back_mut() {
+        if let Some(QueuedPart::Bytes(last)) = self.parts.back_mut() {
             try_extend(last, bytes)?;
         } else {
             let mut part = Vec::new();
             try_extend(&mut part, bytes)?;
-            self.push_part(Part::Own(part))?;
+            self.push_part(QueuedPart::Bytes(part))?;
         }
         self.len += bytes.len();
         Ok(())
@@ -75,7 +75,7 @@ impl Queue {
     pub(super) fn push_shared(&mut self, bytes: &Shared, sent: usize) -> Result<()> {
         debug_assert!(sent == 0 || self.is_clear());
         self.end_with_tail()?;
-        self.push_part(Part::Shared(bytes.clone()))?;
+        self.push_part(QueuedPart::Shared(bytes.clone()))?;
         self.len += bytes.len();
         if sent > 0 {
             self.advance(sent);
@@ -83,7 +83,7 @@ impl Queue {
         Ok(())
     }
 
-    fn push_part(&mut self, part: Part) -> Result<()> {
+    fn push_part(&mut self, part: QueuedPart) -> Result<()> {
         self.parts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.parts.push_back(part);
         Ok(())
@@ -130,7 +130,7 @@ impl Queue {
     /// Gives up the last bytes if they are all still there, and the stream's own.
     pub(super) fn take_back(&mut self, len: usize) -> bool {
         let sent = if self.parts.len() == 1 { self.sent } else { 0 };
-        let Some(Part::Own(last)) = self.parts.back_mut() else { return false };
+        let Some(QueuedPart::Bytes(last)) = self.parts.back_mut() else { return false };
         match last.len().checked_sub(len) {
             Some(rest) if rest >= sent => {
                 last.truncate(rest);

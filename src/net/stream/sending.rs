@@ -87,8 +87,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits until everything that was accepted has been taken by the kernel. Fails with the error
-    /// that struck it.
+    /// Waits until everything that was accepted has been taken by the kernel. Fails with its
+    /// error.
     pub(crate) fn wait_backlog(&self, context: &Context, deadline: i64) -> Result<()> {
         while self.has_backlog() {
             self.wait_out(context, deadline)?;
@@ -108,7 +108,7 @@ impl Stream {
         self.queue.borrow().as_ref().is_some_and(|queue| !queue.is_clear()) || self.has_unsent()
     }
 
-    /// The error that struck bytes whose sender had returned already.
+    /// The error of a background write.
     pub(crate) fn failure(&self) -> Option<Errno> {
         self.failure.get()
     }

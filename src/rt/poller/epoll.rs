@@ -37,7 +37,7 @@ pub(super) enum Change {
 }
 
 /// What the set tells.
-pub(super) struct Event {
+pub(super) struct FdEvent {
     pub(super) fd: libc::c_int,
     /// As it was said when the descriptor was added or modified.
     pub(super) generation: u32,
@@ -124,10 +124,10 @@ impl Set {
     }
 
     /// One of the events of the last wait.
-    pub(super) fn event(&self, index: usize) -> Event {
+    pub(super) fn event(&self, index: usize) -> FdEvent {
         let event = self.events.borrow()[index];
         let (tag, happened) = (event.u64, event.events);
-        Event {
+        FdEvent {
             fd: tag as u32 as libc::c_int,
             generation: (tag >> 32) as u32,
             readable: happened & (IN_EVENTS | HANG_UP) != 0,

@@ -3,14 +3,14 @@
 //!
 //! Two kinds of descriptor share it:
 //!
-//! - *Foreign* ones, waited for by `fdin` and `fdout`: level-triggered. Interest changes are
+//! - *User* descriptors, waited for by `fdin` and `fdout`: level-triggered. Interest changes are
 //!   collected and applied just before the next poll.
-//! - *Own* ones, the library's sockets: registered once, edge-triggered, for both directions. A
+//! - *Sockets*, the library's sockets: registered once, edge-triggered, for both directions. A
 //!   socket tries first and waits only after the kernel refused, so no edge can be missed.
 
 mod epoll;
 
-use self::epoll::{Change, Event, Interest, Set};
+use self::epoll::{Change, FdEvent, Interest, Set};
 #[cfg(feature = "sockets")]
 use super::background::{self, Background};
 use super::context::Context;
@@ -39,16 +39,16 @@ pub(crate) trait Watcher {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-enum Kind {
+enum FdKind {
     #[default]
     Unknown,
-    Foreign,
-    Own,
+    User,
+    Socket,
 }
 
 #[derive(Default)]
-struct Entry {
-    kind: Cell<Kind>,
+struct FdEntry {
+    kind: Cell<FdKind>,
     /// What the set was last told.
     registered: Cell<Interest>,
     /// On the list of entries whose interest may have changed.
@@ -65,7 +65,7 @@ struct Entry {
     attendant: Cell<Option<ptr::NonNull<dyn Background>>>,
 }
 
-impl Entry {
+impl FdEntry {
     fn waiter(&self, direction: Direction) -> &Cell<Option<ptr::NonNull<Clause>>> {
         match direction {
             Direction::In => &self.reader,
@@ -90,7 +90,7 @@ impl Entry {
     }
 
     fn clear(&self) {
-        self.kind.set(Kind::Unknown);
+        self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
         self.hung_up.set(false);
         self.generation.set(self.generation.get().wrapping_add(1));
@@ -104,7 +104,7 @@ impl Entry {
 pub(crate) struct Poller {
     set: Set,
     /// By descriptor; boxed so that growing the table moves no entry.
-    entries: RefCell<Vec<Option<Box<Entry>>>>,
+    entries: RefCell<Vec<Option<Box<FdEntry>>>>,
     changes: RefCell<Vec<libc::c_int>>,
     /// Set when the set is made; in a child process it is not.
     is_ours: OnceCell<WipedOnFork<Cell<bool>>>,
@@ -128,16 +128,16 @@ impl Poller {
     }
 
     /// The entry of a descriptor if there is one. Entries are never freed while the thread lives.
-    fn entry(&self, fd: libc::c_int) -> Option<&Entry> {
+    fn entry(&self, fd: libc::c_int) -> Option<&FdEntry> {
         let index = usize::try_from(fd).ok()?;
         let entries = self.entries.borrow();
-        let entry: *const Entry = &**entries.get(index)?.as_ref()?;
+        let entry: *const FdEntry = &**entries.get(index)?.as_ref()?;
         // SAFETY: entries are boxed and live as long as the poller.
         Some(unsafe { &*entry })
     }
 
     /// The entry of a descriptor that may be none at all. EBADF: not open. ENOMEM.
-    fn make_foreign_entry(&self, fd: libc::c_int) -> Result<&Entry> {
+    fn make_foreign_entry(&self, fd: libc::c_int) -> Result<&FdEntry> {
         if let Some(entry) = self.entry(fd) {
             return Ok(entry);
         }
@@ -148,12 +148,12 @@ impl Poller {
     }
 
     /// The entry of an open descriptor, made if need be. ENOMEM.
-    fn make_entry(&self, fd: libc::c_int) -> Result<&Entry> {
+    fn make_entry(&self, fd: libc::c_int) -> Result<&FdEntry> {
         if let Some(entry) = self.entry(fd) {
             return Ok(entry);
         }
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        let entry = crate::memory::try_box(Entry::default())?;
+        let entry = crate::memory::try_box(FdEntry::default())?;
         let mut entries = self.entries.borrow_mut();
         if index >= entries.len() {
             let more = index + 1 - entries.len();
@@ -186,7 +186,7 @@ impl Poller {
     }
 
     /// Changes the set. If it is gone, because the program has closed all descriptors, a new one is made.
-    fn control(&self, change: Change, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+    fn control(&self, change: Change, fd: libc::c_int, entry: &FdEntry, interest: Interest) -> Result<()> {
         let mut result = self.try_control(change, fd, entry, interest);
         if let Err(error) = result
             && self.set.is_lost(error)
@@ -202,7 +202,13 @@ impl Poller {
         })
     }
 
-    fn try_control(&self, change: Change, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+    fn try_control(
+        &self,
+        change: Change,
+        fd: libc::c_int,
+        entry: &FdEntry,
+        interest: Interest,
+    ) -> Result<()> {
         self.make_set()?;
         self.set.change(change, fd, entry.generation.get(), interest)?;
         entry.registered.set(interest);
@@ -211,7 +217,7 @@ impl Poller {
 
     /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, the set
     /// may go on telling about that one, and cannot be told to stop. Such events are those of an older life.
-    fn remove(&self, fd: libc::c_int, entry: &Entry) {
+    fn remove(&self, fd: libc::c_int, entry: &FdEntry) {
         if entry.is_registered() && self.control(Change::Remove, fd, entry, Interest::NONE).is_err() {
             entry.generation.set(entry.generation.get().wrapping_add(1));
         }
@@ -219,7 +225,7 @@ impl Poller {
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.
-    fn add(&self, fd: libc::c_int, entry: &Entry, interest: Interest) -> Result<()> {
+    fn add(&self, fd: libc::c_int, entry: &FdEntry, interest: Interest) -> Result<()> {
         match self.control(Change::Add, fd, entry, interest) {
             Err(Errno::EEXIST) => self.control(Change::Modify, fd, entry, interest),
             Err(Errno::EPERM | Errno::ELOOP) => Err(Errno::ENOTSUP),
@@ -243,15 +249,15 @@ impl Poller {
             return Err(Errno::EBUSY);
         }
         let this = Some(ptr::NonNull::from(clause));
-        if entry.kind.get() == Kind::Own {
+        if entry.kind.get() == FdKind::Socket {
             self.take_over(fd, entry)?;
         }
-        if entry.kind.get() == Kind::Unknown {
+        if entry.kind.get() == FdKind::Unknown {
             entry.waiter(direction).set(this);
             let added = self.add(fd, entry, entry.wanted());
             entry.waiter(direction).set(None);
             added?;
-            entry.kind.set(Kind::Foreign);
+            entry.kind.set(FdKind::User);
         }
         entry.waiter(direction).set(this);
         self.note_change(fd, entry);
@@ -260,7 +266,7 @@ impl Poller {
 
     /// The program waits for a descriptor that has the number of an own socket. EBUSY: it is the own socket.
     #[cold]
-    fn take_over(&self, fd: libc::c_int, entry: &Entry) -> Result<()> {
+    fn take_over(&self, fd: libc::c_int, entry: &FdEntry) -> Result<()> {
         if self.control(Change::Modify, fd, entry, Interest::EDGES).is_ok() {
             return Err(Errno::EBUSY);
         }
@@ -289,7 +295,7 @@ impl Poller {
     }
 
     /// The entry of an own socket, registered if it is not yet.
-    fn own(&self, fd: libc::c_int) -> Result<&Entry> {
+    fn own(&self, fd: libc::c_int) -> Result<&FdEntry> {
         self.notice_fork();
         let entry = self.make_entry(fd)?;
         if !entry.is_registered() {
@@ -298,7 +304,7 @@ impl Poller {
                 Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
                 other => other,
             })?;
-            entry.kind.set(Kind::Own);
+            entry.kind.set(FdKind::Socket);
         }
         Ok(entry)
     }
@@ -363,7 +369,7 @@ impl Poller {
     pub(crate) fn withdraw(&self, fd: libc::c_int, direction: Direction) {
         if let Some(entry) = self.entry(fd) {
             entry.waiter(direction).set(None);
-            if entry.kind.get() == Kind::Foreign {
+            if entry.kind.get() == FdKind::User {
                 self.note_change(fd, entry);
             }
         }
@@ -410,7 +416,7 @@ impl Poller {
         self.entry(fd)?.waiter(direction).get()
     }
 
-    fn note_change(&self, fd: libc::c_int, entry: &Entry) {
+    fn note_change(&self, fd: libc::c_int, entry: &FdEntry) {
         if !entry.changed.replace(true) {
             self.changes.borrow_mut().push(fd);
         }
@@ -423,7 +429,7 @@ impl Poller {
             let Some(entry) = self.entry(fd) else { continue };
             entry.changed.set(false);
             let wanted = entry.wanted();
-            if entry.kind.get() != Kind::Foreign || (wanted == Interest::NONE && !entry.is_registered()) {
+            if entry.kind.get() != FdKind::User || (wanted == Interest::NONE && !entry.is_registered()) {
                 continue;
             }
             let result = if wanted == Interest::NONE {
@@ -444,14 +450,14 @@ impl Poller {
             };
             if let Err(error) = result {
                 entry.registered.set(Interest::NONE);
-                entry.kind.set(Kind::Unknown);
+                entry.kind.set(FdKind::Unknown);
                 self.give_up(context, entry, error);
             }
         }
     }
 
     /// Ends the waits for a descriptor.
-    fn give_up(&self, context: &Context, entry: &Entry, error: Errno) {
+    fn give_up(&self, context: &Context, entry: &FdEntry, error: Errno) {
         for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
             // SAFETY: a registered clause is alive; firing it unregisters it.
             context.fire(unsafe { waiter.as_ref() }, Some(error));
@@ -529,21 +535,21 @@ impl Poller {
             let Some(entry) = self.entry(fd) else { continue };
             entry.registered.set(Interest::NONE);
             match entry.kind.get() {
-                Kind::Foreign => self.note_change(fd, entry),
+                FdKind::User => self.note_change(fd, entry),
                 // Others are added when they are waited for.
-                Kind::Own if entry.is_waited_for() => {
+                FdKind::Socket if entry.is_waited_for() => {
                     if let Err(error) = self.add(fd, entry, Interest::EDGES) {
                         self.give_up(context, entry, error);
                     }
                 }
-                Kind::Own | Kind::Unknown => {}
+                FdKind::Socket | FdKind::Unknown => {}
             }
         }
         self.rebuilding.set(false);
     }
 
     /// False: it is about a descriptor that is not in the set as far as is known. It would be told for ever.
-    fn dispatch(&self, context: &Context, event: &Event) -> bool {
+    fn dispatch(&self, context: &Context, event: &FdEvent) -> bool {
         let Some(entry) = self.entry(event.fd) else { return false };
         if entry.generation.get() != event.generation {
             return false;

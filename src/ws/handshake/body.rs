@@ -63,13 +63,13 @@ pub enum Skipped {
 /// Passing over a body that arrives in pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Skip {
-    state: State,
+    state: BodyState,
     /// How much of [`MAX_SKIPPED`] is left.
     room: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BodyState {
     /// So many bytes of a body with a length.
     Sized(u64),
     /// In the size of a chunk, of which at least one digit has come if the second is true.
@@ -96,8 +96,8 @@ impl Skip {
     /// A body of which nothing has come. `None` if it is known to be too long.
     pub fn new(body: Body) -> Option<Skip> {
         let state = match body {
-            Body::Sized(len) => State::Sized(len),
-            Body::Chunked => State::Size(0, false),
+            Body::Sized(len) => BodyState::Sized(len),
+            Body::Chunked => BodyState::Size(0, false),
         };
         let skip = Skip { state, room: MAX_SKIPPED };
         (skip.at_least() <= MAX_SKIPPED).then_some(skip)
@@ -110,14 +110,14 @@ impl Skip {
             if self.at_least() > self.room {
                 return Err(Malformed("a body of more than 64 KiB"));
             }
-            if self.state == State::Sized(0) {
+            if self.state == BodyState::Sized(0) {
                 return Ok(Skipped::Complete(at));
             }
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else {
                 return Ok(Skipped::Incomplete { at_least: self.at_least() });
             };
             let used = match self.state {
-                State::Sized(left) | State::Chunk(left) => left.min(rest.len() as u64),
+                BodyState::Sized(left) | BodyState::Chunk(left) => left.min(rest.len() as u64),
                 _ => 1,
             };
             self.state = self.state.after(rest[0], used)?;
@@ -132,48 +132,48 @@ impl Skip {
         // What follows the line with the size: the last one's empty line, or the chunk and another.
         let behind = |size: u64| if size > 0 { size + 2 + LAST } else { 2 };
         match self.state {
-            State::Sized(left) => left,
-            State::Size(_, false) => LAST,
-            State::Size(size, true) | State::Extension(size) => 2 + behind(size),
-            State::SizeEnd(size) => 1 + behind(size),
-            State::Chunk(left) => left + 2 + LAST,
-            State::ChunkEnd(true) => 2 + LAST,
-            State::ChunkEnd(false) => 1 + LAST,
-            State::Trailer => 2,
-            State::TrailerLine => 4,
-            State::TrailerLineEnd => 3,
-            State::End => 1,
+            BodyState::Sized(left) => left,
+            BodyState::Size(_, false) => LAST,
+            BodyState::Size(size, true) | BodyState::Extension(size) => 2 + behind(size),
+            BodyState::SizeEnd(size) => 1 + behind(size),
+            BodyState::Chunk(left) => left + 2 + LAST,
+            BodyState::ChunkEnd(true) => 2 + LAST,
+            BodyState::ChunkEnd(false) => 1 + LAST,
+            BodyState::Trailer => 2,
+            BodyState::TrailerLine => 4,
+            BodyState::TrailerLineEnd => 3,
+            BodyState::End => 1,
         }
     }
 }
 
-impl State {
+impl BodyState {
     /// RFC 9112, 7.1. In a body or a chunk, `used` bytes were taken at once; else `byte`.
-    fn after(self, byte: u8, used: u64) -> Result<State, Malformed> {
+    fn after(self, byte: u8, used: u64) -> Result<BodyState, Malformed> {
         let malformed = Err(Malformed("RFC 9112, 7.1: malformed chunk"));
         Ok(match (self, byte) {
-            (State::Sized(left), _) => State::Sized(left - used),
-            (State::Chunk(left), _) if left > used => State::Chunk(left - used),
-            (State::Chunk(_), _) => State::ChunkEnd(true),
-            (State::Size(size, _), digit) if digit.is_ascii_hexdigit() => {
+            (BodyState::Sized(left), _) => BodyState::Sized(left - used),
+            (BodyState::Chunk(left), _) if left > used => BodyState::Chunk(left - used),
+            (BodyState::Chunk(_), _) => BodyState::ChunkEnd(true),
+            (BodyState::Size(size, _), digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).map_or(0, u64::from);
                 match size.checked_mul(16).and_then(|size| size.checked_add(digit)) {
-                    Some(size) if size <= MAX_SKIPPED => State::Size(size, true),
+                    Some(size) if size <= MAX_SKIPPED => BodyState::Size(size, true),
                     _ => return Err(Malformed("a body of more than 64 KiB")),
                 }
             }
-            (State::Size(size, true) | State::Extension(size), b'\r') => State::SizeEnd(size),
-            (State::Size(size, true), b';' | b' ' | b'\t') => State::Extension(size),
-            (State::Extension(size), byte) if is_text(&[byte]) => State::Extension(size),
-            (State::SizeEnd(0), b'\n') => State::Trailer,
-            (State::SizeEnd(size), b'\n') => State::Chunk(size),
-            (State::ChunkEnd(true), b'\r') => State::ChunkEnd(false),
-            (State::ChunkEnd(false), b'\n') => State::Size(0, false),
-            (State::Trailer, b'\r') => State::End,
-            (State::TrailerLine, b'\r') => State::TrailerLineEnd,
-            (State::Trailer | State::TrailerLine, byte) if is_text(&[byte]) => State::TrailerLine,
-            (State::TrailerLineEnd, b'\n') => State::Trailer,
-            (State::End, b'\n') => State::Sized(0),
+            (BodyState::Size(size, true) | BodyState::Extension(size), b'\r') => BodyState::SizeEnd(size),
+            (BodyState::Size(size, true), b';' | b' ' | b'\t') => BodyState::Extension(size),
+            (BodyState::Extension(size), byte) if is_text(&[byte]) => BodyState::Extension(size),
+            (BodyState::SizeEnd(0), b'\n') => BodyState::Trailer,
+            (BodyState::SizeEnd(size), b'\n') => BodyState::Chunk(size),
+            (BodyState::ChunkEnd(true), b'\r') => BodyState::ChunkEnd(false),
+            (BodyState::ChunkEnd(false), b'\n') => BodyState::Size(0, false),
+            (BodyState::Trailer, b'\r') => BodyState::End,
+            (BodyState::TrailerLine, b'\r') => BodyState::TrailerLineEnd,
+            (BodyState::Trailer | BodyState::TrailerLine, byte) if is_text(&[byte]) => BodyState::TrailerLine,
+            (BodyState::TrailerLineEnd, b'\n') => BodyState::Trailer,
+            (BodyState::End, b'\n') => BodyState::Sized(0),
             _ => return malformed,
         })
     }

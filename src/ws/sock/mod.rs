@@ -96,7 +96,7 @@ pub(crate) struct Ws {
     /// For whoever receives. Others are told so; while `ws_close` waits for the end, they wait.
     receiving: Mutex,
     closing: Cell<bool>,
-    /// The front of the current message, from receives that a deadline struck.
+    /// The front of the current message, from receives that a deadline ended.
     partial: RefCell<Vec<Stretch>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
