@@ -49,6 +49,8 @@ mod net;
 #[cfg(feature = "sockets")]
 mod prefix;
 #[cfg(feature = "sockets")]
+mod probes;
+#[cfg(feature = "sockets")]
 mod random;
 mod rt;
 #[cfg(feature = "sockets")]

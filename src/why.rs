@@ -5,6 +5,7 @@
 //! thread's when the call returns to C.
 
 use crate::error::Errno;
+use crate::probes;
 use crate::rt::above::Hooks;
 use crate::rt::context::Context;
 use core::cell::{Cell, RefCell};
@@ -168,6 +169,7 @@ pub(crate) fn warn(error: Errno, fact: Option<Fact>) {
 /// A call fails with the error: what was noted about it is the thread's from now on.
 #[cold]
 pub(crate) fn settle(error: Errno) {
+    probes::error(error);
     let noted = PENDING.take().map(ManuallyDrop::into_inner).filter(|record| record.error == error);
     let record = noted.unwrap_or(Record { error, fact: None, is_old_used: false, head: Vec::new() });
     forget(LAST.replace(keep(record)));

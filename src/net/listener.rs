@@ -4,6 +4,7 @@ use super::descriptor::{self, Descriptor};
 use super::socket::{self, Fd};
 use super::stream::{Family, Stream};
 use crate::error::{self, Errno, Result};
+use crate::probes;
 use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::clock;
 use crate::rt::context::Context;
@@ -71,6 +72,7 @@ fn make_listener(family: Family) -> Result<c_int> {
 /// to the socket.
 pub(crate) fn make_stream(fd: Fd, family: Family) -> Result<c_int> {
     let handle = object::make(Stream::new(family))?;
+    probes::stream(handle, fd.get());
     object::find::<Stream>(handle)?.open(Context::get()?, fd);
     Ok(handle)
 }

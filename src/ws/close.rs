@@ -75,6 +75,11 @@ pub(crate) fn parse_payload(payload: &[u8]) -> Result<CloseReason<'_>, &'static 
     Ok(CloseReason { code, reason })
 }
 
+/// The code in the payload of a close frame, or 0 if there is none.
+pub(crate) fn close_code(payload: &[u8]) -> u16 {
+    payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code))
+}
+
 /// A close frame that must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAllowed;

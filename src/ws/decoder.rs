@@ -225,6 +225,12 @@ impl Decoder {
         !self.open
     }
 
+    /// How long a message that is read frame by frame is so far, in bytes.
+    #[inline]
+    pub(crate) fn message_len(&self) -> u64 {
+        self.length
+    }
+
     /// Whether the current message is text. Keeps its answer until the next message begins.
     #[inline]
     pub fn message_is_text(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::error::{Errno, Result};
 use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
 use crate::net::socket;
+use crate::probes;
 use crate::rt::above::Hooks;
 use crate::rt::background::Task;
 use crate::rt::context::Context;
@@ -302,6 +303,7 @@ pub(super) fn make(
         object::close(handle, ws);
         return Err(error);
     }
+    probes::handshake(&*ws, handle, role == Role::Server, compression.is_some());
     Ok(handle)
 }
 

@@ -147,7 +147,7 @@ impl Ws {
             if sent.is_err() {
                 return self.note_sent(sent);
             }
-            self.sent.count_message(message.payload.len());
+            self.count_sent(message.payload.len());
             return sent;
         }
         drop(connection);
@@ -175,7 +175,7 @@ impl Ws {
         let must_wait = self.turns.is_taken() || !self.connection.borrow().can_begin_message();
         let frame = self.frame_of(context, message, must_wait)?;
         if must_wait {
-            return stream.hold(&frame).inspect(|()| self.sent.count_message(message.payload.len()));
+            return stream.hold(&frame).inspect(|()| self.count_sent(message.payload.len()));
         }
         let sent = stream.send_shared(context, &frame);
         if sent.is_err()
@@ -184,7 +184,7 @@ impl Ws {
             // A window that is kept must not have what the peer has not got.
             extension.forget_part();
         }
-        self.note_sent(sent).inspect(|()| self.sent.count_message(message.payload.len()))
+        self.note_sent(sent).inspect(|()| self.count_sent(message.payload.len()))
     }
 
     /// The message as this connection sends it.

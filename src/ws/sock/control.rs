@@ -6,10 +6,12 @@ use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
+use crate::probes;
 use crate::rt::context::Context;
 use crate::rt::coroutine::EndWatcher;
 use crate::rt::object::Ref;
 use crate::transport::Transport;
+use crate::ws::close::close_code;
 use crate::ws::encoder::Frame;
 use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
 
@@ -31,6 +33,9 @@ impl Ws {
 
     fn control_frame(&self, context: &Context, opcode: Opcode, payload: &ControlPayload) -> Result<Frame> {
         let key = self.fresh_key(context)?;
+        if opcode == Opcode::Close {
+            probes::close_sent(self, close_code(payload.as_bytes()));
+        }
         Ok(self.connection.borrow().encoder().control(opcode, payload.as_bytes().len() as u64, key))
     }
 

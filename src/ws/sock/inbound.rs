@@ -5,6 +5,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
 use crate::memory::try_extend;
 use crate::net::stream::Stream;
+use crate::probes;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::why::{self, Fact};
@@ -184,7 +185,7 @@ impl Ws {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = connection.whole_message(front, place)?;
         context.buffers().consume(consumed);
-        self.received.count_message(size);
+        self.count_received(size);
         Some(size)
     }
 
@@ -194,7 +195,7 @@ impl Ws {
         let mut connection = self.connection.borrow_mut();
         let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
-        self.received.count_message(size);
+        self.count_received(size);
         Some(size)
     }
 
@@ -326,6 +327,7 @@ impl Ws {
         let ended = ended.map_err(|violation| self.fail_connection(context, violation))?;
         if ended {
             self.received.count_end();
+            probes::message_received(self, self.connection.borrow().decoder().message_len());
         }
         Ok(ended)
     }
@@ -405,7 +407,11 @@ impl Ws {
                 self.received.count_control(Opcode::Pong);
                 self.ping_times.note_pong(&payload);
             }
-            Event::Close => return Err(Errno::EPIPE),
+            Event::Close => {
+                let code = self.connection.borrow().peer_close().map_or(0, |close| close.code);
+                probes::close_received(self, code);
+                return Err(Errno::EPIPE);
+            }
         }
         Ok(false)
     }

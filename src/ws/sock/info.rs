@@ -2,6 +2,7 @@
 
 use super::Ws;
 use crate::error::Result;
+use crate::probes;
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::object;
@@ -22,6 +23,22 @@ pub(super) struct Traffic {
     origin: Cell<u64>,
 }
 
+impl Ws {
+    /// Counts a whole message that is sent.
+    #[inline(always)]
+    pub(super) fn count_sent(&self, len: usize) {
+        self.sent.count_message(len);
+        probes::message_sent(self, len as u64);
+    }
+
+    /// Counts a whole message that was received.
+    #[inline(always)]
+    pub(super) fn count_received(&self, len: usize) {
+        self.received.count_message(len);
+        probes::message_received(self, len as u64);
+    }
+}
+
 impl Traffic {
     pub(super) fn from(origin: u64) -> Traffic {
         Traffic { origin: Cell::new(origin), ..Traffic::default() }
@@ -29,7 +46,7 @@ impl Traffic {
 
     /// Counts a whole message.
     #[inline(always)]
-    pub(super) fn count_message(&self, len: usize) {
+    fn count_message(&self, len: usize) {
         self.messages.set(self.messages.get() + 1);
         self.count_payload(len);
     }

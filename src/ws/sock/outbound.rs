@@ -129,9 +129,10 @@ impl Ws {
             sent.inspect_err(|_| *self.connection.borrow_mut().encoder_mut() = before)
         });
         sent.inspect(|()| {
-            self.sent.count_payload(payload.total());
             if last {
-                self.sent.count_end();
+                self.count_sent(payload.total());
+            } else {
+                self.sent.count_payload(payload.total());
             }
         })
     }
@@ -169,7 +170,7 @@ impl Ws {
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_place(begin) };
         let end = begin + frame.write(place, payload);
-        self.sent.count_message(payload.len());
+        self.count_sent(payload.len());
         let more = flags & GATHER != 0 || (self.gathers && next_message_is_here(context, stream, role));
         if more && end <= GATHER_LIMIT {
             buffers.set_gathered(context, end);
