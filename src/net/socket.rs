@@ -187,6 +187,19 @@ pub(crate) fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
     move_bytes(|| unsafe { libc::send(fd, data, bytes.len(), flags) })
 }
 
+/// The same in one attempt, whose result `outcome_of` explains unless it is the length of the bytes.
+#[inline(always)]
+pub(crate) fn try_send(fd: c_int, bytes: &[u8]) -> libc::ssize_t {
+    // SAFETY: the bytes are readable.
+    unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) }
+}
+
+/// What the result of the last system call means. EINTR: it is to be made again.
+#[cold]
+pub(crate) fn outcome_of(result: libc::ssize_t) -> Result<usize> {
+    error::check_size(result).map_err(of_stream)
+}
+
 /// The same for scattered bytes and ancillary data.
 ///
 /// # Safety

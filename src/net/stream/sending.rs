@@ -151,21 +151,37 @@ impl Stream {
 
     /// Sends shared bytes behind everything else, without waiting: what the kernel does not take at once stays
     /// queued. The error that has broken the stream. ENOMEM: they were not taken.
-    #[inline(always)]
     pub(crate) fn send_shared(&self, context: &Context, bytes: &Shared) -> Result<()> {
         if self.is_clear() {
-            match self.send_some(context, bytes) {
-                Ok(sent) if sent == bytes.len() => Ok(()),
-                sent => self.queue_rest(context, bytes, sent),
-            }
+            self.send_shared_first(context, bytes)
         } else {
             self.queue_shared(context, bytes)
         }
     }
 
+    /// The same while nothing else waits to be sent.
+    #[inline(always)]
+    pub(crate) fn send_shared_first(&self, context: &Context, bytes: &Shared) -> Result<()> {
+        if self.has_records.get() {
+            return self.queue_rest(context, bytes, Err(Errno::EINTR));
+        }
+        let result = self.as_own_output(context, || socket::try_send(self.fd.get(), bytes));
+        if result == bytes.len() as isize {
+            self.count_sent(bytes.len());
+            return Ok(());
+        }
+        let sent = socket::outcome_of(result);
+        if let Ok(sent) = sent {
+            self.count_sent(sent);
+        }
+        self.queue_rest(context, bytes, sent)
+    }
+
     #[cold]
     fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
+        let sent = if sent == Err(Errno::EINTR) { self.send_some(context, bytes) } else { sent };
         let queued = match sent {
+            Ok(sent) if sent == bytes.len() => return Ok(()),
             Ok(sent) => self.enqueue(context, |queue| queue.push_shared(bytes, sent)),
             Err(Errno::EAGAIN) => return self.queue_shared(context, bytes),
             Err(error) => Err(error),

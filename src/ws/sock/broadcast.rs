@@ -143,7 +143,7 @@ impl Ws {
         let is_plain = connection.role() == Role::Server && self.slow_path_from > message.payload.len();
         if is_plain && connection.can_begin_message() && !self.turns.is_taken() && stream.is_clear() {
             drop(connection);
-            let sent = stream.send_shared(context, &message.plain);
+            let sent = stream.send_shared_first(context, &message.plain);
             if sent.is_err() {
                 return self.note_sent(sent);
             }
