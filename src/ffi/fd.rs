@@ -11,7 +11,7 @@ use core::ffi::c_int;
 /// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdin(fd: c_int, deadline: i64) -> c_int {
-    waiting_call(|context| poller::wait_foreign(context, fd, Direction::In, deadline))
+    waiting_call(|context| poller::wait_user_fd(context, fd, Direction::In, deadline))
 }
 
 /// Waits until a file descriptor is writable or has failed.
@@ -20,7 +20,7 @@ pub extern "C" fn dill_fdin(fd: c_int, deadline: i64) -> c_int {
 /// ETIMEDOUT.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdout(fd: c_int, deadline: i64) -> c_int {
-    waiting_call(|context| poller::wait_foreign(context, fd, Direction::Out, deadline))
+    waiting_call(|context| poller::wait_user_fd(context, fd, Direction::Out, deadline))
 }
 
 /// Makes the library forget a file descriptor that was waited for. To be called before it is closed

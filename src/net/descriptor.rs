@@ -69,7 +69,7 @@ pub(crate) fn wait(context: &Context, fd: c_int, direction: Direction, deadline:
     context.check_cancelled()?;
     let clause = Clause::new(0, Source::Descriptor(fd, direction));
     // SAFETY: the clause stays on this stack until the wait has ended, which withdraws it.
-    unsafe { context.poller.wait_own(fd, direction, &clause) }?;
+    unsafe { context.poller.wait_socket(fd, direction, &clause) }?;
     // SAFETY: as above.
     unsafe { context.wait_for(&clause, deadline) }
 }

@@ -62,7 +62,7 @@ impl Attempt<'_> {
     fn finish(mut self) -> Result<Fd> {
         let fd = self.fd.take().ok_or(Errno::EBADF)?;
         // Nobody else waits for it.
-        let _ = self.context.poller.forget_foreign(fd.get());
+        let _ = self.context.poller.forget_user_fd(fd.get());
         socket::outcome(fd.get())?;
         Ok(fd)
     }
@@ -139,7 +139,7 @@ impl<'c> Network<'c> {
         for (index, clause) in clauses.iter().enumerate() {
             let (fd, direction) = self.descriptor(index);
             // SAFETY: the clauses stay where they are until they have fired or were withdrawn.
-            if let Err(error) = unsafe { self.context.poller.wait_foreign(fd, direction, clause) } {
+            if let Err(error) = unsafe { self.context.poller.wait_user_fd(fd, direction, clause) } {
                 for before in 0..index {
                     let (fd, direction) = self.descriptor(before);
                     self.context.poller.withdraw(fd, direction);

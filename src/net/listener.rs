@@ -227,7 +227,7 @@ pub(crate) fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int>
         object::find::<Stream>(handle)?.open(context, own);
     }
     // If somebody still waits for it, that is between him and the closed descriptor.
-    let _ = context.poller.forget_foreign(fd);
+    let _ = context.poller.forget_user_fd(fd);
     socket::close(fd);
     Ok(handle)
 }

@@ -98,7 +98,7 @@ fn look_up(name: &CStr, family: c_int, deadline: i64) -> Result<Vec<IpAddr>> {
     let mut lookup = Lookup::start(name, family)?;
     loop {
         lookup.renew_after_fork()?;
-        poller::wait_foreign(Context::get()?, lookup.wakeup(), Direction::In, deadline)?;
+        poller::wait_user_fd(Context::get()?, lookup.wakeup(), Direction::In, deadline)?;
         if let Some(found) = lookup.take()? {
             return Ok(found);
         }

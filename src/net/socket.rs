@@ -285,7 +285,7 @@ pub(crate) fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
 /// Closes a descriptor; this thread's poller forgets it.
 pub(crate) fn close(fd: c_int) {
     if let Some(context) = Context::existing() {
-        context.poller.forget_own(fd);
+        context.poller.forget_socket(fd);
     }
     // SAFETY: the descriptor is the library's; Linux frees the number whatever the result.
     unsafe { libc::close(fd) };

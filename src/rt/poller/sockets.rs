@@ -1,0 +1,143 @@
+//! The library's own sockets: registered once, edge-triggered.
+
+use super::epoll::{Change, Interest};
+use super::{Direction, FdEntry, FdKind, Poller, Watcher};
+use crate::error::{Errno, Result};
+#[cfg(feature = "sockets")]
+use crate::rt::background::Background;
+use crate::rt::context::Context;
+use crate::rt::wait::Clause;
+use core::ptr;
+
+impl Poller {
+    /// The program waits for a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
+    #[cold]
+    pub(super) fn take_over(&self, fd: libc::c_int, entry: &FdEntry) -> Result<()> {
+        if self.control(Change::Modify, fd, entry, Interest::EDGES).is_ok() {
+            return Err(Errno::EBUSY);
+        }
+        // The program has closed our socket behind the library's back.
+        self.give_up(Context::get()?, entry, Errno::EBADF);
+        entry.clear();
+        Ok(())
+    }
+
+    /// Lets a clause wait for an edge on a socket of ours, which has just refused to go on.
+    ///
+    /// # Safety
+    /// The clause stays where it is until it fired or was withdrawn.
+    pub(crate) unsafe fn wait_socket(
+        &self,
+        fd: libc::c_int,
+        direction: Direction,
+        clause: &Clause,
+    ) -> Result<()> {
+        let entry = self.socket(fd)?;
+        if entry.waiter(direction).get().is_some() {
+            return Err(Errno::EBUSY);
+        }
+        entry.waiter(direction).set(Some(ptr::NonNull::from(clause)));
+        Ok(())
+    }
+
+    /// The entry of a socket of ours, registered if it is not yet.
+    pub(super) fn socket(&self, fd: libc::c_int) -> Result<&FdEntry> {
+        self.notice_fork();
+        let entry = self.make_entry(fd)?;
+        if !entry.is_registered() {
+            // Of the socket's descriptor that is not true.
+            self.add(fd, entry, Interest::EDGES).map_err(|error| match error {
+                Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
+                other => other,
+            })?;
+            entry.kind.set(FdKind::Socket);
+        }
+        Ok(entry)
+    }
+
+    /// Tells a socket of ours about writability even while no coroutine waits for it.
+    ///
+    /// # Safety
+    /// The watcher lives until it is unset or the descriptor is forgotten.
+    pub(crate) unsafe fn watch(&self, fd: libc::c_int, watcher: &(dyn Watcher + 'static)) -> Result<()> {
+        self.socket(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
+        Ok(())
+    }
+
+    /// Tells of a fork while the descriptor is waited for as a foreign one.
+    ///
+    /// # Safety
+    /// The watcher lives until it is unset or the descriptor is forgotten.
+    pub(crate) unsafe fn watch_forks(
+        &self,
+        fd: libc::c_int,
+        watcher: &(dyn Watcher + 'static),
+    ) -> Result<()> {
+        self.make_entry(fd)?.watcher.set(Some(ptr::NonNull::from(watcher)));
+        Ok(())
+    }
+
+    /// Ends what `watch` began.
+    pub(crate) fn unwatch(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            entry.watcher.set(None);
+        }
+    }
+
+    /// Tells of input to a socket of ours that no coroutine waits for.
+    ///
+    /// # Safety
+    /// The attendant lives until it is unset or the descriptor is forgotten.
+    #[cfg(feature = "sockets")]
+    pub(crate) unsafe fn attend(
+        &self,
+        fd: libc::c_int,
+        attendant: &(dyn Background + 'static),
+    ) -> Result<()> {
+        self.socket(fd)?.attendant.set(Some(ptr::NonNull::from(attendant)));
+        Ok(())
+    }
+
+    /// Ends what `attend` began.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn unattend(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            entry.attendant.set(None);
+        }
+    }
+
+    /// Whether the peer of a socket of ours is known to have closed its half, or the socket to be dead.
+    pub(crate) fn hung_up(&self, fd: libc::c_int) -> bool {
+        self.entry(fd).is_some_and(|entry| entry.hung_up.get())
+    }
+
+    /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
+    pub(crate) fn expect(&self, fd: libc::c_int) -> Result<()> {
+        self.make_entry(fd).map(drop)
+    }
+
+    /// Forgets a descriptor of the library that is about to be closed. Another process may still have it: then
+    /// the close alone would not take it out of the set.
+    pub(crate) fn forget_socket(&self, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd) {
+            self.remove(fd, entry);
+            entry.clear();
+        }
+    }
+
+    /// A number is a new descriptor's. Whoever waits for the old one, which the program has closed behind the
+    /// library's back, is told so.
+    pub(crate) fn begin_life(&self, context: &Context, fd: libc::c_int) {
+        if let Some(entry) = self.entry(fd)
+            && (entry.is_registered() || entry.is_waited_for())
+        {
+            self.give_up(context, entry, Errno::EBADF);
+            entry.clear();
+        }
+    }
+
+    /// The clause that waits for a socket of ours.
+    pub(crate) fn waiting(&self, fd: libc::c_int, direction: Direction) -> Option<ptr::NonNull<Clause>> {
+        self.entry(fd)?.waiter(direction).get()
+    }
+}
