@@ -245,6 +245,19 @@ TEST(gathered_messages_leave_before_the_loop_polls) {
     CHECK_INT(hclose(s), 0);
 }
 
+/* A receive that has emptied the socket knows that until something else can have run: so does the next one. */
+TEST(what_comes_between_two_receives_in_the_loop_is_there_for_the_second) {
+    int s = make_ws();
+    char buf[8];
+    CHECK_ERR(ws_recv(s, NULL, buf, sizeof(buf), now() + 5), -1, ETIMEDOUT);
+    for (int i = 0; i != 3; ++i) {
+        ask();
+        CHECK_INT(go_round(5000), 1);
+        CHECK_INT(ws_recv(s, NULL, buf, sizeof(buf), 0), 2);
+    }
+    CHECK_INT(hclose(s), 0);
+}
+
 TEST(an_echo_takes_two_calls_to_be_told_of_and_no_more) {
     int h = go(echo(make_ws()));
     /* That the socket can be written to is told once. */

@@ -267,6 +267,8 @@ impl Context {
     pub(super) fn poll_now(&self) {
         self.work_in_background();
         self.poller.poll(self, 0);
+        // It may have been told of what nobody waits for yet, and that is told once.
+        self.next_run();
         let now = clock::nanoseconds();
         self.last_look.set(now);
         self.fire_timers(clock::milliseconds(now));
