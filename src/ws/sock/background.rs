@@ -56,7 +56,7 @@ impl Ws {
             self.attends.set(true);
         }
         if let Some(keepalive) = &self.keepalive {
-            self.set_alarm(context, keepalive, clock::now() + keepalive.pings.interval);
+            self.set_alarm(context, keepalive, clock::now().saturating_add(keepalive.pings.interval));
         }
         Ok(())
     }
@@ -112,7 +112,12 @@ impl Ws {
                 Some(Found::Ping(payload)) => {
                     self.received.count_control(Opcode::Ping);
                     self.connection.borrow_mut().note_ping(payload);
-                    self.answer_ping(context, 0)?;
+                    // Otherwise whoever is sending does it.
+                    if !self.turns.frame_is_taken()
+                        && let Some(payload) = self.take_pending_pong()
+                    {
+                        self.post(context, stream, Opcode::Pong, &payload, true)?;
+                    }
                 }
                 Some(Found::Pong(payload)) => {
                     self.received.count_control(Opcode::Pong);
@@ -189,10 +194,7 @@ impl Ws {
         }
         self.ping_times.note_ping(&payload);
         // What fails is noted, and the next send reports it.
-        let _ = self.post(context, stream, Opcode::Ping, &payload);
-        if context.buffers().gathered(stream) > 0 {
-            context.buffers().flush();
-        }
+        let _ = self.post(context, stream, Opcode::Ping, &payload, false);
     }
 
     /// The peer is not there any more.

@@ -60,21 +60,29 @@ impl Ws {
 
     /// Sends the pong that is due, if one is. Nobody else may be sending.
     pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
-        let pong = self.connection.borrow_mut().take_pending_pong();
-        let Some(payload) = pong else { return Ok(()) };
+        let Some(payload) = self.take_pending_pong() else { return Ok(()) };
         match &self.transport {
-            Transport::Own(stream) => self.post(context, stream, Opcode::Pong, &payload),
+            Transport::Own(stream) => {
+                let more = self.gathers && self.next_message_is_here(context, stream);
+                self.post(context, stream, Opcode::Pong, &payload, more)
+            }
             Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
         }
     }
 
-    /// Sends a control frame without waiting: what the kernel does not take now leaves later.
+    pub(super) fn take_pending_pong(&self) -> Option<ControlPayload> {
+        self.connection.borrow_mut().take_pending_pong()
+    }
+
+    /// Sends a control frame without waiting: what the kernel does not take now leaves later. While `more` follows,
+    /// it may stay to leave together with that.
     pub(super) fn post(
         &self,
         context: &Context,
         stream: &Ref<Stream>,
         opcode: Opcode,
         payload: &ControlPayload,
+        more: bool,
     ) -> Result<()> {
         let frame = self.control_frame(context, opcode, payload)?;
         self.sent.count_control(opcode);
@@ -85,7 +93,7 @@ impl Ws {
             let place = unsafe { context.buffers().send_place(gathered) };
             let end = gathered + frame.write(place, payload.as_bytes());
             context.buffers().set_gathered(context, end);
-            if !(self.gathers && end <= GATHER_LIMIT && self.next_message_is_here(context, stream)) {
+            if !(more && end <= GATHER_LIMIT) {
                 context.buffers().flush();
             }
             return Ok(());
@@ -105,10 +113,7 @@ impl Ws {
         match &self.transport {
             Transport::Own(stream) => {
                 if !stream.has_backlog() {
-                    let _ = self.post(context, stream, Opcode::Close, payload);
-                    if context.buffers().gathered(stream) > 0 {
-                        context.buffers().flush();
-                    }
+                    let _ = self.post(context, stream, Opcode::Close, payload, false);
                     stream.close_in_order(true);
                 }
             }
