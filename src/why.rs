@@ -217,13 +217,13 @@ fn write(to: &mut Writer<'_>, record: Option<&Record>) {
             to.put("the peer answered ");
             to.put_number(u32::from(*status));
             to.put(" ");
-            to.put_foreign(reason.as_bytes());
+            to.put_quoted(reason.as_bytes());
             to.put(": ");
             to.put(rule);
         }
         Some(Fact::Connecting(place)) => {
             to.put("cannot connect to ");
-            to.put_foreign(place.as_bytes());
+            to.put_quoted(place.as_bytes());
             to.put(": ");
             write_error(to, record.error);
         }
@@ -241,27 +241,27 @@ fn write(to: &mut Writer<'_>, record: Option<&Record>) {
         }
         Some(Fact::Unreadable(file, code)) => {
             to.put("cannot read ");
-            to.put_foreign(file.as_bytes());
+            to.put_quoted(file.as_bytes());
             to.put(": ");
             write_code(to, *code);
         }
         Some(Fact::File(file, rule)) => {
             to.put("cannot use ");
-            to.put_foreign(file.as_bytes());
+            to.put_quoted(file.as_bytes());
             to.put(": ");
             to.put(rule);
         }
         Some(Fact::Certificate(problem)) => {
             to.put("the peer's certificate is not accepted: ");
-            to.put_foreign(problem.as_bytes());
+            to.put_quoted(problem.as_bytes());
         }
         Some(Fact::Alert(alert)) => {
             to.put("the peer has ended TLS with the alert ");
-            to.put_foreign(alert.as_bytes());
+            to.put_quoted(alert.as_bytes());
         }
         Some(Fact::Tls(problem)) => {
             to.put("TLS: ");
-            to.put_foreign(problem.as_bytes());
+            to.put_quoted(problem.as_bytes());
         }
     }
     if record.is_old_used {
@@ -282,7 +282,7 @@ fn write_code(to: &mut Writer<'_>, code: i32) {
     // SAFETY: there is room for what it is told.
     unsafe { libc::strerror_r(code, text.as_mut_ptr().cast(), text.len() - 1) };
     let len = text.iter().position(|&byte| byte == 0).unwrap_or(0);
-    to.put_foreign(&text[..len]);
+    to.put_quoted(&text[..len]);
 }
 
 /// Writes as far as there is room.
@@ -305,7 +305,7 @@ impl Writer<'_> {
 
     /// Somebody else's bytes: nothing of them can be taken for the end of a line, or do anything to a
     /// terminal.
-    fn put_foreign(&mut self, text: &[u8]) {
+    fn put_quoted(&mut self, text: &[u8]) {
         for &byte in text {
             match byte {
                 b' '..=b'~' if byte != b'\\' => self.put_byte(byte),

@@ -14,20 +14,20 @@ use crate::sock::call;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
-/// How much text is taken from a foreign bytestream at a time: it gives all or nothing, and bytes
+/// How much text is taken from a custom bytestream at a time: it gives all or nothing, and bytes
 /// that are not UTF-8 must be noticed before the end of a long message.
-const FOREIGN_PIECE: usize = 4096;
+const CUSTOM_PIECE: usize = 4096;
 
 /// The bytestream below a WebSocket.
 pub(crate) enum Transport {
     /// Ours. Keeps what has arrived when a deadline passes.
-    Own(Ref<Stream>),
+    Stream(Ref<Stream>),
     /// Anything else that has the C function table.
-    Foreign(Foreign),
+    Custom(CustomStream),
 }
 
 /// A bytestream behind a function table.
-pub(crate) struct Foreign {
+pub(crate) struct CustomStream {
     id: Id,
     /// The beginning of something that has to be seen whole: a head, a header, a control frame.
     front: RefCell<Vec<u8>>,
@@ -43,10 +43,10 @@ impl Transport {
             Ok(stream) => {
                 stream.check_inbound()?;
                 stream.check_outbound()?;
-                Ok(Transport::Own(stream))
+                Ok(Transport::Stream(stream))
             }
             Err(Errno::EBADF) => Err(Errno::EBADF),
-            Err(_) => Ok(Transport::Foreign(Foreign {
+            Err(_) => Ok(Transport::Custom(CustomStream {
                 id,
                 front: RefCell::new(Vec::new()),
                 received: Cell::new(0),
@@ -56,24 +56,24 @@ impl Transport {
     }
 
     /// Our own stream, if it is one.
-    pub(crate) fn own(&self) -> Option<&Ref<Stream>> {
+    pub(crate) fn stream(&self) -> Option<&Ref<Stream>> {
         match self {
-            Transport::Own(stream) => Some(stream),
-            Transport::Foreign(_) => None,
+            Transport::Stream(stream) => Some(stream),
+            Transport::Custom(_) => None,
         }
     }
 
     /// Our own TCP stream, if it is one.
-    pub(crate) fn own_tcp(&self) -> Option<&Ref<Stream>> {
-        self.own().filter(|stream| stream.family() == Family::Tcp)
+    pub(crate) fn tcp_stream(&self) -> Option<&Ref<Stream>> {
+        self.stream().filter(|stream| stream.family() == Family::Tcp)
     }
 
     /// Shows what was received and not consumed.
     #[inline]
     pub(crate) fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
         match self {
-            Transport::Own(stream) => stream.peek(context, look),
-            Transport::Foreign(foreign) => look(&foreign.front.borrow()),
+            Transport::Stream(stream) => stream.peek(context, look),
+            Transport::Custom(custom) => look(&custom.front.borrow()),
         }
     }
 
@@ -81,16 +81,16 @@ impl Transport {
     #[inline]
     pub(crate) fn consume(&self, context: &Context, len: usize) {
         match self {
-            Transport::Own(stream) => stream.consume(context, len),
-            Transport::Foreign(foreign) => _ = foreign.front.borrow_mut().drain(..len),
+            Transport::Stream(stream) => stream.consume(context, len),
+            Transport::Custom(custom) => _ = custom.front.borrow_mut().drain(..len),
         }
     }
 
     /// Receives until `want` bytes can be seen. ECONNRESET when the stream ends.
     pub(crate) fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
         let filled = match self {
-            Transport::Own(stream) => stream.fill(context, want, deadline),
-            Transport::Foreign(foreign) => foreign.fill(want, deadline),
+            Transport::Stream(stream) => stream.fill(context, want, deadline),
+            Transport::Custom(custom) => custom.fill(want, deadline),
         };
         filled.map_err(abrupt)
     }
@@ -98,8 +98,8 @@ impl Transport {
     /// Receives the first byte of something, if none can be seen. EPIPE if the stream ends before it.
     pub(crate) fn fill_first(&self, context: &Context, deadline: i64) -> Result<()> {
         match self {
-            Transport::Own(stream) => stream.fill(context, 1, deadline),
-            Transport::Foreign(foreign) => foreign.fill(1, deadline),
+            Transport::Stream(stream) => stream.fill(context, 1, deadline),
+            Transport::Custom(custom) => custom.fill(1, deadline),
         }
     }
 
@@ -107,8 +107,8 @@ impl Transport {
     /// stream ends.
     pub(crate) fn fill_some(&self, context: &Context, most: usize, deadline: i64) -> Result<()> {
         let filled = match self {
-            Transport::Own(stream) => stream.fill_some(context, most, deadline),
-            Transport::Foreign(foreign) => foreign.fill(most.min(FOREIGN_PIECE), deadline),
+            Transport::Stream(stream) => stream.fill_some(context, most, deadline),
+            Transport::Custom(custom) => custom.fill(most.min(CUSTOM_PIECE), deadline),
         };
         filled.map_err(abrupt)
     }
@@ -122,11 +122,11 @@ impl Transport {
         deadline: i64,
     ) -> Result<usize> {
         let read = match self {
-            Transport::Own(stream) => stream.read(context, place, deadline),
-            Transport::Foreign(foreign) => {
-                let len = if text { place.len().min(FOREIGN_PIECE) } else { place.len() };
-                let read = call::recv_all(foreign.handle(), &mut place[..len], deadline);
-                read.map(|()| foreign.count_received(len)).map(|()| len)
+            Transport::Stream(stream) => stream.read(context, place, deadline),
+            Transport::Custom(custom) => {
+                let len = if text { place.len().min(CUSTOM_PIECE) } else { place.len() };
+                let read = call::recv_all(custom.handle(), &mut place[..len], deadline);
+                read.map(|()| custom.count_received(len)).map(|()| len)
             }
         };
         read.map_err(abrupt)
@@ -135,37 +135,37 @@ impl Transport {
     /// Sends bytes before there is a WebSocket: nothing else is being sent.
     pub(crate) fn send_all(&self, context: &Context, bytes: &[u8], deadline: i64) -> Result<()> {
         match self {
-            Transport::Own(stream) => {
+            Transport::Stream(stream) => {
                 stream.push_out(bytes);
                 stream.wait_backlog(context, deadline)
             }
-            Transport::Foreign(foreign) => call::send_all(foreign.handle(), bytes, deadline),
+            Transport::Custom(custom) => call::send_all(custom.handle(), bytes, deadline),
         }
     }
 
     /// How many bytes were consumed.
     pub(crate) fn position(&self, context: &Context) -> u64 {
         match self {
-            Transport::Own(stream) => stream.position(context),
-            Transport::Foreign(foreign) => foreign.received.get() - foreign.front.borrow().len() as u64,
+            Transport::Stream(stream) => stream.position(context),
+            Transport::Custom(custom) => custom.received.get() - custom.front.borrow().len() as u64,
         }
     }
 
     /// How many bytes have left.
     pub(crate) fn sent(&self) -> u64 {
         match self {
-            Transport::Own(stream) => stream.sent(),
-            Transport::Foreign(foreign) => foreign.sent.get(),
+            Transport::Stream(stream) => stream.sent(),
+            Transport::Custom(custom) => custom.sent.get(),
         }
     }
 
     /// How many bytes were accepted for sending and have not left.
     pub(crate) fn queued(&self, context: &Context) -> usize {
-        self.own().map_or(0, |stream| stream.queued(context))
+        self.stream().map_or(0, |stream| stream.queued(context))
     }
 }
 
-impl Foreign {
+impl CustomStream {
     /// The handle; -1 when it was closed.
     pub(crate) fn handle(&self) -> c_int {
         self.id.handle()

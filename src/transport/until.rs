@@ -36,7 +36,7 @@ impl Reader {
         let scan = DelimiterScan::new(delimiter);
         match &self.own {
             Some(stream) => read_own(stream, scan, deadline, emit),
-            None => read_foreign(layer, scan, deadline, emit),
+            None => read_custom(layer, scan, deadline, emit),
         }
     }
 }
@@ -77,7 +77,7 @@ fn look_ahead(stream: &Stream, scan: &DelimiterScan<'_>) -> usize {
 }
 
 /// As many bytes as cannot be behind the delimiter, whatever they are, and again.
-fn read_foreign(
+fn read_custom(
     layer: &Layer,
     mut scan: DelimiterScan<'_>,
     deadline: i64,

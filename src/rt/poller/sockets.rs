@@ -64,7 +64,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Tells of a fork while the descriptor is waited for as a foreign one.
+    /// Tells of a fork while the descriptor is waited for as one of the program's.
     ///
     /// # Safety
     /// The watcher lives until it is unset or the descriptor is forgotten.

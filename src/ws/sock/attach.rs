@@ -256,7 +256,7 @@ pub(super) fn make(
     options: &Options<'_>,
     agreed: Agreed,
 ) -> Result<c_int> {
-    if let Some(stream) = transport.own_tcp() {
+    if let Some(stream) = transport.tcp_stream() {
         socket::send_at_once(stream.fd());
     }
     let mut connection = Connection::new(role);

@@ -37,7 +37,7 @@ impl Keepalive {
     /// None: nobody asks. EINVAL on a bytestream of the program's own. ENOMEM.
     pub(super) fn new(pings: Option<Pings>, transport: &Transport) -> Result<Option<Box<Keepalive>>> {
         let Some(pings) = pings else { return Ok(None) };
-        if transport.own().is_none() {
+        if transport.stream().is_none() {
             const RULE: &str = "ping_interval, and a bytestream that is not of the library's own";
             return Err(why::note(Errno::EINVAL, Fact::Argument(RULE)));
         }
@@ -49,7 +49,7 @@ impl Keepalive {
 impl Ws {
     /// Begins with what needs no coroutine. ENOMEM.
     pub(super) fn begin_background(&self, context: &Context, attends: bool) -> Result<()> {
-        let Some(stream) = self.transport.own() else { return Ok(()) };
+        let Some(stream) = self.transport.stream() else { return Ok(()) };
         if attends && stream.family() == Family::Tcp {
             // SAFETY: ended when this is closed, or leaves the stream.
             unsafe { context.poller.attend(stream.fd(), self) }?;
@@ -62,7 +62,7 @@ impl Ws {
     }
 
     pub(super) fn end_background(&self, context: &Context) {
-        if let Some(stream) = self.transport.own()
+        if let Some(stream) = self.transport.stream()
             && self.attends.replace(false)
         {
             context.poller.unattend(stream.fd());
@@ -151,7 +151,7 @@ impl Ws {
 
     /// Asks the peer, or judges it. Returns when to come back, in ms. None: never.
     fn keep_alive(&self, context: &Context, keepalive: &Keepalive, now: i64) -> Option<i64> {
-        let stream = self.transport.own()?;
+        let stream = self.transport.stream()?;
         // A peer that has sent its close frame answers no more, and after ours nothing is asked.
         if !self.connection.borrow().can_ask() {
             return None;
@@ -222,13 +222,13 @@ impl Ws {
 
 impl Background for Ws {
     fn input_comes(&self, context: &Context) {
-        let Some(stream) = self.transport.own() else { return };
+        let Some(stream) = self.transport.stream() else { return };
         stream.note_input();
         self.look_later(context, stream);
     }
 
     fn work(&self, context: &Context) {
-        let Some(stream) = self.transport.own() else { return };
+        let Some(stream) = self.transport.stream() else { return };
         let is_open = self.connection.borrow().check_inbound().is_ok();
         if self.attends.get() && is_open && !self.receiving.is_taken() {
             // The next receive finds out what is wrong.

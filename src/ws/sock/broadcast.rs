@@ -135,7 +135,7 @@ impl Ws {
     /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
     #[inline(always)]
     fn take(&self, context: &Context, message: &mut Message<'_>, max_backlog: usize) -> Result<()> {
-        let stream = self.transport.own().ok_or(Errno::ENOTSUP)?;
+        let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
         if context.buffers().gathered(stream) > 0 {
             context.buffers().flush();
         }
@@ -217,7 +217,9 @@ impl Ws {
     fn note_sent(&self, sent: Result<()>) -> Result<()> {
         match sent {
             // Nothing has happened.
-            Err(Errno::ENOMEM) if self.transport.own().is_some_and(|stream| stream.failure().is_none()) => {
+            Err(Errno::ENOMEM)
+                if self.transport.stream().is_some_and(|stream| stream.failure().is_none()) =>
+            {
                 sent
             }
             Err(_) => {
@@ -230,7 +232,7 @@ impl Ws {
 
     /// Lets broadcasts follow a message, if that has ended.
     pub(super) fn release_broadcasts(&self, context: &Context) {
-        let Some(stream) = self.transport.own() else { return };
+        let Some(stream) = self.transport.stream() else { return };
         if stream.has_held() {
             let connection = self.connection.borrow();
             let (may_follow, never) = (connection.can_begin_message(), !connection.can_send());

@@ -31,7 +31,7 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
     }
     // Under another number meanwhile: it keeps its bytestream.
     object::release(s, ws.clone())?;
-    if let Some(stream) = ws.transport.own() {
+    if let Some(stream) = ws.transport.stream() {
         stream.close_in_order(false);
     }
     ws.end_background(Context::get()?);
@@ -73,7 +73,7 @@ pub(super) fn end_output(lower: Id, transport: &Transport, deadline: i64) -> Res
         Ok(()) | Err(Errno::ENOTSUP) => {}
         Err(error) => return Err(error),
     }
-    let Some(stream) = transport.own() else { return Ok(()) };
+    let Some(stream) = transport.stream() else { return Ok(()) };
     stream.close_in_order(true);
     stream.done()
 }
@@ -110,7 +110,7 @@ impl Ws {
         });
         self.release_ended_message(context);
         self.explain(sent)?;
-        if let Some(stream) = self.transport.own_tcp() {
+        if let Some(stream) = self.transport.tcp_stream() {
             stream.close_in_order(true);
         }
         Ok(())
@@ -132,7 +132,7 @@ impl Ws {
             return Err(error);
         }
         self.wait_for_close(context, deadline)?;
-        if let Some(stream) = self.transport.own() {
+        if let Some(stream) = self.transport.stream() {
             stream.wait_backlog(context, deadline)?;
         }
         // Both sides know that it is over: whatever happens from here on is nobody's loss.
@@ -149,7 +149,7 @@ impl Ws {
 
     /// Waits for the end of the stream, and drops what comes before it; not for ever.
     fn wait_for_end(&self, context: &Context, deadline: i64) {
-        let (Some(stream), mut dropped) = (self.transport.own(), 0) else { return };
+        let (Some(stream), mut dropped) = (self.transport.stream(), 0) else { return };
         while dropped < MAX_DROPPED {
             let len = stream.peek(context, <[u8]>::len);
             stream.consume(context, len);
@@ -188,7 +188,7 @@ impl Ws {
         }
         let context = Context::get()?;
         self.wait_for_close(context, deadline)?;
-        match self.transport.own() {
+        match self.transport.stream() {
             Some(stream) => stream.wait_backlog(context, deadline),
             None => Ok(()),
         }

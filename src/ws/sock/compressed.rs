@@ -14,7 +14,7 @@ use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
-use crate::transport::{Foreign, Transport};
+use crate::transport::{CustomStream, Transport};
 use crate::ws::connection::{Decoded, NotDecoded, Output, Stop};
 use crate::ws::encoder::{Encoder, MessageKind};
 use crate::ws::extension::{Ends, Extension, MIN_ROOM, NoMemory};
@@ -71,10 +71,8 @@ impl Ws {
         loop {
             let before = *self.connection.borrow().encoder();
             let sent = match &self.transport {
-                Transport::Own(stream) => self.send_own_part(context, stream, message, done, deadline),
-                Transport::Foreign(foreign) => {
-                    self.send_foreign_part(context, foreign, message, done, deadline)
-                }
+                Transport::Stream(stream) => self.send_own_part(context, stream, message, done, deadline),
+                Transport::Custom(custom) => self.send_custom_part(context, custom, message, done, deadline),
             };
             let made = sent.inspect_err(|_| self.part_was_lost(done > 0, before))?;
             if made.last {
@@ -97,7 +95,7 @@ impl Ws {
         if let Some(extension) = self.extension.borrow_mut().as_mut() {
             extension.forget_part();
         }
-        match self.transport.own() {
+        match self.transport.stream() {
             _ if !begun => *self.connection.borrow_mut().encoder_mut() = before,
             Some(stream) => self.break_outbound(stream),
             None => self.note_broken(),
@@ -134,10 +132,10 @@ impl Ws {
         Ok(made)
     }
 
-    fn send_foreign_part(
+    fn send_custom_part(
         &self,
         context: &Context,
-        foreign: &Foreign,
+        custom: &CustomStream,
         message: &Message<'_>,
         done: usize,
         deadline: i64,
@@ -147,10 +145,10 @@ impl Ws {
         place.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
         place.resize(len, 0);
         let made = self.make_part(context, &mut place, message, done)?;
-        let sent = call::send_all(foreign.handle(), &place[..made.len], deadline);
+        let sent = call::send_all(custom.handle(), &place[..made.len], deadline);
         // It takes all or nothing, and after a failure nothing more.
         sent.inspect_err(|_| self.note_broken())?;
-        foreign.count_sent(made.len);
+        custom.count_sent(made.len);
         Ok(made)
     }
 

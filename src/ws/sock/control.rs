@@ -45,9 +45,9 @@ impl Ws {
             return Ok(());
         }
         match &self.transport {
-            Transport::Own(_) => self.send_pending_pong(context, deadline),
+            Transport::Stream(_) => self.send_pending_pong(context, deadline),
             // The transport may make us wait, and nobody may begin a frame meanwhile.
-            Transport::Foreign(_) => {
+            Transport::Custom(_) => {
                 let send = || self.send_pending_pong(context, deadline);
                 match self.as_control_sender(context, deadline, send) {
                     Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
@@ -62,11 +62,11 @@ impl Ws {
     pub(super) fn send_pending_pong(&self, context: &Context, deadline: i64) -> Result<()> {
         let Some(payload) = self.take_pending_pong() else { return Ok(()) };
         match &self.transport {
-            Transport::Own(stream) => {
+            Transport::Stream(stream) => {
                 let more = self.gathers && self.next_message_is_here(context, stream);
                 self.post(context, stream, Opcode::Pong, &payload, more)
             }
-            Transport::Foreign(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
+            Transport::Custom(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
         }
     }
 
@@ -111,13 +111,13 @@ impl Ws {
         }
         // An error leaves the peer without the code, and the connection fails all the same.
         match &self.transport {
-            Transport::Own(stream) => {
+            Transport::Stream(stream) => {
                 if !stream.has_backlog() {
                     let _ = self.post(context, stream, Opcode::Close, payload, false);
                     stream.close_in_order(true);
                 }
             }
-            Transport::Foreign(_) => {
+            Transport::Custom(_) => {
                 let send = || self.send_control(context, Opcode::Close, payload, 0);
                 let _ = self.turns.run_frame(context, 0, send);
             }
@@ -130,7 +130,7 @@ impl EndWatcher for Ws {
     fn coroutine_ends(&self) {
         let Ok(context) = Context::get() else { return };
         let close = self.connection.borrow_mut().note_message_abandoned();
-        if let Some(stream) = self.transport.own() {
+        if let Some(stream) = self.transport.stream() {
             if let Some(payload) = close {
                 self.close_at_once(context, &payload);
             }

@@ -74,7 +74,7 @@ pub(super) fn refuse(
         return Err(error);
     }
     // The reset that otherwise ends a TCP connection could overtake the answer.
-    if let Some(stream) = transport.own_tcp() {
+    if let Some(stream) = transport.tcp_stream() {
         stream.close_in_order(true);
     }
     Ok(())

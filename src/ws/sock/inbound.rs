@@ -147,7 +147,7 @@ impl Ws {
         if self.receiving.is_taken() && !self.closing.get() {
             return Err(Errno::EBUSY);
         }
-        if let Some(stream) = self.transport.own() {
+        if let Some(stream) = self.transport.stream() {
             context.buffers().flush_overdue(stream);
         }
         let mut received = Err(Errno::EBUSY);
@@ -159,7 +159,7 @@ impl Ws {
         if self.connection.borrow().is_gone() {
             return Err(Errno::EBADF);
         }
-        if let Some(stream) = self.transport.own() {
+        if let Some(stream) = self.transport.stream() {
             self.look_later(context, stream);
         }
         self.explain(result.and(received))
@@ -169,7 +169,7 @@ impl Ws {
     /// case, and nothing has happened. Does not switch.
     #[inline(always)]
     pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<usize> {
-        let stream = self.transport.own()?;
+        let stream = self.transport.stream()?;
         if self.receiving.is_taken() || !context.charge(0) {
             return None;
         }
@@ -222,7 +222,7 @@ impl Ws {
         {
             return Some(Err(error));
         }
-        let stream = self.transport.own()?;
+        let stream = self.transport.stream()?;
         let size = self.take_whole(context, stream, place)?;
         stream.read_ahead(size as u64);
         Some(Ok((self.was_text(), size)))
@@ -309,7 +309,7 @@ impl Ws {
             return Ok(false);
         } else {
             let left = self.payload_left();
-            if let Some(stream) = self.transport.own() {
+            if let Some(stream) = self.transport.stream() {
                 stream.read_ahead(left);
             }
             if self.is_in_extended() {

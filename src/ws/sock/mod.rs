@@ -149,7 +149,7 @@ impl Kind for Ws {
     fn close(this: &Ref<Ws>) {
         let Ok(context) = Context::get() else { return };
         if this.connection.borrow().peer_has_closed()
-            && let Some(stream) = this.transport.own()
+            && let Some(stream) = this.transport.stream()
         {
             stream.has_ended();
         }

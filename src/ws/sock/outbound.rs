@@ -14,7 +14,7 @@ use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
-use crate::transport::{Foreign, Transport};
+use crate::transport::{CustomStream, Transport};
 use crate::ws::encoder::{Frame, MessageKind};
 use crate::ws::frame::{Role, whole_message_at};
 use core::ffi::c_int;
@@ -23,8 +23,8 @@ use core::ops::Range;
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
 /// it lies.
 pub(super) const COPY_LIMIT: usize = 32 * 1024;
-/// How much of a masked frame is prepared for a foreign bytestream at a time, in bytes.
-const FOREIGN_PIECE: usize = 64 * 1024;
+/// How much of a masked frame is prepared for a custom bytestream at a time, in bytes.
+const CUSTOM_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
 pub(crate) enum FastSend {
@@ -107,7 +107,7 @@ impl Ws {
                 FastSend::NotTaken => {}
             }
         }
-        let stream = self.transport.own();
+        let stream = self.transport.stream();
         if let Some(stream) = stream {
             context.buffers().flush_overdue(stream);
         }
@@ -150,7 +150,7 @@ impl Ws {
     /// leaves at once together with that. Does not switch.
     #[inline(always)]
     pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
-        let Some(stream) = self.transport.own() else { return FastSend::NotTaken };
+        let Some(stream) = self.transport.stream() else { return FastSend::NotTaken };
         let buffers = context.buffers();
         buffers.flush_overdue(stream);
         context.charge(payload.len());
@@ -219,7 +219,7 @@ impl Ws {
         payload: usize,
         deadline: i64,
     ) -> Result<()> {
-        let Some(stream) = self.transport.own() else { return Ok(()) };
+        let Some(stream) = self.transport.stream() else { return Ok(()) };
         let left =
             self.as_message_sender(context, deadline, || self.wait_left(context, stream, len, deadline));
         left.inspect_err(|_| self.sent.discount_message(payload))
@@ -296,11 +296,11 @@ impl Ws {
     ) -> Result<()> {
         let len = frame.len().ok_or(Errno::EMSGSIZE)?;
         match &self.transport {
-            Transport::Own(stream) if len <= COPY_LIMIT => {
+            Transport::Stream(stream) if len <= COPY_LIMIT => {
                 self.send_copied(context, stream, frame, len, gather, deadline)
             }
-            Transport::Own(stream) => self.send_large(context, stream, frame, len, deadline),
-            Transport::Foreign(foreign) => self.send_foreign(foreign, frame, len, deadline),
+            Transport::Stream(stream) => self.send_large(context, stream, frame, len, deadline),
+            Transport::Custom(custom) => self.send_custom(custom, frame, len, deadline),
         }
     }
 
@@ -422,14 +422,20 @@ impl Ws {
         }
     }
 
-    /// A foreign bytestream takes all or nothing, and after a failure nothing more.
-    fn send_foreign(&self, foreign: &Foreign, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
+    /// A custom bytestream takes all or nothing, and after a failure nothing more.
+    fn send_custom(
+        &self,
+        custom: &CustomStream,
+        frame: &Outgoing<'_>,
+        len: usize,
+        deadline: i64,
+    ) -> Result<()> {
         let sent = if frame.frame.is_masked() {
-            send_foreign_masked(foreign, frame, len, deadline)
+            send_custom_masked(custom, frame, len, deadline)
         } else {
-            send_foreign_plain(foreign, frame, deadline)
+            send_custom_plain(custom, frame, deadline)
         };
-        sent.inspect(|()| foreign.count_sent(len)).inspect_err(|_| self.note_broken())
+        sent.inspect(|()| custom.count_sent(len)).inspect_err(|_| self.note_broken())
     }
 }
 
@@ -455,26 +461,26 @@ pub(super) fn element_of(bytes: &[u8]) -> IoList {
 }
 
 /// The header in front of the caller's own list.
-fn send_foreign_plain(foreign: &Foreign, frame: &Outgoing<'_>, deadline: i64) -> Result<()> {
+fn send_custom_plain(custom: &CustomStream, frame: &Outgoing<'_>, deadline: i64) -> Result<()> {
     let mut header = element_of(frame.frame.header());
     let (first, last) = frame.payload.ends();
     header.iol_next = first.cast_mut();
     // SAFETY: the header is on this stack, and the list behind it was checked.
-    unsafe { call::bsendl(foreign.handle(), &raw mut header, last.cast_mut(), deadline) }
+    unsafe { call::bsendl(custom.handle(), &raw mut header, last.cast_mut(), deadline) }
 }
 
 /// Masked copies, since the caller's memory is never written to.
-fn send_foreign_masked(foreign: &Foreign, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
+fn send_custom_masked(custom: &CustomStream, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
     let mut copy = Vec::new();
     let mut done = 0;
     while done < len {
-        let size = FOREIGN_PIECE.min(len - done);
+        let size = CUSTOM_PIECE.min(len - done);
         if copy.len() < size {
             copy.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
             copy.resize(size, 0);
         }
         let filled = frame.write(done, &mut copy[..size]);
-        call::send_all(foreign.handle(), &copy[..filled], deadline)?;
+        call::send_all(custom.handle(), &copy[..filled], deadline)?;
         done += filled;
     }
     Ok(())
