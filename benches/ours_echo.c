@@ -1,9 +1,11 @@
-/* Our echo server: one coroutine per connection, in a plain blocking loop. */
+/* Our echo server: one coroutine per connection, in a plain blocking loop. With "deflate" it compresses. */
 #include "common/net.h"
 
-#include <libdill.h>
+#include <libdillext.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A message up to this size goes on the coroutine's stack. */
 enum { ON_STACK = 64 * 1024 };
@@ -16,9 +18,17 @@ static void echo(int s, char *buf, size_t size)
     ws_done(s, 1000, NULL, 0, -1);
 }
 
+static bool deflate;
+
+static int attach(int s)
+{
+    struct ws_opts opts = {.size = sizeof opts, .flags = WS_DEFLATE};
+    return deflate ? ws_attach_server_opts(s, &opts, -1) : ws_attach_server(s, WS_BINARY, NULL, 0, NULL, 0, -1);
+}
+
 static coroutine void serve(int s, size_t size)
 {
-    s = ws_attach_server(s, WS_BINARY, NULL, 0, NULL, 0, -1);
+    s = attach(s);
     if(s < 0) return;
     if(size <= ON_STACK) {
         char buf[size];
@@ -33,8 +43,9 @@ static coroutine void serve(int s, size_t size)
 
 int main(int argc, char **argv)
 {
-    if(argc != 3) {
-        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE\n", argv[0]);
+    deflate = argc == 4 && strcmp(argv[3], "deflate") == 0;
+    if(argc != 3 && !deflate) {
+        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE [deflate]\n", argv[0]);
         return 2;
     }
     size_t size = (size_t)number(argv[2], 1, 1 << 26);

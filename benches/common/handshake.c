@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+const char *handshake_extension = "";
+
 static uint32_t rotl(uint32_t x, int n)
 {
     return x << n | x >> (32 - n);
@@ -79,7 +81,7 @@ size_t handshake_answer(const char *head, size_t len, char answer[HANDSHAKE_ANSW
         "HTTP/1.1 101 Switching Protocols\r\n"
         "Upgrade: websocket\r\n"
         "Connection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %.28s\r\n\r\n", accept);
+        "Sec-WebSocket-Accept: %.28s\r\n%s\r\n", accept, handshake_extension);
 }
 
 void handshake_as_client(int fd)

@@ -11,6 +11,9 @@ enum { HANDSHAKE_HEAD = 4096, HANDSHAKE_ANSWER = 256 };
    asks for something else. */
 size_t handshake_answer(const char *head, size_t len, char answer[HANDSHAKE_ANSWER]);
 
+/* A line that the answer has besides, such as an extension; none if it is empty. */
+extern const char *handshake_extension;
+
 /* The client half, on a blocking socket: asks, reads exactly the answer's head, checks it. */
 void handshake_as_client(int fd);
 

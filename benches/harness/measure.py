@@ -30,12 +30,15 @@ def per_message(result):
         "p99_us": result.get("p99_us"),
         "busy_ns": result["busy_ns"] / messages if "busy_ns" in result else None,
         "syscalls": result.get("syscalls", 0) / messages,
+        "wire": result["wire_bytes"] / messages if "wire_bytes" in result else None,
     }
 
 
 def command_of(program, mode, port, size):
     """The server for it; for connecting, one with small buffers."""
-    return program.broadcast(port) if mode == "broadcast" else program.serve(port, size, idle=mode == "connect")
+    if mode == "broadcast":
+        return program.broadcast(port)
+    return program.deflate(port, size) if mode == "deflate" else program.serve(port, size, idle=mode == "connect")
 
 
 def generate(program, mode, arguments, size, seconds, *more):
@@ -54,6 +57,11 @@ def echo(program, workload, options):
 
 def broadcast(program, workload, options):
     return generate(program, "broadcast", workload.arguments, workload.size, options.seconds,
+                    "--warmup", options.warmup)
+
+
+def deflate(program, workload, options):
+    return generate(program, "deflate", workload.arguments, workload.size, options.seconds,
                     "--warmup", options.warmup)
 
 

@@ -66,14 +66,14 @@ def copy_sources(name):
     return BUILD / name
 
 
-def cargo_peer(package):
+def cargo_peer(package, product=None):
     """Builds one package of the peers' workspace for this very processor."""
     workspace = copy_sources("peers")
     flags = os.environ.get("RUSTFLAGS", "")
     environment = {**os.environ, "RUSTFLAGS": f"{flags} -C target-cpu=native".strip()}
     command(["cargo", "build", "--release", "--manifest-path", workspace / "Cargo.toml",
              "--target-dir", BUILD / "target", "--package", package], env=environment)
-    return BUILD / "target" / "release" / package
+    return BUILD / "target" / "release" / (product or package)
 
 
 @dataclass
@@ -107,10 +107,17 @@ class Program:
         """The command of a server that sends what anybody says to all, or None."""
         return None
 
+    def deflate(self, port, size):
+        """The command of the echo server with compression, or None."""
+        return None
+
 
 class Floor(Program):
     def build(self):
         self.broadcaster = compile_c("floor_broadcast", [SOURCE / "floor" / "broadcast.c", *SERVER])
+        need_package("zlib1g-dev")
+        self.deflater = compile_c("floor_deflate", [SOURCE / "floor" / "deflate.c", *SERVER],
+                                  cargo_peer("codec", "libcodec.a"), "-lm")
         self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
         self.client = compile_c("floor_send", [SOURCE / "floor" / "send.c", *COMMON])
 
@@ -122,6 +129,9 @@ class Floor(Program):
 
     def broadcast(self, port):
         return [self.broadcaster, port]
+
+    def deflate(self, port, size):
+        return [self.deflater, port]
 
 
 class Raw(Program):
@@ -167,6 +177,9 @@ class Ours(Program):
 
     def broadcast(self, port):
         return [self.broadcaster, port]
+
+    def deflate(self, port, size):
+        return [self.server, port, size, "deflate"]
 
 
 class CargoPeer(Program):
@@ -216,9 +229,17 @@ class UWebSockets(ServerOnly):
         command(["g++", "-std=c++20", *flags, f"-I{cpp / 'src'}",
                  SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")),
                  "-o", self.server])
+        need_package("zlib1g-dev")
+        self.deflater = BUILD / "peer-uwebsockets-deflate"
+        command(["g++", "-std=c++20", *(f for f in flags if f != "-DUWS_NO_ZLIB"), f"-I{cpp / 'src'}",
+                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")), "-lz",
+                 "-o", self.deflater])
 
     def broadcast(self, port):
         return [self.server, port, "broadcast"]
+
+    def deflate(self, port, size):
+        return [self.deflater, port, "deflate"]
 
 
 class NpmWs(Program):
@@ -230,6 +251,9 @@ class NpmWs(Program):
 
     def serve(self, port, size, idle=False):
         return ["node", self.directory / "server.mjs", port]
+
+    def deflate(self, port, size):
+        return [*self.serve(port, size), "deflate"]
 
 
 def all_programs():

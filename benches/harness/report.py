@@ -5,7 +5,7 @@ import platform
 from statistics import median
 
 from .programs import FLOOR, OURS, RAW
-from .workloads import BROADCAST, ECHO, IDLE, KIB, SEND, SINGLE
+from .workloads import BROADCAST, DEFLATE, ECHO, IDLE, KIB, SEND, SINGLE
 
 NOT_PEERS = {OURS, FLOOR, RAW}
 
@@ -99,6 +99,21 @@ def workload_table(results, workload, unit="message", latency=True):
     return table(head, rows) + "\n" + failures(results, workload)
 
 
+def deflate_table(results, workload):
+    """CPU time is worth what it compresses to: the size of what was sent stands beside it."""
+    rows = []
+    best = results.best_peer(workload.name)
+    for program in results.programs(workload.name):
+        wire = results.figure(workload.name, program, "wire")
+        rows.append([name_text(program), digits(results.cpu(workload.name, program)),
+                     f"{results.spread(workload.name, program):.0%}",
+                     ratio_text(results.ratio(workload.name, program, FLOOR)),
+                     ratio_text(best and results.ratio(workload.name, program, best)),
+                     digits(wire), f"{wire / workload.size:.1%}"])
+    head = ["", "CPU ns/message", "±", "× floor", "× best peer", "bytes/message", "of the message"]
+    return table(head, rows) + "\n" + failures(results, workload.name)
+
+
 def summary(results):
     """One row per workload: the floor, the best peer, ours."""
     rows = []
@@ -152,6 +167,9 @@ def goals(results):
         ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
     syscalls_goal("message, 16×64×1 KiB", "16×64×1 KiB", 0.05)
     syscalls_goal("message, one connection", SINGLE.name, 3.0)
+    for w in DEFLATE:
+        ratio_goal(w.name, FLOOR, 1.1)
+        ratio_goal(w.name, results.best_peer(w.name), 1.0)
     for w in BROADCAST:
         ratio_goal(w.name, FLOOR, 1.2)
         ratio_goal(w.name, results.best_peer(w.name), 1.0)
@@ -209,6 +227,9 @@ def markdown(results, programs, options, connections):
     if results.idle or failures(results, "idle"):
         out += [f"## {connections:,} idle connections, after one echo each\n",
                 idle_table(results, connections)]
+    for workload in DEFLATE:
+        if results.programs(workload.name) or failures(results, workload.name):
+            out += [f"## {workload.name}\n", deflate_table(results, workload)]
     for workload in BROADCAST:
         if results.programs(workload.name) or failures(results, workload.name):
             out += [f"## One message to many: {workload.name}\n",

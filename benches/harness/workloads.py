@@ -62,6 +62,21 @@ class Broadcast:
         return ["--conns", self.conns, "--size", self.size]
 
 
+@dataclass(frozen=True)
+class Deflate:
+    """Compressed messages of text that come back, one on the way on each connection."""
+    conns: int
+    size: int
+
+    @property
+    def name(self):
+        return f"compressed, {self.conns}×{size_text(self.size)}"
+
+    @property
+    def arguments(self):
+        return ["--conns", self.conns, "--size", self.size]
+
+
 ECHO = [
     Echo(64, 1, 125),
     Echo(64, 1, KIB),
@@ -80,6 +95,8 @@ SINGLE = Echo(1, 1, 125)
 SEND = [Send(size, batch) for batch in (1, 16)
         for size in (16, 125, KIB, 16 * KIB, 256 * KIB, MIB)
         if batch == 1 or size <= 16 * KIB]
+
+DEFLATE = [Deflate(16, KIB), Deflate(16, 16 * KIB)]
 
 BROADCAST = [Broadcast(conns, size) for conns in (1000, 10_000) for size in (125, KIB)]
 

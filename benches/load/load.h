@@ -27,6 +27,7 @@ void run_connect(const struct options *o);
 void run_idle(const struct options *o);
 void run_sink(const struct options *o);
 void run_broadcast(const struct options *o);
+void run_deflate(const struct options *o);
 
 /* messages.c: a ring of different messages, as they leave and as they must come back.
    Behind the ring lie the first `outstanding` messages again, so that any run of that many

@@ -8,11 +8,12 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: load echo|connect|idle|sink|broadcast --port PORT [options]\n"
+    "usage: load echo|connect|idle|sink|broadcast|deflate --port PORT [options]\n"
     "  echo     messages go out and must come back\n"
     "  connect  connections are made, upgraded and closed\n"
     "  idle     connections are made, used once and held until standard input ends\n"
     "  sink     a server for one client that only sends\n"
+    "  deflate  compressed messages go out and must come back\n"
     "  broadcast  what the first connection says must come to all\n"
     "options:\n"
     "  --conns N        connections (64)\n"
@@ -88,6 +89,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*run)(const struct options *); } modes[] = {
         {"echo", run_echo}, {"connect", run_connect}, {"idle", run_idle}, {"sink", run_sink},
         {"broadcast", run_broadcast},
+        {"deflate", run_deflate},
     };
     for(size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
         if(strcmp(argv[1], modes[i].name) != 0) continue;

@@ -1,5 +1,5 @@
-// Echo server on uWebSockets, as its own example has it, without compression. With "broadcast" everybody
-// subscribes to one topic, and what anybody says is published there.
+// Echo server on uWebSockets, as its own example has it. With "broadcast" everybody subscribes to one topic, and
+// what anybody says is published there. With "deflate", if it was built with zlib, it compresses.
 #include "App.h"
 
 #include <cstdlib>
@@ -8,18 +8,20 @@
 
 int main(int argc, char **argv)
 {
+    bool deflate = argc == 3 && std::strcmp(argv[2], "deflate") == 0;
     bool broadcast = argc == 3 && std::strcmp(argv[2], "broadcast") == 0;
-    if (argc != 2 && !broadcast) {
-        std::fprintf(stderr, "usage: %s PORT [broadcast]\n", argv[0]);
+    if (argc != 2 && !broadcast && !deflate) {
+        std::fprintf(stderr, "usage: %s PORT [broadcast|deflate]\n", argv[0]);
         return 2;
     }
     struct Nothing {};
     uWS::App::WebSocketBehavior<Nothing> behavior;
-    behavior.compression = uWS::DISABLED;
+    behavior.compression =
+        deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR | uWS::SHARED_DECOMPRESSOR) : uWS::DISABLED;
     behavior.maxPayloadLength = 16 * 1024 * 1024;
     behavior.maxBackpressure = 64 * 1024 * 1024;
-    behavior.message = [](auto *ws, std::string_view message, uWS::OpCode opcode) {
-        ws->send(message, opcode, false);
+    behavior.message = [deflate](auto *ws, std::string_view message, uWS::OpCode opcode) {
+        ws->send(message, opcode, deflate);
     };
     uWS::App app;
     if (broadcast) {

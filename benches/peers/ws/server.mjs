@@ -1,5 +1,5 @@
 // Echo server on ws with its native masking add-on. Its socket is corked until everything
-// that arrived together has been answered.
+// that arrived together has been answered. With "deflate" it compresses.
 import { WebSocketServer } from 'ws';
 
 const port = Number(process.argv[2]);
@@ -7,7 +7,11 @@ const server = new WebSocketServer({
   host: '127.0.0.1',
   port,
   backlog: 1024,
-  perMessageDeflate: false,
+  perMessageDeflate: process.argv[3] === 'deflate' && {
+    serverNoContextTakeover: true,
+    clientNoContextTakeover: true,
+    threshold: 0,
+  },
   maxPayload: 16 * 1024 * 1024,
 });
 

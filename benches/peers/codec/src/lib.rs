@@ -1,0 +1,3 @@
+//! Exports the functions of zlib.
+
+pub use libz_rs_sys::*;
