@@ -39,12 +39,6 @@ impl Budget {
         left > 0
     }
 
-    /// A slice has ended where no deadline was looked at: the next call looks at its own.
-    fn leave_deadline(&self) {
-        self.deadline_unchecked.set(true);
-        self.left.set(0);
-    }
-
     /// For whoever runs next.
     #[inline(always)]
     pub(super) fn renew(&self) {
@@ -80,7 +74,7 @@ impl Rounds {
     #[cold]
     fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
         if context.check_slice()? {
-            context.budget.leave_deadline();
+            context.budget.deadline_unchecked.set(true);
         }
         if self.work < WORK {
             return Ok(());
@@ -105,7 +99,7 @@ impl Context {
     /// `admit` or `spend`.
     #[inline(always)]
     pub(crate) fn charge(&self, len: usize) -> bool {
-        self.budget.charge(cost(len))
+        self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
@@ -127,7 +121,7 @@ impl Context {
     #[inline(always)]
     pub(crate) fn pause(&self) {
         if self.is_spent() && self.check_slice() == Ok(true) {
-            self.budget.leave_deadline();
+            self.budget.deadline_unchecked.set(true);
         }
     }
 
