@@ -198,29 +198,6 @@ TEST(a_peer_that_does_not_speak_TLS_gives_EPROTO_at_once_and_is_told) {
     }
 }
 
-coroutine static void count_turns(int *turns) {
-    while (yield() == 0) ++*turns;
-}
-
-TEST(a_handshake_in_records_of_one_byte_does_not_keep_others_from_running) {
-    enum { RECORDS = 20000 };
-    static uint8_t records[RECORDS + 1][6];
-    int s, fd, turns = 0;
-    make_certificate();
-    for (int i = 0; i != RECORDS; ++i) memcpy(records[i], i ? "\x16\3\1\0\1" : "\x16\3\1\0\1\1", 6);
-    /* A ClientHello of 60000 bytes, which is not sent to its end. */
-    records[2][5] = 60000 >> 8;
-    records[3][5] = 60000 & 255;
-    memset(records[RECORDS], 0xff, 6);
-    make_tcp_and_raw(&s, &fd);
-    raw_send(fd, records, sizeof(records));
-    int h = go(count_turns(&turns));
-    turns = 0;
-    CHECK_ERR(attach(SERVER, s, soon()), -1, EPROTO);
-    CHECK(turns > 100);
-    CHECK_INT(hclose(h), 0);
-}
-
 TEST(an_alert_in_place_of_a_handshake_gives_EPROTO) {
     make_certificate();
     EACH_KIND(kind) {

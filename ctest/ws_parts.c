@@ -216,22 +216,6 @@ TEST(a_coroutine_that_ends_inside_its_message_fails_the_connection_with_1011) {
     }
 }
 
-/* The part has been gathered, and cannot leave when somebody waits; ws_broadcast notices. */
-TEST(those_who_wait_are_told_when_a_broadcast_finds_the_connection_broken) {
-    int error = 0, done = 0, b = bundle();
-    wire_open(&w, SERVER, WS_TEXT);
-    CHECK_INT(ws_send(w.ws, WS_TEXT | WS_MORE | WS_GATHER, "a", 1, -1), 0);
-    CHECK_INT(close(w.fd), 0);
-    CHECK_INT(bundle_go(b, send_too_late(ECONNRESET, -1, &done)), 0);
-    CHECK_INT(ws_broadcast(&w.ws, 1, WS_TEXT, "b", 1, 0, &error), 0);
-    CHECK_INT(error, ECONNRESET);
-    CHECK_INT(bundle_wait(b, in_time()), 0);
-    CHECK(done);
-    CHECK_ERR(ws_send(w.ws, WS_TEXT, "c", 1, -1), -1, ECONNRESET);
-    CHECK_INT(hclose(b), 0);
-    CHECK_INT(hclose(w.ws), 0);
-}
-
 TEST(on_a_bytestream_of_the_users_it_fails_too) {
     for (int role = CLIENT; role <= SERVER; ++role) {
         int sender = 0, b = bundle(), h;
