@@ -84,6 +84,10 @@ pub mod fuzzing {
     pub mod certificate {
         pub use crate::tls::certificate::{public_key, validity};
     }
+    #[cfg(feature = "fuzzing")]
+    pub mod records {
+        pub use crate::tls::records::ends::{End, connect};
+    }
     #[cfg(feature = "sockets")]
     pub mod dial {
         pub use crate::dial::{no_proxy, proxy, url};

@@ -58,7 +58,7 @@ pub struct WsInfo {
 
 // SAFETY: integers.
 unsafe impl Versioned for WsInfo {
-    const FIRST: usize = 128;
+    const FIRST: usize = size_of::<WsInfo>();
 }
 
 /// Stores what is known about a WebSocket. Members that this library does not know become 0.

@@ -92,7 +92,7 @@ unsafe impl Versioned for WsOpts {
 
 // SAFETY: as above.
 unsafe impl Versioned for WsDeflate {
-    const FIRST: usize = 32;
+    const FIRST: usize = size_of::<WsDeflate>();
 }
 
 /// As `ws_attach_client`, with options, which may be NULL. The answers to messages that came together leave

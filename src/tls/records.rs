@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod ends;
+
 use super::ciphers::{decrypter, encrypter};
 use super::refusal;
 use crate::error::{Errno, Result};

@@ -145,7 +145,7 @@ impl Ws {
             drop(connection);
             let sent = stream.send_shared_first(context, &message.plain);
             if sent.is_err() {
-                return self.note_sent(context, sent);
+                return self.note_sent(sent);
             }
             self.count_sent(message.payload.len());
             return sent;
@@ -167,7 +167,7 @@ impl Ws {
             return Err(Errno::EPIPE);
         }
         if stream.failure().is_some() {
-            return self.note_sent(context, Err(Errno::ECONNRESET));
+            return self.note_sent(Err(Errno::ECONNRESET));
         }
         if stream.queued(context) > max_backlog {
             return Err(Errno::EAGAIN);
@@ -184,7 +184,7 @@ impl Ws {
             // A window that is kept must not have what the peer has not got.
             extension.forget_part();
         }
-        self.note_sent(context, sent).inspect(|()| self.count_sent(message.payload.len()))
+        self.note_sent(sent).inspect(|()| self.count_sent(message.payload.len()))
     }
 
     /// The message as this connection sends it.
@@ -214,7 +214,7 @@ impl Ws {
 
     /// Notes that a frame could not leave, and what that means.
     #[cold]
-    fn note_sent(&self, context: &Context, sent: Result<()>) -> Result<()> {
+    fn note_sent(&self, sent: Result<()>) -> Result<()> {
         match sent {
             // Nothing has happened.
             Err(Errno::ENOMEM)
@@ -224,7 +224,6 @@ impl Ws {
             }
             Err(_) => {
                 self.note_broken();
-                self.release_ended_message(context);
                 Err(Errno::ECONNRESET)
             }
             Ok(()) => Ok(()),
