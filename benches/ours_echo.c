@@ -23,11 +23,19 @@ static bool deflate;
 static int attach(int s)
 {
     struct ws_opts opts = {.size = sizeof opts, .flags = WS_DEFLATE};
-    return deflate ? ws_attach_server_opts(s, &opts, -1) : ws_attach_server(s, WS_BINARY, NULL, 0, NULL, 0, -1);
+    return deflate ? ws_attach_server_opts(s, &opts, -1)
+                   : ws_attach_server(s, WS_BINARY | WS_GATHER, NULL, 0, NULL, 0, -1);
 }
+
+static const char *certs[3];
 
 static coroutine void serve(int s, size_t size)
 {
+    if(certs[0]) {
+        struct tls_server_opts opts = {.size = sizeof opts, .certs = certs};
+        s = tls_attach_server_opts(s, &opts, -1);
+        if(s < 0) return;
+    }
     s = attach(s);
     if(s < 0) return;
     if(size <= ON_STACK) {
@@ -44,10 +52,11 @@ static coroutine void serve(int s, size_t size)
 int main(int argc, char **argv)
 {
     deflate = argc == 4 && strcmp(argv[3], "deflate") == 0;
-    if(argc != 3 && !deflate) {
-        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE [deflate]\n", argv[0]);
+    if(argc != 3 && argc != 5 && !deflate) {
+        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE [deflate | CERTIFICATE KEY]\n", argv[0]);
         return 2;
     }
+    if(argc == 5) certs[0] = argv[3], certs[1] = argv[4];
     size_t size = (size_t)number(argv[2], 1, 1 << 26);
     struct ipaddr addr;
     if(ipaddr_local(&addr, "127.0.0.1", (int)number(argv[1], 1, 65535), IPADDR_IPV4))

@@ -16,7 +16,7 @@ SPIN = ["--spin"] if GENERATOR_CORE != SERVER_CORE else []
 
 
 def raw(program):
-    return ["--raw"] if program.name == RAW else []
+    return ["--raw"] if program.name == RAW else ["--tls"] if program.tls else []
 
 
 def per_message(result):
@@ -65,9 +65,9 @@ def deflate(program, workload, options):
                     "--warmup", options.warmup)
 
 
-def connect(program, options):
+def connect(program, options, *more):
     return generate(program, "connect", ["--conns", CONNECTING], IDLE_SIZE, options.seconds,
-                    "--warmup", options.warmup)
+                    "--warmup", options.warmup, *more)
 
 
 def count_syscalls(program, mode, arguments, size):
@@ -110,7 +110,7 @@ def idle(program, connections):
     with server(program.serve(port, IDLE_SIZE, idle=True), port) as process:
         before = memory_kib(process.pid)
         load = start([LOAD, "idle", "--port", port, "--conns", connections, "--size", IDLE_SIZE,
-                      "--seconds", 60], GENERATOR_CORE, stdin=subprocess.PIPE,
+                      "--seconds", 60, *raw(program)], GENERATOR_CORE, stdin=subprocess.PIPE,
                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             ready, _, _ = select.select([load.stdout], [], [], 60)

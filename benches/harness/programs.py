@@ -84,6 +84,7 @@ class Program:
     note: str = ""
     handshake: bool = True      # it has one of its own
     absent: str = ""
+    tls: bool = False           # the generator speaks TLS to it
 
     def prepare(self):
         """Builds; a failure makes the program absent, with the reason."""
@@ -214,6 +215,7 @@ class Wslay(ServerOnly):
 class UWebSockets(ServerOnly):
     def build(self):
         need_package("g++", "g++")
+        need_package("libssl-dev")
         manifest = copy_sources("peers") / "uwebsockets" / "Cargo.toml"
         metadata = json.loads(command(["cargo", "metadata", "--format-version", "1",
                                        "--manifest-path", manifest]))
@@ -222,17 +224,18 @@ class UWebSockets(ServerOnly):
         sockets = cpp / "uSockets" / "src"
         objects = BUILD / "uwebsockets"
         objects.mkdir(exist_ok=True)
-        flags = ["-O3", "-march=native", "-DLIBUS_NO_SSL", "-DUWS_NO_ZLIB", "-w", f"-I{sockets}"]
-        command(["gcc", *flags, "-c", *sorted(sockets.glob("*.c")),
+        flags = ["-O3", "-march=native", "-DLIBUS_USE_OPENSSL", "-DUWS_NO_ZLIB", "-w", f"-I{sockets}"]
+        command(["gcc", *flags, "-c", *sorted(sockets.glob("*.c")), *sorted((sockets / "crypto").glob("*.c")),
                  *sorted((sockets / "eventing").glob("epoll*.c"))], cwd=objects)
+        command(["g++", "-std=c++17", *flags, "-c", *sorted((sockets / "crypto").glob("*.cpp"))], cwd=objects)
         self.server = BUILD / "peer-uwebsockets"
         command(["g++", "-std=c++20", *flags, f"-I{cpp / 'src'}",
                  SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")),
-                 "-o", self.server])
+                 "-o", self.server, "-lssl", "-lcrypto"])
         need_package("zlib1g-dev")
         self.deflater = BUILD / "peer-uwebsockets-deflate"
         command(["g++", "-std=c++20", *(f for f in flags if f != "-DUWS_NO_ZLIB"), f"-I{cpp / 'src'}",
-                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")), "-lz",
+                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")), "-lz", "-lssl", "-lcrypto",
                  "-o", self.deflater])
 
     def broadcast(self, port):
@@ -254,6 +257,57 @@ class NpmWs(Program):
 
     def deflate(self, port, size):
         return [*self.serve(port, size), "deflate"]
+
+
+CERTIFICATE, KEY = BUILD / "certificate.pem", BUILD / "key.pem"
+
+
+def make_certificate():
+    need_package("openssl", "openssl")
+    command(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "30", "-subj", "/CN=localhost", "-keyout", KEY, "-out", CERTIFICATE])
+
+
+class FloorTls(CargoPeer):
+    """In place with the secrets of the handshake, or by rustls' buffers: see peers/floor-tls."""
+    def build(self):
+        make_certificate()
+        self.program = cargo_peer("peer-floor-tls")
+
+    def serve(self, port, size, idle=False):
+        mode = "in-place" if self.name == FLOOR else "buffered"
+        return [self.program, mode, port, CERTIFICATE, KEY]
+
+    def send(self, port, size, count, batch):
+        return None
+
+
+class OursTls(Ours):
+    def serve(self, port, size, idle=False):
+        return [self.server, port, size, CERTIFICATE, KEY]
+
+    def send(self, port, size, count, batch):
+        return None
+
+
+class UWebSocketsTls(UWebSockets):
+    def serve(self, port, size, idle=False):
+        return [self.server, port, CERTIFICATE, KEY]
+
+
+class NpmWsTls(NpmWs):
+    def serve(self, port, size, idle=False):
+        return ["node", self.directory / "server.mjs", port, CERTIFICATE, KEY]
+
+
+def tls_programs():
+    return [
+        FloorTls(FLOOR, "rustls 0.23, ring 0.17", "in place with the secrets of the handshake", tls=True),
+        FloorTls("rustls, buffered", "0.23", "the floor with rustls' own buffers", tls=True),
+        OursTls(OURS, tls=True),
+        UWebSocketsTls("uWebSockets", "in libuwebsockets-sys 0.0.10", "OpenSSL of Debian", tls=True),
+        NpmWsTls("ws", "8.23.0 with bufferutil", "OpenSSL of node", tls=True),
+    ]
 
 
 def all_programs():

@@ -5,9 +5,13 @@ import platform
 from statistics import median
 
 from .programs import FLOOR, OURS, RAW
-from .workloads import BROADCAST, DEFLATE, ECHO, IDLE, KIB, SEND, SINGLE
+from .workloads import BROADCAST, DEFLATE, ECHO, ECHO_TLS, IDLE, KIB, SEND, SINGLE
 
 NOT_PEERS = {OURS, FLOOR, RAW}
+
+# Over TCP, and over TLS.
+ALL_ECHO = list(dict.fromkeys([*ECHO, *ECHO_TLS]))
+CONNECTS = ["connect", "connect, resumed"]
 
 
 class Results:
@@ -117,7 +121,7 @@ def deflate_table(results, workload):
 def summary(results):
     """One row per workload: the floor, the best peer, ours."""
     rows = []
-    for workload in [w.name for w in ECHO] + ["connect"]:
+    for workload in [w.name for w in ALL_ECHO] + CONNECTS:
         if not results.programs(workload):
             continue
         best = results.best_peer(workload)
@@ -132,7 +136,7 @@ def summary(results):
                   "(generator)"], rows)
 
 
-def goals(results):
+def goals(results, options):
     """The limits, the figures, and whether they hold; without what was not asked for."""
     rows = []
 
@@ -150,7 +154,7 @@ def goals(results):
         asked = any(w == workload for w, _ in results.syscalls)
         goal(asked, f"system calls per {text}", results.syscalls.get((workload, OURS)), limit)
 
-    for w in ECHO:
+    for w in [] if options.tls else ECHO:
         best = results.best_peer(w.name)
         if w.text:
             binary = w.name.removesuffix(" text")
@@ -163,6 +167,9 @@ def goals(results):
             ratio_goal(w.name, best, 1.0)
         elif w.size > 16 * KIB:
             ratio_goal(w.name, best, 1.1)
+    for w in ECHO_TLS if options.tls else []:
+        ratio_goal(w.name, FLOOR, 1.15 if w.size <= 16 * KIB else 1.2)
+        ratio_goal(w.name, results.best_peer(w.name), 1.0)
     for w in SEND:
         ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
     syscalls_goal("message, 16×64×1 KiB", "16×64×1 KiB", 0.05)
@@ -173,11 +180,13 @@ def goals(results):
     for w in BROADCAST:
         ratio_goal(w.name, FLOOR, 1.2)
         ratio_goal(w.name, results.best_peer(w.name), 1.0)
-    ratio_goal("connect", results.best_peer("connect"), 1.0)
-    syscalls_goal("connect, upgrade, close", "connect", 12)
+    for workload in CONNECTS:
+        ratio_goal(workload, results.best_peer(workload), 1.05 if options.tls else 1.0)
+    if not options.tls:
+        syscalls_goal("connect, upgrade, close", "connect", 12)
     idle = results.idle.get(OURS)
     goal(results.idle, "memory per idle connection", idle and median(r for r, _ in idle) / KIB,
-         5.0, " KiB")
+         10.0 if options.tls else 5.0, " KiB")
     return table(["goal", "measured", "at most", "met"], rows)
 
 
@@ -212,18 +221,19 @@ def markdown(results, programs, options, connections):
            f"{machine()}, {options.network}. {options.rounds} round(s) of {options.seconds} s, medians; "
            "± is half the range over the rounds. CPU is the processor time of the server's process, user and "
            "kernel.\n"]
-    if any(results.programs(w) for w in [*(w.name for w in ECHO), "connect"]):
+    if any(results.programs(w) for w in [*(w.name for w in ALL_ECHO), *CONNECTS]):
         out += ["## Summary\n", summary(results)]
     if any(p.name == OURS and not p.absent for p in programs):
-        out += ["## Goals\n", goals(results)]
-    for workload in ECHO:
+        out += ["## Goals\n", goals(results, options)]
+    for workload in ALL_ECHO:
         if results.programs(workload.name) or failures(results, workload.name):
             out += [f"## {workload.name}\n", workload_table(results, workload.name)]
     if any(w == SINGLE.name for w, _ in results.syscalls):
         out += [f"## One connection: {SINGLE.name}\n", single_table(results)]
-    if results.programs("connect") or failures(results, "connect"):
-        out += ["## Connect, upgrade, close\n",
-                workload_table(results, "connect", "connection")]
+    for workload in CONNECTS:
+        if results.programs(workload) or failures(results, workload):
+            out += [f"## {workload.capitalize()}: upgrade, close\n",
+                    workload_table(results, workload, "connection")]
     if results.idle or failures(results, "idle"):
         out += [f"## {connections:,} idle connections, after one echo each\n",
                 idle_table(results, connections)]

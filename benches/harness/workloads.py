@@ -18,16 +18,17 @@ class Echo:
     outstanding: int
     size: int
     text: bool = False
+    records: bool = False       # over TLS: one for each message of the client's
 
     @property
     def name(self):
-        kind = " text" if self.text else ""
+        kind = " text" if self.text else ", a record each" if self.records else ""
         return f"{self.conns}×{self.outstanding}×{size_text(self.size)}{kind}"
 
     @property
     def arguments(self):
         return ["--conns", self.conns, "--outstanding", self.outstanding, "--size", self.size,
-                *(["--text"] if self.text else [])]
+                *(["--text"] if self.text else []), *(["--records"] if self.records else [])]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,16 @@ ECHO = [
     Echo(16, 64, KIB, text=True),
     Echo(16, 16, 16 * KIB),
     Echo(8, 4, 256 * KIB),
+    Echo(4, 2, MIB),
+]
+
+# Over TLS.
+ECHO_TLS = [
+    Echo(64, 1, 125),
+    Echo(16, 64, 16),
+    Echo(16, 64, 16, records=True),
+    Echo(16, 64, KIB),
+    Echo(16, 16, 16 * KIB),
     Echo(4, 2, MIB),
 ]
 

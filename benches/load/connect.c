@@ -1,6 +1,7 @@
 /* Connect, upgrade, close handshake, end of the connection; over and over. */
 #define _GNU_SOURCE
 #include "load.h"
+#include "wire.h"
 #include "../common/frame.h"
 #include "../common/handshake.h"
 #include "../common/net.h"
@@ -12,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum state { CONNECTING, UPGRADING, CLOSING, CLOSED };
+enum state { CONNECTING, SECURING, UPGRADING, CLOSING, CLOSED };
 
 struct connecting {
     int fd;
@@ -42,22 +43,28 @@ static void end(struct connecting *c)
 {
     struct linger reset = {.l_onoff = 1};
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    wire_forget(c->fd);
     close(c->fd);
     c->fd = -1;
     latency_add(clock_ns(CLOCK_MONOTONIC) - c->started, 1);
     done++;
 }
 
-static void request(struct connecting *c)
+static void connected(struct connecting *c)
 {
     int error;
     socklen_t size = sizeof error;
     if(getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size)) die("getsockopt");
     errno = error;
     if(error) die("connect");
-    send_all(c->fd, HANDSHAKE_REQUEST, sizeof HANDSHAKE_REQUEST - 1);
-    c->state = UPGRADING;
+    c->state = SECURING;
     poll_control(EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
+}
+
+static void request(struct connecting *c)
+{
+    wire_send_all(c->fd, HANDSHAKE_REQUEST, sizeof HANDSHAKE_REQUEST - 1);
+    c->state = UPGRADING;
 }
 
 /* Looks for the whole answer; then sends the close frame. */
@@ -71,7 +78,7 @@ static void upgraded(struct connecting *c)
     after += 4;
     c->len -= (size_t)(after - c->in);
     memmove(c->in, after, c->len);
-    send_all(c->fd, close_frame, sizeof close_frame);
+    wire_send_all(c->fd, close_frame, sizeof close_frame);
     c->state = CLOSING;
 }
 
@@ -86,11 +93,12 @@ static void closing(struct connecting *c)
 
 static void step(struct connecting *c)
 {
-    if(c->state == CONNECTING) {
-        request(c);
+    if(c->state == CONNECTING) connected(c);
+    if(c->state == SECURING) {
+        if(wire_handshake(c->fd)) request(c);
         return;
     }
-    ssize_t got = recv(c->fd, c->in + c->len, sizeof c->in - c->len, 0);
+    ssize_t got = wire_recv(c->fd, c->in + c->len, sizeof c->in - c->len);
     if(got < 0 && errno == EAGAIN) return;
     if(got > 0) {
         c->len += (size_t)got;

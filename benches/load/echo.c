@@ -1,6 +1,7 @@
 /* N connections with M messages on the way on each; the server sends every one back. */
 #define _GNU_SOURCE
 #include "load.h"
+#include "wire.h"
 #include "../common/frame.h"
 #include "../common/net.h"
 
@@ -48,14 +49,14 @@ static void ask(struct echo_conn *c)
         for(; c->asked < target; c->asked++) c->stamps[c->asked % outstanding] = now;
     }
     uint64_t end = c->asked * ring.sent_size;
-    while(c->sent_bytes < end && !c->blocked) {
+    while((c->sent_bytes < end || wire_is_full(c->fd)) && !c->blocked) {
         size_t message = (size_t)(c->sent_bytes / ring.sent_size);
         size_t offset = (c->start + message) % ring.count * ring.sent_size
                       + (size_t)(c->sent_bytes % ring.sent_size);
-        ssize_t sent = send(c->fd, ring.sent + offset, (size_t)(end - c->sent_bytes), MSG_NOSIGNAL);
+        ssize_t sent = wire_send(c->fd, ring.sent + offset, (size_t)(end - c->sent_bytes));
         if(sent < 0 && errno != EAGAIN) die("send");
         if(sent > 0) c->sent_bytes += (uint64_t)sent;
-        if(c->sent_bytes < end) {
+        if(c->sent_bytes < end || wire_is_full(c->fd)) {
             c->blocked = true;
             poll_control(EPOLL_CTL_MOD, c->fd, EPOLLIN | EPOLLOUT, c);
         }
@@ -130,7 +131,7 @@ static size_t check_piece(struct echo_conn *c, const uint8_t *in, size_t len, ui
 
 static void readable(struct echo_conn *c)
 {
-    ssize_t got = recv(c->fd, buffer, BUFFER, 0);
+    ssize_t got = wire_recv(c->fd, buffer, BUFFER);
     if(got == 0) bad(c, "the server closed the connection");
     if(got < 0 && errno != EAGAIN) die("recv");
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -142,6 +143,8 @@ static void readable(struct echo_conn *c)
         used = between ? (ssize_t)check_whole(c, in, len, now) : 0;
         if(used == 0) used = (ssize_t)check_piece(c, in, len, now);
     }
+    /* More may have been taken from the socket than there was room for. */
+    if(got == BUFFER) readable(c);
 }
 
 static void turn(void)
@@ -175,6 +178,7 @@ void run_echo(const struct options *o)
     make_messages(&ring, o);
     outstanding = (uint64_t)o->outstanding;
     raw = o->raw;
+    if(o->records) wire_record_each(ring.sent_size);
     connect_all(o, fds);
     for(long i = 0; i < o->conns; i++) {
         struct echo_conn *c = &conns[i];

@@ -1,6 +1,7 @@
 /* Many connections, one echo on each; then they stay open until standard input ends. */
 #define _GNU_SOURCE
 #include "load.h"
+#include "wire.h"
 #include "../common/net.h"
 
 #include <errno.h>
@@ -14,12 +15,13 @@
 static void echo_once(int fd, const uint8_t *sent, const uint8_t *back, size_t back_size)
 {
     uint8_t in[4096];
-    send_all(fd, sent, back_size + 4);
+    wire_send_all(fd, sent, back_size + 4);
     for(size_t len = 0; len < back_size;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         errno = 0;
         if(poll(&p, 1, 5000) != 1) die("no answer for 5 s");
-        ssize_t got = recv(fd, in + len, back_size - len, 0);
+        ssize_t got = wire_recv(fd, in + len, back_size - len);
+        if(got < 0 && errno == EAGAIN) continue;
         if(got <= 0) die("recv");
         len += (size_t)got;
     }

@@ -19,6 +19,9 @@ struct options {
     long messages;      /* stop after so many at the latest */
     pid_t pid;          /* the process to account for, or 0 */
     bool syscalls;      /* count its system calls (slows it down a little) */
+    bool tls;           /* TLS 1.3 below */
+    bool resume;        /* and sessions are resumed */
+    bool records;       /* a record for each message, in place of one for all that leave together */
     bool spin;          /* never sleep: waking this program would cost the server time */
 };
 

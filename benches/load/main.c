@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "load.h"
+#include "wire.h"
 #include "../common/net.h"
 
 #include <getopt.h>
@@ -26,6 +27,9 @@ static const char usage[] =
     "  --messages N     stop after so many at the latest (100 million)\n"
     "  --pid PID        account for this process\n"
     "  --syscalls       count its system calls too\n"
+    "  --tls            over TLS 1.3\n"
+    "  --resume         and sessions are resumed\n"
+    "  --records        and each message is a record of its own\n"
     "  --spin           do not sleep while there is nothing to do\n";
 
 static double decimal(const char *text)
@@ -53,6 +57,9 @@ static struct options parse(int argc, char **argv)
         {"messages", required_argument, NULL, 'm'},
         {"pid", required_argument, NULL, 'P'},
         {"syscalls", no_argument, NULL, 'S'},
+        {"tls", no_argument, NULL, 'T'},
+        {"resume", no_argument, NULL, 'R'},
+        {"records", no_argument, NULL, 'e'},
         {"spin", no_argument, NULL, 'z'},
         {NULL, 0, NULL, 0},
     };
@@ -73,6 +80,9 @@ static struct options parse(int argc, char **argv)
         case 'm': o.messages = number(optarg, 1, 1000000000); break;
         case 'P': o.pid = (pid_t)number(optarg, 1, 1 << 30); break;
         case 'S': o.syscalls = true; break;
+        case 'T': o.tls = true; break;
+        case 'R': o.resume = true; break;
+        case 'e': o.records = true; break;
         case 'z': o.spin = true; break;
         default: fputs(usage, stderr); exit(2);
         }
@@ -95,6 +105,7 @@ int main(int argc, char **argv)
         if(strcmp(argv[1], modes[i].name) != 0) continue;
         struct options o = parse(argc - 1, argv + 1);
         poll_open(&o);
+        wire_open(&o);
         account_open(&o);
         modes[i].run(&o);
         return 0;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "load.h"
+#include "wire.h"
 #include "../common/handshake.h"
 #include "../common/net.h"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -65,11 +67,27 @@ int connect_start(int port)
     return fd;
 }
 
+static void handshake(int fd)
+{
+    char head[HANDSHAKE_HEAD];
+    size_t len = 0;
+    wire_send_all(fd, HANDSHAKE_REQUEST, sizeof HANDSHAKE_REQUEST - 1);
+    while(len < 4 || memcmp(head + len - 4, "\r\n\r\n", 4) != 0) {
+        if(len == sizeof head - 1 || wire_recv(fd, head + len, 1) != 1) die("handshake");
+        len++;
+    }
+    head[len] = 0;
+    errno = 0;
+    if(strncmp(head, "HTTP/1.1 101 ", 13) != 0 || !strstr(head, HANDSHAKE_ACCEPT))
+        die("handshake refused");
+}
+
 void connect_all(const struct options *o, int *fds)
 {
     for(long i = 0; i < o->conns; i++) {
         fds[i] = connect_to(o->port);
-        if(!o->raw) handshake_as_client(fds[i]);
+        wire_secure(fds[i]);
+        if(!o->raw) handshake(fds[i]);
         if(fcntl(fds[i], F_SETFL, O_NONBLOCK)) die("fcntl");
     }
 }
