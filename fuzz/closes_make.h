@@ -52,13 +52,15 @@ struct serving {
 #define BESIDE(S, WAY, LOCATION, SERVE, CLIENT) \
     do { \
         struct serving serving_ = {(S)[1], (WAY), (LOCATION)}; \
-        int bundle_ = hold((int)result(bundle())); \
-        if (bundle_ < 0) break; \
-        int rc_ = bundle_go(bundle_, SERVE(&serving_)); \
-        if (result(rc_) == 0) { \
+        int bundle_ = hold((int)result(bundle())), rc_ = bundle_; \
+        if (rc_ >= 0) rc_ = bundle_go(bundle_, SERVE(&serving_)); \
+        if (result(rc_) >= 0) { \
             let_go((S)[0]); \
             (S)[0] = hold((int)result(CLIENT)); \
             bundle_wait(bundle_, now() + 1000); \
+        } else { \
+            close_held((S)[0]); \
+            (S)[0] = -1; \
         } \
         close_held(bundle_); \
         (S)[1] = serving_.s; \
