@@ -140,6 +140,31 @@ TEST(a_peer_that_reads_slowly_is_there) {
     CHECK(done);
 }
 
+/* Zeros become a thousandth of what they were: all of it fits in the kernel, and what takes time is to compress
+   them. No ping can leave meanwhile. */
+TEST(a_peer_that_cannot_be_asked_while_a_message_is_sent_is_not_given_up) {
+    enum { PIECE = 1000000, PIECES = 140 };
+    static char zeros[PIECE];
+    static struct iolist list[PIECES];
+    struct ws_deflate how = {.size = sizeof(how), .level = 1};
+    struct ws_opts opts = {.size = sizeof(opts),
+                           .flags = WS_BINARY | WS_DEFLATE,
+                           .deflate = &how,
+                           .ping_interval = 1,
+                           .ping_timeout = 5};
+    char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    int s;
+    for (int i = 0; i != PIECES; ++i) list[i] = (struct iolist){zeros, PIECE, i + 1 < PIECES ? &list[i + 1] : NULL, 0};
+    make_tcp_and_raw(&s, &w.fd);
+    raw_send(w.fd, request, strlen(request));
+    w.ws = ws_attach_server_opts(s, &opts, in_time());
+    CHECK(w.ws >= 0);
+    CHECK_INT(ws_sendl(w.ws, WS_BINARY, list, &list[PIECES - 1], now() + 60000), 0);
+    CHECK_INT(hclose(w.ws), 0);
+}
+
 TEST(anything_that_comes_is_a_sign_of_life) {
     EACH_PINGED(200, 5000) {
         char buf[4];

@@ -259,6 +259,11 @@ impl Stream {
         socket::unread(self.fd.get()) > 0
     }
 
+    /// Whether something waits for the kernel to take more, be it somebody or what was accepted.
+    pub(crate) fn is_held_up(&self, context: &Context) -> bool {
+        self.has_backlog() || context.poller.waiting(self.fd.get(), Direction::Out).is_some()
+    }
+
     /// Ends the wait of whoever receives, if somebody does.
     pub(crate) fn wake_receiver(&self, context: &Context, error: Errno) {
         if let Some(clause) = context.poller.waiting(self.fd.get(), Direction::In) {

@@ -174,6 +174,8 @@ impl Ws {
                 keepalive.asked.set(None);
                 Some(heard.saturating_add(interval))
             }
+            // Somebody is sending and does not wait: a ping comes behind the frame.
+            _ if self.turns.frame_is_taken() && !stream.is_held_up(context) => Some(now),
             _ => {
                 keepalive.asked.set(Some((now, stream.times_heard())));
                 self.ask(context, stream, keepalive);
