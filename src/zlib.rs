@@ -9,6 +9,9 @@ use libz_rs_sys as zlib;
 /// reset it costs a third more.)
 const MEMORY_LEVEL: c_int = 6;
 
+/// How many bytes the codec takes or puts out in one call at most. (Less in tests, which have not got so many.)
+const MAX_STEP: usize = if cfg!(test) { 1 << 20 } else { zlib::uInt::MAX as usize };
+
 /// How far one call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CodecStep {
@@ -27,8 +30,7 @@ fn step(
     output: &mut [u8],
     call: impl FnOnce(&mut zlib::z_stream) -> c_int,
 ) -> (c_int, CodecStep) {
-    let most = zlib::uInt::MAX as usize;
-    let (in_len, out_len) = (input.len().min(most), output.len().min(most));
+    let (in_len, out_len) = (input.len().min(MAX_STEP), output.len().min(MAX_STEP));
     stream.next_in = input.as_ptr().cast_mut();
     stream.avail_in = in_len as zlib::uInt;
     stream.next_out = output.as_mut_ptr();
@@ -78,12 +80,12 @@ impl Compressor {
     /// `ended` says so, the call is repeated with the input that is left and at least 7 bytes of room.
     pub(crate) fn step(&mut self, input: &[u8], flush: bool, output: &mut [u8]) -> CodecStep {
         let how = if flush { zlib::Z_SYNC_FLUSH } else { zlib::Z_NO_FLUSH };
-        let room = output.len();
+        let room = output.len().min(MAX_STEP);
         let (_, step) = step(&mut self.stream, input, output, |stream| {
             // SAFETY: the stream was initialised, and both buffers are as long as it says.
             unsafe { zlib::deflate(stream, how) }
         });
-        CodecStep { ended: flush && step.produced < room, ..step }
+        CodecStep { ended: flush && step.consumed == input.len() && step.produced < room, ..step }
     }
 
     /// Forgets what was put in: a new stream begins.

@@ -117,9 +117,11 @@ fn compress(extension: &mut Deflate, text: bool, payload: &[u8]) -> Result<Optio
 fn compress_to(extension: &mut Deflate, payload: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
     let (mut filled, mut consumed) = (MAX_HEADER, 0);
     loop {
-        let room = (payload.len() - consumed) + 4 * MIN_ROOM;
-        bytes.try_reserve(filled + room - bytes.len()).map_err(|_| Errno::ENOMEM)?;
-        bytes.resize(filled + room, 0);
+        let len = filled + (payload.len() - consumed) + 4 * MIN_ROOM;
+        if len > bytes.len() {
+            bytes.try_reserve(len - bytes.len()).map_err(|_| Errno::ENOMEM)?;
+            bytes.resize(len, 0);
+        }
         let progress = extension.encode(&payload[consumed..], Ends::Message, &mut bytes[filled..]);
         let progress = progress.map_err(|_| Errno::ENOMEM)?;
         consumed += progress.consumed;
@@ -241,5 +243,28 @@ impl Ws {
                 stream.release_held(context, may_follow);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::deflate::{Effort, Negotiated};
+
+    #[test]
+    fn a_message_that_is_longer_than_what_the_codec_takes_at_once_is_compressed_whole() {
+        let agreed =
+            Negotiated { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
+        let mut deflate = Deflate::new(agreed, Effort::usual(false));
+        let (payload, mut bytes) = (vec![7; 5 << 20], Vec::new());
+        compress_to(&mut deflate, &payload, &mut bytes).unwrap_or_else(|_| panic!("no memory"));
+        let (mut left, mut message) = (&bytes[MAX_HEADER..], vec![0; 6 << 20]);
+        let (mut len, mut done) = (0, false);
+        while !done {
+            let room = (len + (1 << 16)).min(message.len());
+            let Ok(progress) = deflate.decode(left, true, &mut message[len..room]) else { panic!("broken") };
+            (left, len, done) = (&left[progress.consumed..], len + progress.produced, progress.done);
+        }
+        assert!(message[..len] == payload);
     }
 }
