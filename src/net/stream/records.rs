@@ -154,11 +154,12 @@ impl Stream {
         let rest = &sealed[sent?..];
         self.count_sent(len);
         if !rest.is_empty() {
-            // A record that is cut for lack of memory ends the stream.
-            try_extend(&mut wire.unsent, rest)?;
+            let kept = try_extend(&mut wire.unsent, rest);
             drop(wire);
             // Until the kernel has said that it takes no more, it need not say when it does again.
-            self.push_later(context)?;
+            let kept = kept.and_then(|()| self.push_later(context));
+            // A record that is cut for lack of memory ends the stream.
+            kept.inspect_err(|error| self.fail(*error))?;
         }
         Ok(len)
     }
