@@ -20,7 +20,7 @@ use core::ptr;
 /// The receive buffer, in bytes.
 pub(crate) const RECEIVE_SIZE: usize = 512 * 1024;
 /// The send buffer, in bytes: a payload of 256 KiB fits in together with its header.
-const SEND_SIZE: usize = 260 * 1024;
+pub(crate) const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
 /// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.

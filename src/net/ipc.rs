@@ -7,6 +7,7 @@ use crate::error::{Errno, Result};
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
+use crate::rt::poller::Direction;
 use crate::rt::wait;
 use core::ffi::{CStr, c_int};
 use core::mem;
@@ -149,9 +150,9 @@ pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
     let place = unsafe { libc::CMSG_DATA(&raw const control.header) };
     // SAFETY: as above; the place need not be aligned.
     unsafe { place.cast::<c_int>().write_unaligned(fd) };
-    let sent = stream.send_with(context, deadline, |socket| {
+    let sent = stream.run_with(context, Direction::Out, deadline, |socket| {
         // SAFETY: the message points to locals that outlive the call.
-        unsafe { socket::send_message(socket, &message) }
+        stream.as_own_output(context, || unsafe { socket::send_message(socket, &message) })
     });
     match sent {
         Ok(_) => Ok(()),
@@ -168,7 +169,7 @@ pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
 pub(crate) fn recv_fd(s: c_int, deadline: i64) -> Result<c_int> {
     let context = Context::get()?;
     let stream = find_stream(s, Family::Unix)?;
-    let received = stream.receive_with(context, deadline, receive_descriptor);
+    let received = stream.run_with(context, Direction::In, deadline, receive_descriptor);
     match received {
         Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED | Errno::EBUSY)) => Err(error),
         other => stream.note_inbound(other),

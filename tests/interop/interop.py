@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from verdicts import conclude, report
+
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "cases.json").read_text())
 BIN = Path(sys.argv[1])
@@ -23,18 +26,6 @@ PEERS = {
     "websockets": [sys.executable, HERE / "python_peer.py"],
     "ws": ["node", HERE / "node_peer.js"],
 }
-
-passed = failed = 0
-
-
-def report(name, complaint=None):
-    global passed, failed
-    if complaint is None:
-        passed += 1
-        print("ok", name, flush=True)
-    else:
-        failed += 1
-        print(f"not ok {name}: {complaint}", flush=True)
 
 
 @contextlib.contextmanager
@@ -138,8 +129,7 @@ def main():
         with running([*command, "server"]) as (_, port):
             our_client(peer, port)
     stop_while_connected()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    sys.exit(conclude())
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from verdicts import conclude, report
+
 BIN = Path(sys.argv[1])
 PKI = Path(sys.argv[2]) / "pki"
 LIMIT = 30  # seconds for one program
 
 VERSIONS = "-tls1_2", "-tls1_3"
-passed = failed = 0
 
 
 # --- Certificates ---
@@ -84,16 +86,6 @@ def pem(name):
 
 
 # --- Programs ---
-
-
-def report(name, complaint=None):
-    global passed, failed
-    if complaint is None:
-        passed += 1
-        print("ok", name, flush=True)
-    else:
-        failed += 1
-        print(f"not ok {name}: {complaint}", flush=True)
 
 
 class Program:
@@ -717,8 +709,7 @@ def main():
             report(name)
         except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
             report(name, error)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed != 0 or passed == 0)
+    sys.exit(conclude())
 
 
 main()

@@ -354,34 +354,22 @@ impl Stream {
         }
     }
 
-    /// Runs an operation that waits by itself on the inbound half (`ipc_recvfd`).
-    pub(crate) fn receive_with<R>(
+    /// Tries an operation until the kernel lets it succeed or fail (`ipc_sendfd`, `ipc_recvfd`).
+    pub(crate) fn run_with<R>(
         &self,
         context: &Context,
+        direction: Direction,
         deadline: i64,
         mut attempt: impl FnMut(c_int) -> Result<R>,
     ) -> Result<R> {
-        self.inbound.run(|| {
+        let half = match direction {
+            Direction::In => &self.inbound,
+            Direction::Out => &self.outbound,
+        };
+        half.run(|| {
             loop {
                 match attempt(self.fd.get()) {
-                    Err(Errno::EAGAIN) => self.wait(context, Direction::In, deadline)?,
-                    other => return other,
-                }
-            }
-        })
-    }
-
-    /// Runs an operation that waits by itself on the outbound half (`ipc_sendfd`).
-    pub(crate) fn send_with<R>(
-        &self,
-        context: &Context,
-        deadline: i64,
-        mut attempt: impl FnMut(c_int) -> Result<R>,
-    ) -> Result<R> {
-        self.outbound.run(|| {
-            loop {
-                match self.as_own_output(context, || attempt(self.fd.get())) {
-                    Err(Errno::EAGAIN) => self.wait(context, Direction::Out, deadline)?,
+                    Err(Errno::EAGAIN) => self.wait(context, direction, deadline)?,
                     other => return other,
                 }
             }

@@ -70,7 +70,7 @@ impl Stream {
 
     /// Sending may bring something to any other stream of this thread, but nothing to this one
     /// before its peer has run.
-    pub(super) fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
+    pub(crate) fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
         context.charge(SYSTEM_CALL);
         let drained = self.is_drained(context);
         context.next_run();

@@ -1,10 +1,10 @@
 //! Control frames: they leave between the frames of messages.
 
 use super::Ws;
-use super::outbound::{Outgoing, element_of};
+use super::outbound::{COPY_LIMIT, Outgoing, element_of};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
-use crate::net::buffers::GATHER_LIMIT;
+use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
 use crate::net::stream::Stream;
 use crate::probes;
 use crate::rt::context::Context;
@@ -14,6 +14,9 @@ use crate::transport::Transport;
 use crate::ws::close::close_code;
 use crate::ws::encoder::Frame;
 use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
+
+// What was gathered, one more frame that is copied, and a control frame fit into the send buffer.
+const _: () = assert!(GATHER_LIMIT + COPY_LIMIT + MAX_HEADER + MAX_CONTROL_PAYLOAD <= SEND_SIZE);
 
 impl Ws {
     /// Sends a control frame. The caller has the turn.

@@ -1,10 +1,16 @@
 //! Heads of HTTP before there is a WebSocket: receiving them, and what is answered without one.
 
 use crate::error::{Errno, Result};
+use crate::net::buffers::RECEIVE_SIZE;
 use crate::rt::context::Context;
 use crate::transport::Transport;
 use crate::why::{self, Fact, Text};
-use crate::ws::handshake::{self, AnswerHead, BuildError, HeadScan, MAX_INTERIM, Refusal, Scan, StoredHead};
+use crate::ws::handshake::{
+    self, AnswerHead, BuildError, HeadScan, MAX_HEAD, MAX_INTERIM, Refusal, Scan, StoredHead,
+};
+
+// A whole head fits into what a stream can have received ahead.
+const _: () = assert!(MAX_HEAD <= RECEIVE_SIZE / 2);
 
 const TOO_MANY_INTERIM: Refusal = Refusal { rule: "more than 16 interim answers", status: None };
 
