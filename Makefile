@@ -178,7 +178,7 @@ check-autobahn: all
 check-autobahn-context: all
 	tests/autobahn/run --context
 
-# All of the suite again, over TLS.
+# The suite without compression, over TLS.
 check-autobahn-tls: all
 	tests/autobahn/run --tls
 
