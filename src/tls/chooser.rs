@@ -13,6 +13,7 @@ use super::config::Pair;
 use super::credentials;
 use crate::error::Result;
 use core::cell::Cell;
+use core::mem::ManuallyDrop;
 use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -25,20 +26,22 @@ const MAX_HOST: usize = 255;
 
 thread_local! {
     /// The host that a client has just asked for: rustls tells it to whom it asks for a certificate, and no
-    /// one else. Nothing else has run when it is taken.
-    static ASKED_FOR: Cell<([u8; MAX_HOST], usize)> = const { Cell::new(([0; MAX_HOST], 0)) };
+    /// one else. It is taken as soon as rustls returns, so that nothing is left when the thread ends.
+    static ASKED_FOR: Cell<ManuallyDrop<Vec<u8>>> = const { Cell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 /// Takes the host that a client has asked for, if it has just done so, out to a place.
 pub(super) fn take_asked_for(place: &mut Vec<u8>) {
-    let (name, len) = ASKED_FOR.replace(([0; MAX_HOST], 0));
-    place.extend_from_slice(&name[..len]);
+    let host = ManuallyDrop::into_inner(ASKED_FOR.take());
+    // It does so again after a HelloRetryRequest (RFC 8446, 4.1.2).
+    if !host.is_empty() {
+        *place = host;
+    }
 }
 
 fn note_asked_for(host: &str) {
-    let (mut name, len) = ([0; MAX_HOST], host.len().min(MAX_HOST));
-    name[..len].copy_from_slice(&host.as_bytes()[..len]);
-    ASKED_FOR.set((name, len));
+    let host = host.as_bytes()[..host.len().min(MAX_HOST)].to_vec();
+    drop(ManuallyDrop::into_inner(ASKED_FOR.replace(ManuallyDrop::new(host))));
 }
 
 #[derive(Debug)]
