@@ -156,3 +156,26 @@ TEST(what_can_be_done_at_once_lets_nobody_else_run) {
     CHECK_INT(runs, 0);
     CHECK_INT(hclose(b), 0);
 }
+
+/* Each is a record of its own: more than are opened in one go lie in the kernel before the first is received. */
+TEST(thousands_of_small_records_arrive_whole) {
+    enum { COUNT = 5000 };
+    static unsigned char sent[COUNT], received[COUNT];
+    int h[2];
+    fill_pattern(sent, COUNT, 0);
+    for (int i = 0; i != 2; ++i) {
+        i ? make_tls_over_tcp(h) : make_tls_over_ipc(h);
+        int count = 0;
+        while (count != COUNT && bsend(h[0], &sent[count], 1, now() + 50) == 0) ++count;
+        CHECK(count > 200);
+        memset(received, 0, COUNT);
+        for (int at = 0, len; at != count; at += len) {
+            len = count - at < 7 ? count - at : 7;
+            CHECK_INT(brecv(h[1], &received[at], (size_t)len, soon()), 0);
+        }
+        CHECK_MEM(received, sent, (size_t)count);
+        CHECK_ERR(brecv(h[1], NULL, 1, now() + 20), -1, ETIMEDOUT);
+        CHECK_INT(hclose(h[0]), 0);
+        CHECK_INT(hclose(h[1]), 0);
+    }
+}

@@ -25,8 +25,8 @@ const MAX_ALPN_LIST: usize = 65535;
 /// Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
 /// ECANCELED, ECONNRESET, EFAULT (the system has no certificates to trust), EINVAL (NULL, wrong size, no host
 /// though it is to be verified, no proper name, unknown flags or version, a file with something else in it, a
-/// key that does not belong to its certificate), EIO, EMFILE, ENFILE, ENOENT and others of open() (a file
-/// cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
+/// key that does not belong to its certificate), EIO, EISDIR, EMFILE, ENFILE, ENOENT and others of open() (a
+/// file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed), ETIMEDOUT.
 ///
 /// # Safety
 /// The options can be read, or are NULL; what they point to are strings.
@@ -44,8 +44,8 @@ pub unsafe extern "C" fn dill_tls_attach_client_opts(s: c_int, opts: *const TlsO
 /// Errors: EACCES (the certificate of either side is not accepted, or a file may not be read), EBADF,
 /// ECANCELED, ECONNRESET (also if the stream ends in the handshake), EINVAL (NULL, wrong size, no certificate,
 /// or one without its key, unknown flags or version, flags and `client_ca_file` that do not go together, a file
-/// with something else in it, a key that does not belong to its certificate), EIO, EMFILE, ENFILE, ENOENT
-/// and others of open() (a file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed),
+/// with something else in it, a key that does not belong to its certificate), EIO, EISDIR, EMFILE, ENFILE,
+/// ENOENT and others of open() (a file cannot be read), ENOMEM, EPROTO (no bytestream, or the handshake failed),
 /// ETIMEDOUT.
 ///
 /// # Safety
