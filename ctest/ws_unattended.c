@@ -76,6 +76,29 @@ TEST(a_ping_behind_messages_is_answered_once_and_the_messages_stay) {
     }
 }
 
+TEST(a_ping_right_behind_the_handshake_is_answered) {
+    struct ws_opts opts = {.size = sizeof(opts)};
+    char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    uint8_t both[400];
+    size_t n = strlen(request);
+    int s;
+    memcpy(both, request, n);
+    n += frame_build(both + n, SERVER, FIN | PING, "hi", 2);
+    w.role = SERVER;
+    make_tcp_and_raw(&s, &w.fd);
+    raw_send(w.fd, both, n);
+    w.ws = ws_attach_server_opts(s, &opts, in_time());
+    CHECK(w.ws >= 0);
+    for (int ends = 0; ends != 4;) {
+        char c;
+        raw_recv(w.fd, &c, 1);
+        ends = c == "\r\n\r\n"[ends] ? ends + 1 : 0;
+    }
+    expect_soon(FIN | PONG, "hi");
+    CHECK_INT(hclose(w.ws), 0);
+}
+
 TEST(a_flood_of_pings_is_answered_by_few_calls) {
     enum { PINGS = 3000 };
     EACH_NEW_ROLE {

@@ -54,6 +54,8 @@ impl Ws {
             // SAFETY: ended when this is closed, or leaves the stream.
             unsafe { context.poller.attend(stream.fd(), self) }?;
             self.attends.set(true);
+            // Something may have come right behind the handshake.
+            self.look_later(context, stream);
         }
         if let Some(keepalive) = &self.keepalive {
             self.set_alarm(context, keepalive, clock::now().saturating_add(keepalive.pings.interval));
