@@ -454,6 +454,7 @@ impl Drop for Stream {
 
 /// Takes what has arrived out of the kernel's hands: closing with unread bytes would send a reset,
 /// which can overtake what we sent last.
+#[inline(never)]
 fn drop_unread(fd: c_int) {
     let mut dropped = [0_u8; 1024];
     for _ in 0..MOST_UNREAD / dropped.len() {

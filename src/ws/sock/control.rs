@@ -101,9 +101,7 @@ impl Ws {
             }
             return Ok(());
         }
-        let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
-        let len = frame.write(&mut bytes, payload.as_bytes());
-        stream.push_last(&bytes[..len]);
+        post_last(stream, &frame, payload);
         Ok(())
     }
 
@@ -126,6 +124,14 @@ impl Ws {
             }
         }
     }
+}
+
+/// Sends a control frame behind all that waits for the kernel. (On its own, for what it takes of the stack.)
+#[inline(never)]
+fn post_last(stream: &Stream, frame: &Frame, payload: &ControlPayload) {
+    let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
+    let len = frame.write(&mut bytes, payload.as_bytes());
+    stream.push_last(&bytes[..len]);
 }
 
 impl EndWatcher for Ws {
