@@ -61,8 +61,8 @@ pub(crate) enum Event {
     Data,
     /// A ping. A pong is due, unless nothing may be sent any more.
     Ping,
-    /// A pong.
-    Pong(ControlPayload),
+    /// A pong, whose payload has this hash.
+    Pong(u64),
     /// The close frame: nothing comes after it.
     Close,
 }
@@ -219,7 +219,7 @@ impl Connection {
                 Ok((Event::Ping, consumed))
             }
             // RFC 6455, 5.5.3: a pong that was not asked for is no error either.
-            Next::Pong { consumed, payload } => Ok((Event::Pong(payload), consumed)),
+            Next::Pong { consumed, payload } => Ok((Event::Pong(payload.hash()), consumed)),
             Next::Close { consumed, code, reason } => {
                 self.peer_close = Some(PeerClose { code, reason });
                 self.inbound = Inbound::Closed;

@@ -160,6 +160,12 @@ impl ControlPayload {
         &self.bytes[..usize::from(self.len)]
     }
 
+    /// A number that tells the pings of one connection apart (FNV-1a).
+    pub(crate) fn hash(&self) -> u64 {
+        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, add)
+    }
+
     /// The bytes of the payload, to mask or unmask them.
     #[inline]
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {

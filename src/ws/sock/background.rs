@@ -123,7 +123,7 @@ impl Ws {
                 }
                 Some(Found::Pong(payload)) => {
                     self.received.count_control(Opcode::Pong);
-                    self.ping_times.note_pong(&payload);
+                    self.ping_times.note_pong(payload.hash());
                 }
                 Some(Found::Close(close)) => self.connection.borrow_mut().note_close_seen(close),
             }

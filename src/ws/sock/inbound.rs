@@ -403,9 +403,9 @@ impl Ws {
                 self.received.count_control(Opcode::Ping);
                 self.answer_ping(context, deadline)?;
             }
-            Event::Pong(payload) => {
+            Event::Pong(hash) => {
                 self.received.count_control(Opcode::Pong);
-                self.ping_times.note_pong(&payload);
+                self.ping_times.note_pong(hash);
             }
             Event::Close => {
                 let code = self.connection.borrow().peer_close().map_or(0, |close| close.code);

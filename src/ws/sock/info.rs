@@ -102,23 +102,17 @@ impl PingTimes {
     }
 
     pub(super) fn note_ping(&self, payload: &ControlPayload) {
-        self.hash.set(hash(payload));
+        self.hash.set(payload.hash());
         self.sent.set(clock::nanoseconds());
     }
 
     /// RFC 6455, 5.5.3: the answer has the payload of the ping.
-    pub(super) fn note_pong(&self, payload: &ControlPayload) {
-        if self.sent.get() != 0 && self.hash.get() == hash(payload) {
+    pub(super) fn note_pong(&self, hash: u64) {
+        if self.sent.get() != 0 && self.hash.get() == hash {
             let sent = self.sent.replace(0);
             self.round_trip.set((clock::nanoseconds() - sent) / 1000);
         }
     }
-}
-
-/// FNV-1a: to tell the pings of one connection apart.
-fn hash(payload: &ControlPayload) -> u64 {
-    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    payload.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 /// What has passed in one direction.
