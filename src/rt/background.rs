@@ -1,6 +1,7 @@
 //! What a thread does without a coroutine: when it polls next, at a time, and when input comes that nobody
 //! waits for.
 
+use super::big_stack::BigStack;
 use super::context::Context;
 use super::list::{Link, Linked};
 use super::timer;
@@ -94,27 +95,33 @@ impl Context {
 
     /// Does what was put off until the thread polls.
     pub(super) fn run_tasks(&self) {
-        // SAFETY: a queued task is alive.
-        while let Some(task) = unsafe { self.tasks.front().as_ref() } {
-            task.withdraw();
-            if let Some(owner) = task.owner.take() {
-                // SAFETY: by the contract of `queue`.
-                unsafe { owner.as_ref() }.work(self);
+        on_big_stack(|| {
+            // SAFETY: a queued task is alive.
+            while let Some(task) = unsafe { self.tasks.front().as_ref() } {
+                task.withdraw();
+                if let Some(owner) = task.owner.take() {
+                    // SAFETY: by the contract of `queue`.
+                    unsafe { owner.as_ref() }.work(self);
+                }
             }
-        }
+        });
     }
 
     /// Does what is due.
     pub(super) fn run_alarms(&self, now: i64) {
-        while let Some(owner) =
-            self.first_alarm().filter(|alarm| alarm.node.deadline() <= now).and_then(|alarm| {
-                alarm.disarm(self);
-                alarm.owner.get()
-            })
-        {
-            // SAFETY: by the contract of `arm_alarm`.
-            unsafe { owner.as_ref() }.alarm(self, now);
+        let is_due = |alarm: &&Alarm| alarm.node.deadline() <= now;
+        if self.first_alarm().filter(is_due).is_none() {
+            return;
         }
+        on_big_stack(|| {
+            while let Some(alarm) = self.first_alarm().filter(is_due) {
+                alarm.disarm(self);
+                if let Some(owner) = alarm.owner.get() {
+                    // SAFETY: by the contract of `arm_alarm`.
+                    unsafe { owner.as_ref() }.alarm(self, now);
+                }
+            }
+        });
     }
 
     /// When the first alarm is due, in ms.
@@ -140,6 +147,14 @@ impl Context {
             alarm.disarm(self);
             abandon(alarm.owner.take());
         }
+    }
+}
+
+/// Spares the stack of the coroutine that happens to poll, if that is possible.
+fn on_big_stack(work: impl FnOnce()) {
+    match BigStack::get() {
+        Ok(stack) => stack.run(work),
+        Err(_) => work(),
     }
 }
 
