@@ -263,8 +263,9 @@ impl Buffers {
         uses >= self.next_look.get() && self.look(uses)
     }
 
-    /// Gathered bytes may stay for a millisecond or less while their socket is in use. Looks at the clock, which costs as much as a small message: so often that an eighth of the time
-    /// that bytes may stay passes between two looks, if the uses go on at the pace of the last ones.
+    /// Whether the gathered bytes are older than a millisecond. Reading the clock costs as much as a small
+    /// message, so it is read every `stride` uses only; `stride` adapts so that reads are an eighth of the
+    /// limit apart.
     #[cold]
     fn look(&self, uses: u32) -> bool {
         let waited = ticks::now().wrapping_sub(self.since.get());

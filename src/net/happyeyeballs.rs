@@ -23,7 +23,7 @@ use race::{IpFamily, RaceEvent, World};
 use std::collections::VecDeque;
 
 /// How many addresses of a family are tried.
-const MOST_ADDRESSES: usize = 10;
+const MAX_ADDRESSES: usize = 10;
 
 /// Connects to a name by TCP and returns the connection's handle. EINVAL unless the port is 1 to
 /// 65535, EADDRNOTAVAIL if the name has no address, ETIMEDOUT, ECANCELED, ENOMEM, EMFILE, ENFILE, and
@@ -116,7 +116,7 @@ impl<'c> Network<'c> {
         }
         let Some(mut addresses) = self.lookups[index].1.take()? else { return Ok(None) };
         let (family, _) = self.lookups.swap_remove(index);
-        addresses.truncate(MOST_ADDRESSES);
+        addresses.truncate(MAX_ADDRESSES);
         for address in &mut addresses {
             address.set_port(c_int::from(self.port));
         }

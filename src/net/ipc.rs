@@ -17,7 +17,7 @@ const CARRIER: u8 = 0xCC;
 /// How often a listener with a full queue is tried again, in milliseconds.
 const RETRY_INTERVAL: i64 = 10;
 /// Descriptors that fit in one receive; more than one are closed at once.
-const MOST_DESCRIPTORS: usize = 16;
+const MAX_DESCRIPTORS: usize = 16;
 
 fn native(path: &CStr) -> Result<libc::sockaddr_un> {
     // SAFETY: all zeros is a valid address.
@@ -122,7 +122,7 @@ union Control {
 const DESCRIPTOR_SIZE: usize = size_of::<c_int>();
 const _: () = {
     // SAFETY: the macro only computes.
-    let room = unsafe { libc::CMSG_SPACE((MOST_DESCRIPTORS * DESCRIPTOR_SIZE) as u32) };
+    let room = unsafe { libc::CMSG_SPACE((MAX_DESCRIPTORS * DESCRIPTOR_SIZE) as u32) };
     assert!(room as usize <= size_of::<Control>());
 };
 

@@ -314,7 +314,7 @@ pub(crate) fn own(handle: c_int) -> Result<c_int> {
 pub(crate) fn close(handle: c_int) -> Result<()> {
     let context = Context::get()?;
     let slot = context.handles.read(handle)?;
-    // A handle that is already being closed is no longer anybody's.
+    // Being closed already: EBADF.
     if slot.closing {
         return Err(Errno::EBADF);
     }

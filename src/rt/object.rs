@@ -246,14 +246,14 @@ pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&
 
 /// Whether a handle still stands for an object: while its owner waited, somebody else may have
 /// closed it, and the number may be another object's by now.
-fn stands_for<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
+fn still_refers_to<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
     let object = handle::query(handle, T::type_id()).map_err(|_| Errno::EBADF)?;
     if ptr::eq(object, this.0.as_ptr().cast()) { Ok(()) } else { Err(Errno::EBADF) }
 }
 
 /// Closes the handle of an object if it still stands for it.
 pub(crate) fn close<T: Kind>(handle: c_int, this: Ref<T>) {
-    if stands_for(handle, &this).is_ok() {
+    if still_refers_to(handle, &this).is_ok() {
         drop(this);
         // Checked just now.
         let _ = handle::close(handle);
@@ -263,7 +263,7 @@ pub(crate) fn close<T: Kind>(handle: c_int, this: Ref<T>) {
 /// Frees the number of an object that is being handed on, and the handle's reference with it.
 /// The object's own `close` is not called. EBADF if somebody else has closed it.
 pub(crate) fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
-    stands_for(handle, &this)?;
+    still_refers_to(handle, &this)?;
     Context::get()?.handles.release(handle);
     let of_handle: Ref<T> = Ref(this.0);
     drop(of_handle);

@@ -32,7 +32,7 @@ pub(crate) use shared::Shared;
 
 /// How much unread input an orderly close takes away, in bytes. What is left after that resets the
 /// connection.
-const MOST_UNREAD: usize = 128 * 1024;
+const MAX_UNREAD: usize = 128 * 1024;
 
 /// What kind of stream it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -457,7 +457,7 @@ impl Drop for Stream {
 #[inline(never)]
 fn drop_unread(fd: c_int) {
     let mut dropped = [0_u8; 1024];
-    for _ in 0..MOST_UNREAD / dropped.len() {
+    for _ in 0..MAX_UNREAD / dropped.len() {
         // SAFETY: the array is writable.
         match unsafe { socket::recv(fd, dropped.as_mut_ptr(), dropped.len()) } {
             Ok(len) if len > 0 => {}
