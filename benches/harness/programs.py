@@ -17,7 +17,7 @@ C_FLAGS = ["-std=gnu11", "-O3", "-march=native", "-Wall", "-Wextra", "-Wpedantic
 COMMON = [SOURCE / "common" / "net.c", SOURCE / "common" / "handshake.c"]
 SERVER = [*COMMON, SOURCE / "common" / "server.c"]
 
-OURS, FLOOR, RAW = "libdill (this)", "floor", "raw bytes"
+OURS, FLOOR, RAW, BUFFERED = "libdill (this)", "floor", "raw bytes", "rustls, buffered"
 
 
 def command(argv, **options):
@@ -303,7 +303,7 @@ class NpmWsTls(NpmWs):
 def tls_programs():
     return [
         FloorTls(FLOOR, "rustls 0.23, ring 0.17", "in place with the secrets of the handshake", tls=True),
-        FloorTls("rustls, buffered", "0.23", "the floor with rustls' own buffers", tls=True),
+        FloorTls(BUFFERED, "0.23", "the floor with rustls' own buffers", tls=True),
         OursTls(OURS, tls=True),
         UWebSocketsTls("uWebSockets", "in libuwebsockets-sys 0.0.10", "OpenSSL of Debian", tls=True),
         NpmWsTls("ws", "8.23.0 with bufferutil", "OpenSSL of node", tls=True),

@@ -4,10 +4,10 @@ import os
 import platform
 from statistics import median
 
-from .programs import FLOOR, OURS, RAW
+from .programs import BUFFERED, FLOOR, OURS, RAW
 from .workloads import BROADCAST, DEFLATE, ECHO, ECHO_TLS, IDLE, KIB, SEND, SINGLE
 
-NOT_PEERS = {OURS, FLOOR, RAW}
+NOT_PEERS = {OURS, FLOOR, RAW, BUFFERED}
 
 # Over TCP, and over TLS.
 ALL_ECHO = list(dict.fromkeys([*ECHO, *ECHO_TLS]))

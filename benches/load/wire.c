@@ -15,6 +15,7 @@ enum { DESCRIPTORS = 1 << 17, SEALED_AT_ONCE = 256 * 1024 };
 static SSL_CTX *context;        /* NULL without TLS */
 static SSL *connections[DESCRIPTORS];
 static SSL_SESSION *session;    /* to resume */
+static bool had_session[DESCRIPTORS];
 static size_t record;           /* a record for so much */
 
 static int keep_session(SSL *ssl, SSL_SESSION *fresh)
@@ -34,6 +35,8 @@ void wire_open(const struct options *o)
     SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
     SSL_CTX_set1_groups_list(context, "P-256");
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* After an end without close_notify a session could not be resumed. */
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, 128 * 1024);
     if(o->resume) {
@@ -54,7 +57,13 @@ static SSL *begin(int fd)
     SSL *ssl = SSL_new(context);
     if(!ssl || SSL_set_fd(ssl, fd) != 1) die("SSL_new");
     SSL_set_tlsext_host_name(ssl, "localhost");
-    if(session) SSL_set_session(ssl, session);
+    had_session[fd] = session != NULL;
+    if(session) {
+        /* OpenSSL lets a session of TLS 1.3 be used once. */
+        SSL_SESSION *copy = SSL_SESSION_dup(session);
+        if(!copy || SSL_set_session(ssl, copy) != 1) die("SSL_set_session");
+        SSL_SESSION_free(copy);
+    }
     /* What is sealed is kept until one call sends it. */
     SSL_set0_wbio(ssl, BIO_new(BIO_s_mem()));
     SSL_set_connect_state(ssl);
@@ -86,6 +95,7 @@ int wire_handshake(int fd)
     int rc = SSL_do_handshake(ssl);
     errno = 0;
     if(rc != 1 && SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ) die("TLS handshake");
+    if(rc == 1 && had_session[fd] && !SSL_session_reused(ssl)) die("not resumed");
     if(!flush(fd)) die("no room for a handshake");
     return rc == 1;
 }
@@ -153,6 +163,8 @@ void wire_send_all(int fd, const void *buf, size_t len)
 void wire_forget(int fd)
 {
     if(!context) return;
+    /* Else its session could not be resumed. */
+    SSL_set_shutdown(connections[fd], SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(connections[fd]);
     connections[fd] = NULL;
 }

@@ -106,7 +106,7 @@ impl Stream {
     /// Whether something sealed waits for the kernel.
     #[inline(always)]
     pub(super) fn has_unsent(&self) -> bool {
-        self.has_records.get() && self.wire().is_some_and(|wire| !wire.unsent.is_empty())
+        self.has_records.get() && self.wire.borrow().as_ref().is_some_and(|wire| !wire.unsent.is_empty())
     }
 
     /// How much sealed waits for the kernel.
