@@ -156,10 +156,11 @@ check-valgrind: all
 check-stack: all
 	tests/stack/run
 
-# The C tests with the sanitizers for addresses and undefined behaviour, in them and in the library.
+# The C tests with the sanitizers for addresses and undefined behaviour, in them and in the library; NAMES are
+# those of ctest/run.
 check-asan:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) $(BUILD) --target $(HOST) --target-dir build/asan
-	.ci/sanitized build/asan/$(HOST)/release
+	.ci/sanitized build/asan/$(HOST)/release $(NAMES)
 
 # Against other implementations, which are installed into build/.
 check-interop: all
