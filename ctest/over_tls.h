@@ -215,7 +215,9 @@ int dup2(int from, int to) {
 
 static void *tls_peer_handshake(void *arg) {
     struct tls_peer *peer = (struct tls_peer *)arg;
-    return SSL_do_handshake(peer->ssl) == 1 ? peer : NULL;
+    if (SSL_do_handshake(peer->ssl) == 1) return peer;
+    ERR_print_errors_fp(stderr);
+    return NULL;
 }
 
 /* TLS between a socket of ours and the descriptor of the plain peer: in its turn each is the server. */

@@ -322,6 +322,7 @@ coroutine static void receive_until_closed(int ws) {
 }
 
 TEST(over_TLS_it_is_the_same) {
+    if (OVER_TLS) SKIP("it has TLS of its own");
     struct ws_opts opts = {.size = sizeof(opts), .flags = WS_NOHTTP | WS_TEXT, .ping_interval = 20};
     struct ws_opts silent = {.size = sizeof(opts), .flags = WS_NOHTTP | WS_TEXT};
     struct ws_info info = {.size = sizeof(info)};
