@@ -130,6 +130,8 @@ impl Stream {
                 Err(Errno::EAGAIN) => return Ok(false),
                 Err(error) => return Err(error),
             }
+            // The kernel has refused it before.
+            self.note_heard(context);
         }
         Ok(true)
     }
