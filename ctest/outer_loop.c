@@ -268,8 +268,9 @@ TEST(an_echo_takes_two_calls_to_be_told_of_and_no_more) {
         CHECK_INT(go_round(5000), 1);
         expect_answer();
     }
-    /* poll of ours, epoll_wait of the library's, which its own loop makes too. */
-    CHECK_INT(calls, 200);
+    /* poll of ours, epoll_wait of the library's, which its own loop makes too; now and then one more because half a
+       millisecond has passed. */
+    CHECK(calls >= 200 && calls < 250);
     CHECK_INT(hclose(h), 0);
 }
 #endif

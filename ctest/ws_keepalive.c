@@ -38,9 +38,9 @@ static void get_ping(struct wire_frame *f) {
 
 TEST(a_silent_peer_is_asked_and_one_that_answers_is_asked_again) {
     for (int role = CLIENT; role <= SERVER; ++role) {
+        int64_t start = now();
         open_pinged(role, 20, 5000);
         struct wire_frame f = {0, 0, {0}, 0, NULL};
-        int64_t start = now();
         struct ws_info info = {.size = sizeof(info)};
         for (int i = 0; i != 3; ++i) {
             get_ping(&f);
