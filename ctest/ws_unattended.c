@@ -263,6 +263,20 @@ TEST(a_program_that_does_nothing_but_send_answers) {
     }
 }
 
+coroutine static void ping_and_end(void) {
+    CHECK_INT(msleep(now() + 5), 0);
+    wire_send_text(&w, FIN | PING, "hi");
+}
+
+/* Whoever ends polls once more, on a stack that is free already. */
+TEST(a_ping_that_is_seen_while_a_coroutine_ends_is_answered) {
+    open_new(SERVER);
+    int h = go(ping_and_end());
+    CHECK_INT(msleep(now() + 50), 0);
+    expect_soon(FIN | PONG, "hi");
+    CHECK_INT(hclose(h), 0);
+}
+
 TEST(over_AF_UNIX_and_libdills_own_calls_nothing_is_read) {
     for (int role = CLIENT; role <= SERVER; ++role) {
         int s;

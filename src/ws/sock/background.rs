@@ -6,6 +6,7 @@ use crate::error::{Errno, Result};
 use crate::memory::try_box;
 use crate::net::stream::{Family, Stream};
 use crate::rt::background::{Alarm, Background};
+use crate::rt::big_stack::BigStack;
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
@@ -50,6 +51,10 @@ impl Ws {
     /// Begins with what needs no coroutine. ENOMEM.
     pub(super) fn begin_background(&self, context: &Context, attends: bool) -> Result<()> {
         let Some(stream) = self.transport.stream() else { return Ok(()) };
+        // What is done in the background runs there.
+        if attends || self.keepalive.is_some() {
+            BigStack::get()?;
+        }
         if attends && stream.family() == Family::Tcp {
             // SAFETY: ended when this is closed, or leaves the stream.
             unsafe { context.poller.attend(stream.fd(), self) }?;
