@@ -95,7 +95,7 @@ impl Context {
 
     /// Does what was put off until the thread polls.
     pub(super) fn run_tasks(&self) {
-        self.on_big_stack(|| {
+        on_big_stack(|| {
             // SAFETY: a queued task is alive.
             while let Some(task) = unsafe { self.tasks.front().as_ref() } {
                 task.withdraw();
@@ -107,21 +107,13 @@ impl Context {
         });
     }
 
-    /// Spares the stack of the coroutine that happens to poll.
-    fn on_big_stack(&self, work: impl FnOnce()) {
-        match BigStack::existing(self) {
-            Some(stack) => stack.run(work),
-            None => work(),
-        }
-    }
-
     /// Does what is due.
     pub(super) fn run_alarms(&self, now: i64) {
         let is_due = |alarm: &&Alarm| alarm.node.deadline() <= now;
         if self.first_alarm().filter(is_due).is_none() {
             return;
         }
-        self.on_big_stack(|| {
+        on_big_stack(|| {
             while let Some(alarm) = self.first_alarm().filter(is_due) {
                 alarm.disarm(self);
                 if let Some(owner) = alarm.owner.get() {
@@ -155,6 +147,14 @@ impl Context {
             alarm.disarm(self);
             abandon(alarm.owner.take());
         }
+    }
+}
+
+/// Spares the stack of the coroutine that happens to poll. Whoever is watched has taken the big one.
+fn on_big_stack(work: impl FnOnce()) {
+    match BigStack::get() {
+        Ok(stack) => stack.run(work),
+        Err(_) => work(),
     }
 }
 

@@ -44,12 +44,6 @@ impl BigStack {
         Ok(&context.big_stack)
     }
 
-    /// The stack of this thread, if it has one by now. A coroutine that ends polls on a stack that it has given
-    /// back: to take one then would be to take that very one.
-    pub(super) fn existing(context: &Context) -> Option<&BigStack> {
-        Some(&context.big_stack).filter(|stack| !stack.top.get().is_null())
-    }
-
     /// Runs what allocates and cannot bear a lack of memory, with memory in reserve. ENOMEM if there is none,
     /// and then nothing has run.
     #[cfg(feature = "tls")]

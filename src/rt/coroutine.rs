@@ -318,15 +318,16 @@ pub(crate) unsafe fn finish() -> ! {
         // SAFETY: a bundle outlives its members: closing it waits for all of them.
         unsafe { &*current.bundle.get() }.member_finished(context);
     }
+    context.call_before_wait();
+    context.poll_if_idle();
+    // From here on others may have the stack, and so nothing more is done on it but the switch.
     match current.storage {
-        // Still in use until the switch below, which the pool knows.
         Storage::Pooled(stack) => context.stacks.give_back(stack),
         Storage::Caller { valgrind_id: Some(id) } => valgrind::deregister_stack(id),
         Storage::Caller { valgrind_id: None } => {}
         Storage::Thread => fatal("the thread's own flow of control is no coroutine"),
     }
-    context.call_before_wait();
-    context.leave();
+    context.run_next();
     fatal("a finished coroutine was resumed")
 }
 

@@ -187,16 +187,16 @@ impl Context {
         self.run_next();
     }
 
-    /// The same for a coroutine that ends, perhaps on a stack that has no room for a poll.
-    pub(super) fn leave(&self) {
+    /// Makes somebody ready for a coroutine that ends, perhaps on a stack that has no room for a poll.
+    pub(super) fn poll_if_idle(&self) {
         if !self.has_ready() {
             self.look();
         }
-        self.run_next();
     }
 
+    /// Switches to whoever is ready first; there is somebody.
     #[inline(always)]
-    fn run_next(&self) {
+    pub(super) fn run_next(&self) {
         let to = self.pop_ready();
         self.switch_to(to);
     }
