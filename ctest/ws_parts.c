@@ -2,14 +2,13 @@
 
 #include <libdillext.h>
 
+#include "deflate_pair.h"
 #include "http.h"
 #include "test.h"
 #include "tls.h"
 #include "wire.h"
 
 static struct wire w;
-
-static int64_t in_time(void) { return now() + 5000; }
 
 static void send_part(const char *text) {
     CHECK_INT(ws_send(w.ws, WS_TEXT | WS_MORE, text, strlen(text), in_time()), 0);
@@ -317,20 +316,6 @@ TEST(a_first_part_that_fails_opens_no_message) {
 }
 
 /* --- Compressed, and over TLS: both ends ours. --- */
-
-static struct ws_deflate how = {.size = sizeof(struct ws_deflate)};
-static struct ws_opts opts = {.size = sizeof(struct ws_opts), .flags = WS_TEXT | WS_DEFLATE, .deflate = &how};
-
-static coroutine void accept_into(int s, int *ws) { *ws = ws_attach_server_opts(s, &opts, in_time()); }
-
-static void make_pair(int s[2], int ws[2]) {
-    int server = go(accept_into(s[1], &ws[1]));
-    ws[0] = ws_attach_client_opts(s[0], "/", "x", &opts, in_time());
-    CHECK(ws[0] >= 0);
-    CHECK_INT(bundle_wait(server, -1), 0);
-    CHECK(ws[1] >= 0);
-    CHECK_INT(hclose(server), 0);
-}
 
 enum { PART = 30000, PARTS = 40 };
 static char part[PART], whole[PARTS * PART];

@@ -2,13 +2,12 @@
 
 #include <libdillext.h>
 
+#include "deflate_pair.h"
 #include "test.h"
 #include "tls.h"
 #include "wire.h"
 
 static struct wire w;
-
-static int64_t in_time(void) { return now() + 5000; }
 
 /* The next part is this text, of at most so many bytes, with these flags. */
 static void expect_part_of(size_t len, int flags, const char *text) {
@@ -248,20 +247,6 @@ TEST(a_maximum_holds_for_parts_too) {
 }
 
 /* --- Long messages, compressed ones, and TLS: both ends ours. --- */
-
-static struct ws_deflate how = {.size = sizeof(struct ws_deflate)};
-static struct ws_opts opts = {.size = sizeof(struct ws_opts), .flags = WS_TEXT | WS_DEFLATE, .deflate = &how};
-
-static coroutine void accept_into(int s, int *ws) { *ws = ws_attach_server_opts(s, &opts, in_time()); }
-
-static void make_pair(int s[2], int ws[2]) {
-    int server = go(accept_into(s[1], &ws[1]));
-    ws[0] = ws_attach_client_opts(s[0], "/", "x", &opts, in_time());
-    CHECK(ws[0] >= 0);
-    CHECK_INT(bundle_wait(server, -1), 0);
-    CHECK(ws[1] >= 0);
-    CHECK_INT(hclose(server), 0);
-}
 
 /* So long that keeping it would be noticed. */
 enum { PART = 100000, PARTS = 1000 };

@@ -124,9 +124,8 @@ static struct user *user_enter(struct bsock_vfs *bvfs) {
     return u;
 }
 
-static int user_bsendl(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
-    struct user *u = user_enter(bvfs);
-    int rc = bsendl(u->lower, first, last, deadline);
+/* The end of a call that has entered: its result and errno stay. */
+static int user_return(struct user *u, int rc) {
     int error = errno;
     if (any(8) == 0) disturb();
     --u->inside;
@@ -135,15 +134,14 @@ static int user_bsendl(struct bsock_vfs *bvfs, struct iolist *first, struct ioli
     return rc;
 }
 
+static int user_bsendl(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
+    struct user *u = user_enter(bvfs);
+    return user_return(u, bsendl(u->lower, first, last, deadline));
+}
+
 static int user_brecvl(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
     struct user *u = user_enter(bvfs);
-    int rc = brecvl(u->lower, first, last, deadline);
-    int error = errno;
-    if (any(8) == 0) disturb();
-    --u->inside;
-    user_leave(u);
-    errno = error;
-    return rc;
+    return user_return(u, brecvl(u->lower, first, last, deadline));
 }
 
 static int user_make(int lower) {

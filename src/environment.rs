@@ -2,6 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 
+// SAFETY: as glibc and musl declare it.
 unsafe extern "C" {
     // Not in `libc` for this system.
     fn secure_getenv(name: *const c_char) -> *const c_char;

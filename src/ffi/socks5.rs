@@ -99,7 +99,7 @@ pub unsafe extern "C" fn dill_socks5_client_connectbyname(
 /// As a proxy, lets a client in. With `auth_fn`, the client must name a user and a password for which it
 /// does not return 0; without, it need not. The bytestream stays the caller's.
 ///
-/// Errors: EACCES (the client was turned away), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
+/// Errors: EACCES (the client was rejected), EBADF, EBUSY, ECANCELED, ECONNRESET, ENOMEM, ENOTSUP,
 /// EPIPE, EPROTO, ETIMEDOUT.
 ///
 /// # Safety

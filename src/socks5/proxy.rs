@@ -15,7 +15,7 @@ use core::ffi::{CStr, c_int};
 pub type Authenticator<'a> = dyn FnMut(&CStr, &CStr) -> bool + 'a;
 
 /// Agrees upon a method with the client and, if `accept` is given, has it judge user name and
-/// password. EPROTO; EACCES if the client was turned away.
+/// password. EPROTO; EACCES if the client was rejected.
 pub fn auth(s: Id, accept: Option<&mut Authenticator<'_>>, deadline: i64) -> Result<()> {
     // RFC 1928, 3.
     let [version] = recv(s, deadline)?;

@@ -58,7 +58,7 @@ impl Custom {
         }
     }
 
-    /// Sends whoever waits for his turn away.
+    /// Fails the calls of all that wait for their turn.
     pub(super) fn dismiss(&self) {
         if let Some(context) = Context::existing() {
             self.turn.dismiss(context);

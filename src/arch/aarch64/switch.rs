@@ -24,6 +24,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 
+// SAFETY: as POSIX declares it.
 unsafe extern "C" {
     fn siglongjmp(environment: *mut c_void, value: c_int) -> !;
 }

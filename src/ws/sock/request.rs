@@ -79,7 +79,7 @@ pub(crate) fn receive(s: c_int, deadline: i64) -> Result<c_int> {
             transport.fill_first(context, deadline)?;
             match head::receive_request(context, &transport, deadline)? {
                 Ok(head) => object::make(Request { lower: Cell::new(lower), head: RefCell::new(Some(head)) }),
-                Err(refusal) => Err(turn_away(context, &transport, &refusal, deadline)),
+                Err(refusal) => Err(reject(context, &transport, &refusal, deadline)),
             }
         });
     made.inspect_err(|_| lower.close())
@@ -95,7 +95,7 @@ fn drop_rest(lower: Id, deadline: i64) {
 }
 
 /// Answers a request that cannot be accepted.
-fn turn_away(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
+fn reject(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
     match head::refuse(context, transport, refusal.status, deadline) {
         Ok(()) => head::note_refusal(
             if refusal.status == Some(403) { Errno::EACCES } else { Errno::EPROTO },
@@ -191,7 +191,7 @@ pub(crate) fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> R
         };
         let (answer, chosen, negotiated) = match answer {
             Ok((answer, chosen, negotiated)) => (answer.map_err(head::note_argument)?, chosen, negotiated),
-            Err(refusal) => return Err(turn_away(context, &transport, &refusal, deadline)),
+            Err(refusal) => return Err(reject(context, &transport, &refusal, deadline)),
         };
         transport.send_all(context, &answer, deadline)?;
         let told = Told::new(chosen, options.keeps_head.then_some(head))?;
