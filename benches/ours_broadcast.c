@@ -1,7 +1,6 @@
 /* Our server for one message to many: what anybody says goes to all. */
-#include "common/net.h"
+#include "ours.h"
 
-#include <libdillext.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,11 +30,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s PORT\n", argv[0]);
         return 2;
     }
-    struct ipaddr addr;
-    if(ipaddr_local(&addr, "127.0.0.1", (int)number(argv[1], 1, 65535), IPADDR_IPV4))
-        die("ipaddr_local");
-    int listener = tcp_listen(&addr, 1024);
-    if(listener < 0) die("tcp_listen");
+    int listener = our_listener(argv[1]);
     int clients = bundle();
     if(clients < 0) die("bundle");
     for(;;) {

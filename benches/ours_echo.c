@@ -1,7 +1,6 @@
 /* Our echo server: one coroutine per connection, in a plain blocking loop. With "deflate" it compresses. */
-#include "common/net.h"
+#include "ours.h"
 
-#include <libdillext.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,11 +57,7 @@ int main(int argc, char **argv)
     }
     if(argc == 5) certs[0] = argv[3], certs[1] = argv[4];
     size_t size = (size_t)number(argv[2], 1, 1 << 26);
-    struct ipaddr addr;
-    if(ipaddr_local(&addr, "127.0.0.1", (int)number(argv[1], 1, 65535), IPADDR_IPV4))
-        die("ipaddr_local");
-    int listener = tcp_listen(&addr, 1024);
-    if(listener < 0) die("tcp_listen");
+    int listener = our_listener(argv[1]);
     int clients = bundle();
     if(clients < 0) die("bundle");
     for(;;) {
