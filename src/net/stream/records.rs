@@ -224,11 +224,7 @@ impl Stream {
 
     /// What has not left does so when the kernel takes it.
     fn push_when_possible(&self, context: &Context, has_left: bool) -> Result<()> {
-        if has_left {
-            return Ok(());
-        }
-        // SAFETY: the stream stops watching before it goes away.
-        unsafe { context.poller.watch(self.fd.get(), self) }
+        if has_left { Ok(()) } else { self.watch(context) }
     }
 }
 

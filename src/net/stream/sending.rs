@@ -139,14 +139,17 @@ impl Stream {
 
     /// Adds to the queue, which is sent when the kernel takes more. ENOMEM.
     fn enqueue(&self, context: &Context, add: impl FnOnce(&mut Queue) -> Result<()>) -> Result<()> {
+        self.add_to_queue(add)?;
+        // No borrow is held: the poller may call back.
+        self.watch(context)
+    }
+
+    fn add_to_queue(&self, add: impl FnOnce(&mut Queue) -> Result<()>) -> Result<()> {
         let mut queue = self.queue.borrow_mut();
         if queue.is_none() {
             *queue = Some(try_box(Queue::default())?);
         }
-        queue.as_mut().map_or(Ok(()), |queue| add(queue))?;
-        // The poller may call back.
-        drop(queue);
-        self.watch(context)
+        queue.as_mut().map_or(Ok(()), |queue| add(queue))
     }
 
     /// Sends shared bytes behind everything else, without waiting: what the kernel does not take at once stays
@@ -177,6 +180,7 @@ impl Stream {
         self.queue_rest(context, bytes, sent)
     }
 
+    /// Queues what the kernel has not taken. EINTR as the outcome so far: nothing was tried.
     #[cold]
     fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
         let sent = if sent == Err(Errno::EINTR) { self.send_some(context, bytes) } else { sent };
@@ -203,11 +207,7 @@ impl Stream {
 
     /// Keeps shared bytes behind what somebody is still sending. ENOMEM.
     pub(crate) fn hold(&self, bytes: &Shared) -> Result<()> {
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_none() {
-            *queue = Some(try_box(Queue::default())?);
-        }
-        queue.as_mut().map_or(Ok(()), |queue| queue.hold(bytes))
+        self.add_to_queue(|queue| queue.hold(bytes))
     }
 
     /// Whether something is kept behind what somebody is still sending.
@@ -237,7 +237,8 @@ impl Stream {
         }
     }
 
-    fn watch(&self, context: &Context) -> Result<()> {
+    /// Asks to be told when the kernel takes more.
+    pub(super) fn watch(&self, context: &Context) -> Result<()> {
         // SAFETY: the stream stops watching before it goes away.
         unsafe { context.poller.watch(self.fd.get(), self) }
     }

@@ -1,4 +1,5 @@
-//! Bytes that several streams of a thread have to send, in one copy.
+//! Bytes that several streams of a thread have to send, in one copy. (The standard library's `Rc` ends the process
+//! when there is no memory for its counts.)
 
 use crate::error::Result;
 use crate::memory::try_box;
