@@ -17,7 +17,7 @@ C_FLAGS = ["-std=gnu11", "-O3", "-march=native", "-Wall", "-Wextra", "-Wpedantic
 COMMON = [SOURCE / "common" / "net.c", SOURCE / "common" / "handshake.c"]
 SERVER = [*COMMON, SOURCE / "common" / "server.c"]
 
-OURS, FLOOR, RAW, BUFFERED = "libdill (this)", "floor", "raw bytes", "rustls, buffered"
+OURS, BEFORE, FLOOR, RAW, BUFFERED = "libdill (this)", "libdill (before)", "floor", "raw bytes", "rustls, buffered"
 
 
 def command(argv, **options):
@@ -181,6 +181,26 @@ class Ours(Program):
 
     def deflate(self, port, size):
         return [self.server, port, size, "deflate"]
+
+
+class Before(Program):
+    """An earlier checkout of this library, which has been built there, with the programs of that time."""
+    def __init__(self, checkout):
+        super().__init__(BEFORE)
+        self.checkout = checkout
+
+    def build(self):
+        library = self.checkout / "target" / "release"
+        self.server, self.client = (
+            compile_c(f"before_{what}", [self.checkout / "benches" / f"ours_{what}.c", *COMMON],
+                      f"-I{self.checkout / 'include'}", f"-L{library}", "-ldill", f"-Wl,-rpath,{library}")
+            for what in ("echo", "send"))
+
+    def serve(self, port, size, idle=False):
+        return [self.server, port, size]
+
+    def send(self, port, size, count, batch):
+        return [self.client, port, size, count, batch]
 
 
 class CargoPeer(Program):
