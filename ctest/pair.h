@@ -96,7 +96,7 @@ static inline ssize_t raw_peek(int fd, void *buf, size_t len) {
     return recv(fd, buf, len, MSG_DONTWAIT | MSG_PEEK);
 }
 
-/* The connection of the plain peer is over, orderly or not, with nothing left to read. */
+/* The connection of the plain peer is over, gracefully or not, with nothing left to read. */
 static inline int raw_is_closed(int fd) {
     char c;
     ssize_t n;
@@ -112,7 +112,7 @@ static inline int raw_is_closed(int fd) {
         CHECK_ERR(raw_peek(FD, silent_, sizeof(silent_)), -1, EAGAIN); \
     } while (0)
 
-/* The plain peer sees an orderly end of the stream, with nothing in front of it. */
+/* The plain peer sees a graceful end of the stream, with nothing in front of it. */
 #define CHECK_RAW_END(FD) \
     do { \
         char end_[64]; \

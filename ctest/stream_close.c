@@ -235,7 +235,7 @@ coroutine static void send_and_fail(int end) {
     CHECK_ERR(bsend(end, block, sizeof(block), now() + 5000), -1, EBADF);
 }
 
-TEST(close_in_the_middle_of_a_send_gives_EBUSY_and_does_not_pass_for_an_orderly_end) {
+TEST(close_in_the_middle_of_a_send_gives_EBUSY_and_does_not_pass_for_a_graceful_end) {
     EACH_STREAM_WITH(s, done, close) {
         int b = go(send_and_fail(s[0]));
         CHECK_ERR(close(s[0], now() + 5000), -1, EBUSY);

@@ -1,4 +1,4 @@
-/* TLS: data in both directions, and the orderly end of each. */
+/* TLS: data in both directions, and the graceful end of each. */
 
 #include <libdill.h>
 
@@ -229,7 +229,7 @@ static void detach_both(int h[2], int s[2]) {
     CHECK_INT(hclose(b), 0);
 }
 
-TEST(a_conversation_ends_in_order_on_both_sides) {
+TEST(a_conversation_ends_gracefully_on_both_sides) {
     int h[2];
     EACH_TLS(h) {
         int s[2];
@@ -249,7 +249,7 @@ TEST(a_conversation_ends_in_order_on_both_sides) {
     }
 }
 
-TEST(the_bytestream_below_can_be_used_and_closed_in_order_afterwards) {
+TEST(the_bytestream_below_can_be_used_and_closed_gracefully_afterwards) {
     int h[2], s[2];
     EACH_STREAM_WITH(s, done, close) {
         make_tls_over(s, h);

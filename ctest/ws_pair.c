@@ -69,7 +69,7 @@ TEST(msend_and_mrecv_exchange_messages_of_the_type_given_at_attaching) {
 
 coroutine static void detach_client(void) { s[0] = ws_detach(ws[0], 1000, "bye", 3, now() + 5000); }
 
-TEST(a_connection_is_taken_down_in_order_from_top_to_bottom) {
+TEST(a_connection_is_closed_gracefully_from_top_to_bottom) {
     EACH_STREAM_WITH(s, done, close) {
         int h, status;
         char reason[16];

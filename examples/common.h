@@ -1,5 +1,5 @@
 /* What the servers among the examples share: a listening socket, a coroutine for each client, and an
-   orderly end on SIGINT or SIGTERM. */
+   graceful end on SIGINT or SIGTERM. */
 
 #ifndef COMMON_H
 #define COMMON_H

@@ -210,7 +210,7 @@ static void finish(const struct pair *p, int end) {
     else if (p->lower == TLS) result(tls_done(h, deadline));
 }
 
-/* Closes in an orderly way, or detaches, which leaves a bytestream that is closed. */
+/* Closes gracefully, or detaches, which leaves a bytestream that is closed. */
 static void detach(struct pair *p, int end) {
     int h = p->h[end], rc, closes = 0;
     unsigned life = p->life[end];

@@ -953,7 +953,7 @@ DILL_EXPORT int dill_tcp_listener_fromfd_mem(int fd, struct dill_tcp_listener_st
    Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
 DILL_EXPORT int dill_tcp_done(int s, int64_t deadline);
 
-/* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
+/* Closes a connection gracefully: closes this side unless that was done, and waits until the
    peer has closed its own, dropping what it still sends. Success means that the peer has come to the
    end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 
@@ -1112,7 +1112,7 @@ DILL_EXPORT int dill_ipc_recvfd(int s, int64_t deadline);
    Errors: EBADF, EBUSY (another coroutine is sending), ECONNRESET, ENOMEM, ENOTSUP, EPIPE (already done). */
 DILL_EXPORT int dill_ipc_done(int s, int64_t deadline);
 
-/* Closes a connection in an orderly way: closes this side unless that was done, and waits until the
+/* Closes a connection gracefully: closes this side unless that was done, and waits until the
    peer has closed its own, dropping what it still sends. Success means that the peer has come to the
    end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 
@@ -1734,7 +1734,7 @@ DILL_EXPORT int dill_tls_attach_server_mem(int s, const char *cert, const char *
    (already done), ETIMEDOUT. */
 DILL_EXPORT int dill_tls_done(int s, int64_t deadline);
 
-/* Ends a connection in an orderly way: ends this side as `tls_done` does, unless that was done, drops
+/* Ends a connection gracefully: ends this side as `tls_done` does, unless that was done, drops
    what the peer still sends until it has ended its own side, and returns the bytestream below, which can
    be used further. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 
@@ -1905,7 +1905,7 @@ DILL_EXPORT ssize_t dill_ws_recvl(int s, int *flags, struct dill_iolist *first,
    Required: The buffer has `len` bytes, or is NULL. */
 DILL_EXPORT int dill_ws_done(int s, int status, const void *buf, size_t len, int64_t deadline);
 
-/* Ends a WebSocket in an orderly way: sends a close frame as `ws_done` does, unless that was done,
+/* Ends a WebSocket gracefully: sends a close frame as `ws_done` does, unless that was done,
    drops messages until the peer's close frame, and returns the bytestream, which can be used further.
    If the call fails, everything is closed, except after EBADF and ENOTSUP.
 

@@ -423,7 +423,7 @@ DILL_EXPORT int dill_ws_accept(int r, const struct dill_ws_opts *opts, int64_t d
 DILL_EXPORT int dill_ws_reply(int r, int status, const char *const *headers, const void *body,
     size_t len, int64_t deadline);
 
-/* Ends a WebSocket in an orderly way and closes everything: sends a close frame as `ws_done` does, unless
+/* Ends a WebSocket gracefully and closes everything: sends a close frame as `ws_done` does, unless
    that was done, waits for the peer's, and then ends what is below, the server first. A coroutine that is
    receiving goes on until it gets EPIPE; otherwise messages that still come are dropped. If the call fails,
    everything is closed all the same, except after EBADF and ENOTSUP; the close frame leaves if it can.

@@ -69,14 +69,14 @@ struct Channel {
 }
 
 /// The body of a handle: one end of a channel.
-pub(crate) struct End {
+pub(crate) struct ChannelEnd {
     channel: NonNull<Channel>,
     index: usize,
 }
 
 static TYPE: u8 = 0;
 
-impl Kind for End {
+impl Kind for ChannelEnd {
     type Vfs = ();
     const VFS: () = ();
 
@@ -89,7 +89,7 @@ impl Kind for End {
     }
 
     /// Closing one end is silent; closing the second one releases all who wait.
-    fn close(this: &Ref<End>) {
+    fn close(this: &Ref<ChannelEnd>) {
         let Ok(context) = Context::get() else { return };
         let channel = this.channel();
         channel.open_handles.set(channel.open_handles.get() - 1);
@@ -101,7 +101,7 @@ impl Kind for End {
     }
 }
 
-impl End {
+impl ChannelEnd {
     fn channel(&self) -> &Channel {
         // SAFETY: the channel lives as long as one of its ends.
         unsafe { self.channel.as_ref() }
@@ -116,7 +116,7 @@ impl End {
     }
 }
 
-impl Drop for End {
+impl Drop for ChannelEnd {
     fn drop(&mut self) {
         let left = self.channel().ends.get() - 1;
         self.channel().ends.set(left);
@@ -169,8 +169,8 @@ pub(crate) fn make() -> Result<[c_int; 2]> {
         ends: Cell::new(2),
     })?;
     let channel = NonNull::from(Box::leak(channel));
-    let second = End { channel, index: 1 };
-    let first = object::make(End { channel, index: 0 })?;
+    let second = ChannelEnd { channel, index: 1 };
+    let first = object::make(ChannelEnd { channel, index: 0 })?;
     match object::make(second) {
         Ok(second) => Ok([first, second]),
         Err(error) => {
@@ -183,7 +183,7 @@ pub(crate) fn make() -> Result<[c_int; 2]> {
 /// Ends what an end sends: it fails with EPIPE from now on, for both sides and all who wait.
 pub(crate) fn done(handle: c_int) -> Result<()> {
     let context = Context::get()?;
-    let end = object::find::<End>(handle)?;
+    let end = object::find::<ChannelEnd>(handle)?;
     let direction = end.direction(ChannelRole::Send);
     if direction.done.replace(true) {
         return Err(Errno::EPIPE);
@@ -231,7 +231,7 @@ unsafe fn exchange(
     deadline: i64,
 ) -> Result<()> {
     context.check_cancelled()?;
-    let end = object::find::<End>(handle)?;
+    let end = object::find::<ChannelEnd>(handle)?;
     if value.is_null() && len > 0 {
         return Err(Errno::EINVAL);
     }
@@ -256,7 +256,7 @@ unsafe fn exchange(
 /// `value` is readable for `len` bytes by a sender, or writable by a receiver.
 unsafe fn meet(
     context: &Context,
-    end: &End,
+    end: &ChannelEnd,
     role: ChannelRole,
     value: *mut u8,
     len: usize,
@@ -309,8 +309,8 @@ pub(crate) unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choic
     wait_for_any(context, clauses, deadline)
 }
 
-fn examine(clause: &ChClause) -> Result<(Ref<End>, ChannelRole)> {
-    let end = object::find::<End>(clause.ch)?;
+fn examine(clause: &ChClause) -> Result<(Ref<ChannelEnd>, ChannelRole)> {
+    let end = object::find::<ChannelEnd>(clause.ch)?;
     if clause.val.is_null() && clause.len > 0 {
         return Err(Errno::EINVAL);
     }
@@ -326,13 +326,13 @@ const FEW: usize = 4;
 
 fn wait_for_any(context: &Context, clauses: &[ChClause], deadline: i64) -> Result<Choice> {
     if clauses.len() <= FEW {
-        let mut parties: [Option<(Party, Ref<End>)>; FEW] = [const { None }; FEW];
+        let mut parties: [Option<(Party, Ref<ChannelEnd>)>; FEW] = [const { None }; FEW];
         for (index, clause) in clauses.iter().enumerate() {
             parties[index] = Some(party_of(index, clause)?);
         }
         return wait_listed(context, clauses, parties.iter().flatten(), deadline);
     }
-    let mut parties: Vec<(Party, Ref<End>)> = Vec::new();
+    let mut parties: Vec<(Party, Ref<ChannelEnd>)> = Vec::new();
     parties.try_reserve_exact(clauses.len()).map_err(|_| Errno::ENOMEM)?;
     for (index, clause) in clauses.iter().enumerate() {
         parties.push(party_of(index, clause)?);
@@ -340,7 +340,7 @@ fn wait_for_any(context: &Context, clauses: &[ChClause], deadline: i64) -> Resul
     wait_listed(context, clauses, parties.iter(), deadline)
 }
 
-fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<End>)> {
+fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<ChannelEnd>)> {
     let id = c_int::try_from(index).map_err(|_| Errno::EINVAL)?;
     let (end, _) = examine(clause)?;
     let role = if clause.op == CHSEND { ChannelRole::Send } else { ChannelRole::Receive };
@@ -352,7 +352,7 @@ fn party_of(index: usize, clause: &ChClause) -> Result<(Party, Ref<End>)> {
 fn wait_listed<'a>(
     context: &Context,
     clauses: &[ChClause],
-    parties: impl Iterator<Item = &'a (Party, Ref<End>)>,
+    parties: impl Iterator<Item = &'a (Party, Ref<ChannelEnd>)>,
     deadline: i64,
 ) -> Result<Choice> {
     for ((party, end), clause) in parties.zip(clauses) {
@@ -377,7 +377,7 @@ mod tests {
     use crate::rt::clock;
 
     fn waits(handle: c_int) -> bool {
-        let end = object::find::<End>(handle).unwrap();
+        let end = object::find::<ChannelEnd>(handle).unwrap();
         [ChannelRole::Send, ChannelRole::Receive]
             .iter()
             .any(|&role| !end.direction(role).list(role).is_empty())
@@ -391,7 +391,7 @@ mod tests {
     fn a_message_goes_to_whoever_waits_and_takes_it_off_the_list() {
         let context = Context::get().unwrap();
         let [sender, receiver] = make().unwrap();
-        let end = object::find::<End>(receiver).unwrap();
+        let end = object::find::<ChannelEnd>(receiver).unwrap();
         let (mut place, value) = (0u32, 7u32);
         let party = Party {
             clause: Clause::new(0, ChannelRole::Receive.awaits(receiver)),

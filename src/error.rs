@@ -57,7 +57,7 @@ errnos! {
     ENOMEM,
     /// Another coroutine is already doing this on the same object.
     EBUSY,
-    /// The peer, or this side, ended this direction in an orderly way.
+    /// The peer, or this side, ended this direction gracefully.
     EPIPE,
     /// The connection is broken.
     ECONNRESET,

@@ -12,7 +12,7 @@ use crate::rt::handle::Id;
 use crate::why::{self, Fact, Text};
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{BuildError, StoredHead};
-use crate::ws::options::Options;
+use crate::ws::options::WsOptions;
 use crate::ws::sock::head::{note_answer, note_argument};
 use crate::ws::sock::{Ask, Asked, ask_for, close_and_fail};
 use core::ffi::{CStr, c_int};
@@ -24,7 +24,7 @@ pub(crate) type Secure<'a> = &'a dyn Fn(c_int, (&CStr, u16), bool, i64) -> Resul
 /// How to get where the URL points to.
 pub(crate) struct Dial<'a> {
     /// Of the WebSocket.
-    pub options: &'a Options<'a>,
+    pub options: &'a WsOptions<'a>,
     /// For `wss`.
     pub secure: Secure<'a>,
     /// None: the one that the environment names. Empty: none.
@@ -100,7 +100,7 @@ fn prepare(url: &[u8], dial: &Dial<'_>) -> Result<Box<Url>> {
 
 /// Whether the request can be sent. EINVAL.
 #[inline(never)]
-fn check(url: &Url, options: &Options<'_>) -> Result<()> {
+fn check(url: &Url, options: &WsOptions<'_>) -> Result<()> {
     let host = url.host_field().map_err(note_argument)?;
     let authorization = url.authorization().map_err(note_argument)?;
     let ask = Ask {
@@ -176,7 +176,7 @@ fn ask_on(s: c_int, url: &Url, at_first: bool, dial: &Dial<'_>, deadline: i64) -
 
 /// The program's headers: to another place than the first one goes nothing that is for that one alone.
 #[inline(never)]
-fn headers<'a>(options: &Options<'a>, at_first: bool) -> Result<Vec<Header<'a>>> {
+fn headers<'a>(options: &WsOptions<'a>, at_first: bool) -> Result<Vec<Header<'a>>> {
     const FIRST_ONLY: [&str; 3] = ["Authorization", "Cookie", "Host"];
     let mut headers = Vec::new();
     for header in &options.headers {

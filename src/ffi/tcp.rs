@@ -171,7 +171,7 @@ pub extern "C" fn dill_tcp_done(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tcp::done(s))
 }
 
-/// Closes a connection in an orderly way: closes this side unless that was done, and waits until the
+/// Closes a connection gracefully: closes this side unless that was done, and waits until the
 /// peer has closed its own, dropping what it still sends. Success means that the peer has come to the
 /// end too. The handle is gone in any case, except after EBADF and ENOTSUP. A listener is just closed.
 ///

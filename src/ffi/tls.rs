@@ -95,7 +95,7 @@ pub extern "C" fn dill_tls_done(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tls::done(s, deadline))
 }
 
-/// Ends a connection in an orderly way: ends this side as `tls_done` does, unless that was done, drops
+/// Ends a connection gracefully: ends this side as `tls_done` does, unless that was done, drops
 /// what the peer still sends until it has ended its own side, and returns the bytestream below, which can
 /// be used further. If the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///

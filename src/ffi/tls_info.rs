@@ -4,7 +4,7 @@ use super::options::{self, Versioned};
 use super::socket_call;
 use super::ws::place_for_text;
 use crate::error::{Errno, Result};
-use crate::tls::{Agreed, with_agreed};
+use crate::tls::{NegotiatedTls, with_negotiated};
 use crate::ws::sock::handle_below;
 use core::ffi::{c_char, c_int, c_void};
 use core::slice;
@@ -104,11 +104,11 @@ pub unsafe extern "C" fn dill_tls_alpn(s: c_int, buf: *mut c_char, len: usize) -
 }
 
 /// The connection that a handle stands for, or what is on it. EBADF, ENOTSUP.
-fn of_connection<R>(h: c_int, look: impl FnOnce(&Agreed) -> Result<R>) -> Result<R> {
-    with_agreed(handle_below(h).unwrap_or(h), look)
+fn of_connection<R>(h: c_int, look: impl FnOnce(&NegotiatedTls) -> Result<R>) -> Result<R> {
+    with_negotiated(handle_below(h).unwrap_or(h), look)
 }
 
-fn told(agreed: &Agreed) -> TlsInfo {
+fn told(agreed: &NegotiatedTls) -> TlsInfo {
     let mut info = TlsInfo {
         size: size_of::<TlsInfo>(),
         version: c_int::from(agreed.version),

@@ -10,7 +10,7 @@ use super::tls_structs::{
 use super::ws_opts::not_allowed;
 use crate::error::Result;
 use crate::memory::{try_push, try_vec};
-use crate::tls::{self, Clients, Options, Pair, ServerOptions};
+use crate::tls::{self, ClientOptions, Clients, Pair, ServerOptions};
 use core::ffi::{CStr, c_int};
 
 /// The longest name of an application protocol (RFC 7301, 3.1), and how long their list may be.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn dill_tls_attach_server_opts(
 
 /// # Safety
 /// NULL, or options that stay as they are for `'a`.
-pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<Options<'a>> {
+pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<ClientOptions<'a>> {
     // SAFETY: by contract.
     let opts = unsafe { options::read(opts) }.map_err(|_| not_allowed("the size of struct tls_opts"))?;
     if opts.flags & !DILL_TLS_NOVERIFY != 0 {
@@ -72,7 +72,7 @@ pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<Options<'a>> {
     let cert = unsafe { optional(opts.cert) };
     // SAFETY: by contract.
     let key = unsafe { optional(opts.key) };
-    Ok(Options {
+    Ok(ClientOptions {
         // SAFETY: by contract.
         host: unsafe { optional(opts.host) },
         port: None,

@@ -6,7 +6,7 @@ use crate::error::{Errno, Result};
 use crate::iol::{IoList, Pieces};
 use crate::rt::object;
 use crate::sock::receive_list;
-use crate::ws::options::Options;
+use crate::ws::options::WsOptions;
 use crate::ws::sock::{self, FastSend, Place, Ws};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
@@ -258,7 +258,7 @@ pub unsafe extern "C" fn dill_ws_done(
     socket_call(|| sock::done(s, status, unsafe { bytes(buf, len) }, deadline))
 }
 
-/// Ends a WebSocket in an orderly way: sends a close frame as `ws_done` does, unless that was done,
+/// Ends a WebSocket gracefully: sends a close frame as `ws_done` does, unless that was done,
 /// drops messages until the peer's close frame, and returns the bytestream, which can be used further.
 /// If the call fails, everything is closed, except after EBADF and ENOTSUP.
 ///
@@ -380,7 +380,7 @@ unsafe fn attach_server(
 }
 
 /// What the flags mean. Whatever is wrong closes the bytestream, and what is none, too.
-fn options(s: c_int, flags: c_int) -> Result<Options<'static>> {
+fn options(s: c_int, flags: c_int) -> Result<WsOptions<'static>> {
     let options = sock::check_bytestream(s).and_then(|()| sock::options_of_flags(flags));
     options.map_err(|error| sock::close_and_fail(s, error))
 }

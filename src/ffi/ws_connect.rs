@@ -6,7 +6,7 @@ use super::ws_opts::{WsOpts, not_allowed, read_common, read_struct};
 use crate::dial::connect::{self, Dial};
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
-use crate::ws::options::Options;
+use crate::ws::options::WsOptions;
 use core::ffi::{CStr, c_char, c_int};
 
 /// Connects to a WebSocket: "ws://host/path", "wss://host:port/path?query", with options, which may be NULL.
@@ -61,7 +61,7 @@ unsafe fn keep_struct(opts: *const WsOpts) -> Result<Box<WsOpts>> {
 /// # Safety
 /// Options that stay as they are for `'a`.
 #[inline(never)]
-unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<Options<'a>>> {
+unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<WsOptions<'a>>> {
     // SAFETY: by contract.
     let options = unsafe { read_common(opts) }?;
     if options.no_http {

@@ -9,7 +9,7 @@ use crate::memory::try_push;
 use crate::why::{self, Fact};
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::offer::Wishes;
-use crate::ws::options::{Compression, Options, Pings};
+use crate::ws::options::{Compression, Pings, WsOptions};
 use crate::ws::sock::{self, request};
 use core::ffi::{CStr, c_char, c_int, c_void};
 
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn dill_ws_reply(
     })
 }
 
-/// Ends a WebSocket in an orderly way and closes everything: sends a close frame as `ws_done` does, unless
+/// Ends a WebSocket gracefully and closes everything: sends a close frame as `ws_done` does, unless
 /// that was done, waits for the peer's, and then ends what is below, the server first. A coroutine that is
 /// receiving goes on until it gets EPIPE; otherwise messages that still come are dropped. If the call fails,
 /// everything is closed all the same, except after EBADF and ENOTSUP; the close frame leaves if it can.
@@ -308,7 +308,7 @@ pub(super) fn not_allowed(rule: &'static str) -> Errno {
 ///
 /// # Safety
 /// NULL, or options that stay as they are for `'a`.
-unsafe fn read<'a>(opts: *const WsOpts) -> Result<Options<'a>> {
+unsafe fn read<'a>(opts: *const WsOpts) -> Result<WsOptions<'a>> {
     // SAFETY: by contract.
     let opts = unsafe { read_struct(opts) }?;
     if !opts.tls.is_null() || !opts.proxy.is_null() || !opts.connect_to.is_null() || opts.redirects != 0 {
@@ -332,13 +332,13 @@ pub(super) unsafe fn read_struct(opts: *const WsOpts) -> Result<WsOpts> {
 /// # Safety
 /// Options that stay as they are for `'a`.
 #[inline(never)]
-pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<Options<'a>> {
+pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<WsOptions<'a>> {
     let known = sock::TEXT | sock::NOHTTP | sock::NOGATHER | sock::GATHER | sock::KEEP_HEAD | sock::DEFLATE;
     if opts.flags & !known != 0 {
         return Err(not_allowed("unknown flags"));
     }
     let has = |flag| opts.flags & flag != 0;
-    let options = Options {
+    let options = WsOptions {
         text: has(sock::TEXT),
         no_http: has(sock::NOHTTP),
         gathers: !has(sock::NOGATHER),

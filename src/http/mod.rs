@@ -116,7 +116,7 @@ impl Http {
         skip_first: bool,
         parse: impl FnOnce(&[u8]) -> Result<R>,
     ) -> Result<R> {
-        let mut line = Line::new();
+        let mut line = LineBuffer::new();
         self.recv_line(deadline, skip_first, |part| line.push(part))?;
         parse(line.as_bytes())
     }
@@ -139,16 +139,16 @@ impl Http {
 }
 
 /// A line that is being received: on the stack unless it is long.
-struct Line {
+struct LineBuffer {
     short: [u8; SHORT_LINE],
     len: usize,
     /// All of it once it is longer than that.
     long: Vec<u8>,
 }
 
-impl Line {
-    fn new() -> Line {
-        Line { short: [0; SHORT_LINE], len: 0, long: Vec::new() }
+impl LineBuffer {
+    fn new() -> LineBuffer {
+        LineBuffer { short: [0; SHORT_LINE], len: 0, long: Vec::new() }
     }
 
     /// EPROTO, ENOMEM.

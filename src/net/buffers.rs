@@ -23,7 +23,7 @@ pub(crate) const RECEIVE_SIZE: usize = 512 * 1024;
 pub(crate) const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
-/// At so many uses of a socket with gathered bytes the clock is looked at once, at the least.
+/// The clock is read at least once in so many uses of a socket with gathered bytes.
 const MAX_STRIDE: u64 = 64;
 
 /// Who a buffer is lent to: nobody, or an open stream, which it keeps alive.
@@ -77,6 +77,8 @@ pub(crate) struct Buffers {
     receiver: Lease,
     start: Cell<usize>,
     end: Cell<usize>,
+    /// How many slices of the receive buffer are in use. Counted in debug builds.
+    peeks: Cell<usize>,
 
     /// How many bytes of streams to which the buffer is not lent are kept.
     saved: Cell<usize>,
@@ -91,9 +93,9 @@ pub(crate) struct Buffers {
     /// When the oldest gathered bytes came, in ticks, and how often their socket was used since.
     since: Cell<u64>,
     uses: Cell<u32>,
-    /// The use at which to look at the clock again.
-    next_look: Cell<u32>,
-    /// How many uses lie between two looks, at the present pace.
+    /// The use at which to read the clock again.
+    next_check: Cell<u32>,
+    /// How many uses lie between two reads of the clock, at the present pace.
     stride: Cell<u32>,
 }
 
@@ -125,8 +127,11 @@ impl Buffers {
     }
 
     /// What was received for a stream and not consumed, if the buffer is lent to it.
+    ///
+    /// # Safety
+    /// Nothing is received, and the buffer is lent to nobody else, while the slice is in use.
     #[inline]
-    pub(crate) fn received(&self, stream: &Stream) -> Option<&[u8]> {
+    pub(crate) unsafe fn received(&self, stream: &Stream) -> Option<&[u8]> {
         if !self.receiver.is_held_by(stream) {
             return None;
         }
@@ -134,9 +139,27 @@ impl Buffers {
         // SAFETY: a buffer that is lent has been mapped. (What is looked at for every message is not
         // compared with null too.)
         unsafe { core::hint::assert_unchecked(!start.is_null()) };
-        // SAFETY: the range lies in the buffer and was written by a receive; it stays as it is
-        // until the stream consumes it or waits, which ends the caller's use.
+        // SAFETY: `start..end` lies in the buffer and was written by a receive; by contract nothing is written
+        // there while the slice is in use.
         Some(unsafe { core::slice::from_raw_parts(start, self.end.get() - self.start.get()) })
+    }
+
+    /// Whether `received` shows something of a stream.
+    #[inline]
+    pub(crate) fn is_lent_to(&self, stream: &Stream) -> bool {
+        self.receiver.is_held_by(stream)
+    }
+
+    /// Runs what has a slice of the receive buffer: in debug builds, receiving meanwhile panics.
+    #[inline]
+    pub(crate) fn as_peek<R>(&self, look: impl FnOnce() -> R) -> R {
+        if !cfg!(debug_assertions) {
+            return look();
+        }
+        self.peeks.set(self.peeks.get() + 1);
+        let result = look();
+        self.peeks.set(self.peeks.get() - 1);
+        result
     }
 
     /// Drops bytes from the front.
@@ -151,11 +174,14 @@ impl Buffers {
 
     /// Lends the receive buffer to a stream and brings what it has saved to the front. ENOMEM: nothing
     /// has changed. EBADF: the stream is closed.
-    pub(crate) fn lend_receive(&self, stream: &Ref<Stream>) -> Result<()> {
+    pub(crate) fn acquire_receive(&self, stream: &Ref<Stream>) -> Result<()> {
+        debug_assert_eq!(self.peeks.get(), 0);
         if !self.receiver.is_held_by(stream) {
             map(&self.receive, RECEIVE_SIZE)?;
             if let Some(holder) = self.receiver.holder() {
-                holder.save(self, self.received(&holder).unwrap_or_default())?;
+                // SAFETY: `save` copies the bytes, and receives nothing.
+                let received = unsafe { self.received(&holder) };
+                holder.save(self, received.unwrap_or_default())?;
                 self.receiver.end();
             }
             self.start.set(0);
@@ -244,35 +270,34 @@ impl Buffers {
         if self.sender.is_held_by(stream) { self.gathered.get() } else { 0 }
     }
 
-    /// Sends a stream's gathered bytes if they have waited long enough. To be called once at each use
-    /// of the socket.
+    /// Sends a stream's gathered bytes if they are stale. To be called at each use of the socket.
     #[inline(always)]
-    pub(crate) fn flush_overdue(&self, stream: &Stream) {
-        if self.is_overdue(stream) {
+    pub(crate) fn flush_if_stale(&self, stream: &Stream) {
+        if self.is_stale(stream) {
             self.flush();
         }
     }
 
     #[inline(always)]
-    fn is_overdue(&self, stream: &Stream) -> bool {
+    fn is_stale(&self, stream: &Stream) -> bool {
         if self.gathered(stream) == 0 {
             return false;
         }
         let uses = self.uses.get() + 1;
         self.uses.set(uses);
-        uses >= self.next_look.get() && self.look(uses)
+        uses >= self.next_check.get() && self.check_age(uses)
     }
 
     /// Whether the gathered bytes are older than a millisecond. Reading the clock costs as much as a small
     /// message, so it is read every `stride` uses only; `stride` adapts so that reads are an eighth of the
     /// limit apart.
     #[cold]
-    fn look(&self, uses: u32) -> bool {
+    fn check_age(&self, uses: u32) -> bool {
         let waited = ticks::now().wrapping_sub(self.since.get());
         let limit = ticks::per_millisecond();
         let pace = waited / u64::from(uses) + 1;
         self.stride.set((limit / 8 / pace).clamp(1, MAX_STRIDE) as u32);
-        self.next_look.set(uses + self.stride.get());
+        self.next_check.set(uses + self.stride.get());
         waited > limit
     }
 
@@ -293,14 +318,14 @@ impl Buffers {
     /// Lends the send buffer to a stream: what another one gathered leaves first. Returns how much
     /// the stream itself has gathered, which is at the front.
     #[inline(always)]
-    pub(crate) fn lend_send(&self, stream: &Ref<Stream>) -> Result<usize> {
+    pub(crate) fn acquire_send(&self, stream: &Ref<Stream>) -> Result<usize> {
         if !self.sender.is_held_by(stream) {
-            self.take_send_over(stream)?;
+            self.acquire_send_slow(stream)?;
         }
         Ok(self.gathered.get())
     }
 
-    fn take_send_over(&self, stream: &Ref<Stream>) -> Result<()> {
+    fn acquire_send_slow(&self, stream: &Ref<Stream>) -> Result<()> {
         map(&self.send, SEND_SIZE)?;
         self.flush();
         self.sender.give(stream)
@@ -313,29 +338,32 @@ impl Buffers {
     /// Nothing else is done with the buffer while this slice is in use.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "the buffer is no part of this value")]
-    pub(crate) unsafe fn send_place(&self, from: usize) -> &mut [u8] {
-        // SAFETY: the buffer is SEND_SIZE long; by contract nobody else looks at it.
+    pub(crate) unsafe fn send_buf_mut(&self, from: usize) -> &mut [u8] {
+        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; by contract nobody else has a slice of it.
         let buffer = unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) };
         &mut buffer[from..]
     }
 
     /// A part of the send buffer, which is lent to the caller and was filled as far as that.
+    ///
+    /// # Safety
+    /// Nothing is written into the buffer while this slice is in use.
     #[inline]
-    pub(crate) fn filled_send(&self, part: Range<usize>) -> &[u8] {
-        // SAFETY: the buffer is SEND_SIZE long; the slice is used before anything else is written.
+    pub(crate) unsafe fn send_buf(&self, part: Range<usize>) -> &[u8] {
+        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; by contract nobody writes into it.
         let buffer = unsafe { core::slice::from_raw_parts(self.send.get(), SEND_SIZE) };
         &buffer[part]
     }
 
-    /// Drops the filled part of the send buffer but for its end, which stays gathered, or is from now on.
-    pub(crate) fn keep_filled(&self, context: &Context, end: Range<usize>) {
+    /// Keeps only `end` of the filled part, as gathered bytes.
+    pub(crate) fn retain_tail(&self, context: &Context, end: Range<usize>) {
         if end.start >= self.gathered.get() {
             // The oldest of these bytes are new.
             self.forget_gathered();
         }
         let len = end.len();
         // SAFETY: the buffer is lent to the caller, who has no slice of it.
-        unsafe { self.send_place(0) }.copy_within(end, 0);
+        unsafe { self.send_buf_mut(0) }.copy_within(end, 0);
         self.set_gathered(context, len);
     }
 
@@ -346,7 +374,7 @@ impl Buffers {
             context.before_wait(|context| context.buffers().flush());
             self.since.set(ticks::now());
             self.uses.set(0);
-            self.next_look.set(self.stride.get());
+            self.next_check.set(self.stride.get());
         }
         self.gathered.set(len);
     }

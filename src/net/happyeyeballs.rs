@@ -162,7 +162,7 @@ impl<'c> Network<'c> {
 }
 
 impl World for Network<'_> {
-    type Connection = Fd;
+    type Connected = Fd;
 
     fn now(&self) -> i64 {
         clock::now()

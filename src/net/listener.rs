@@ -2,7 +2,7 @@
 
 use super::descriptor::{self, Descriptor};
 use super::socket::{self, Fd};
-use super::stream::{Family, Stream};
+use super::stream::{CloseMode, Family, Stream};
 use crate::error::{self, Errno, Result};
 use crate::probes;
 use crate::rt::budget::{Rounds, SYSTEM_CALL};
@@ -185,7 +185,7 @@ pub(crate) fn done(handle: c_int, family: Family) -> Result<()> {
     find_stream(handle, family)?.done()
 }
 
-/// Closes a listener, or a connection in an orderly way: see `Stream::finish`.
+/// Closes a listener, or a connection gracefully: see `Stream::finish`.
 pub(crate) fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> {
     if let Ok(listener) = object::find::<Listener>(handle) {
         if listener.family != family {
@@ -196,7 +196,7 @@ pub(crate) fn close(handle: c_int, family: Family, deadline: i64) -> Result<()> 
     let stream = find_stream(handle, family)?;
     let finished = stream.finish(deadline);
     // A reset would destroy what we sent and the peer has not read yet.
-    stream.close_in_order(finished.is_ok());
+    stream.set_close_mode(if finished.is_ok() { CloseMode::Graceful } else { CloseMode::Abort });
     object::close(handle, stream);
     finished
 }

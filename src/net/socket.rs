@@ -265,7 +265,7 @@ pub(crate) fn shutdown_write(fd: c_int) -> Result<()> {
 pub(crate) fn make_close_abortive(fd: c_int) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let (value, size): (*const c_void, _) = ((&raw const linger).cast(), size_of::<libc::linger>());
-    // An error leaves an orderly close, which is no worse.
+    // An error leaves a graceful close, which is no worse.
     // SAFETY: the value is readable for its size.
     unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, size as libc::socklen_t) };
 }

@@ -50,15 +50,15 @@ pub(crate) struct Context {
     /// When descriptors and timers were looked at last, in ns.
     pub(super) last_poll: Cell<i64>,
     /// When the clock was read last, in ns.
-    pub(super) last_look: Cell<i64>,
-    pub(super) waits_until_look: Cell<u32>,
-    pub(super) cautious_looks: Cell<u32>,
+    pub(super) last_clock_read: Cell<i64>,
+    pub(super) waits_until_clock_read: Cell<u32>,
+    pub(super) cautious_reads: Cell<u32>,
     /// When one of the spent coroutines was last let run before others, in ns.
     last_spent: Cell<i64>,
     /// How many waits have ended.
     pub(super) waits: Cell<u64>,
-    /// Counts the stretches between switches: equal numbers mean that nobody else has run.
-    pub(super) run_id: Cell<u64>,
+    /// Counts epochs: equal numbers mean that no other coroutine has run.
+    pub(super) epoch: Cell<u64>,
     main: Coroutine,
 }
 
@@ -164,12 +164,12 @@ impl Context {
             big_stack: BigStack::new(),
             above: Above::new(),
             last_poll: Cell::new(super::clock::nanoseconds()),
-            last_look: Cell::new(0),
-            waits_until_look: Cell::new(0),
-            cautious_looks: Cell::new(0),
+            last_clock_read: Cell::new(0),
+            waits_until_clock_read: Cell::new(0),
+            cautious_reads: Cell::new(0),
             last_spent: Cell::new(0),
             waits: Cell::new(0),
-            run_id: Cell::new(1),
+            epoch: Cell::new(1),
             main: Coroutine::main(),
         })?);
         if let Err(error) = process::attach(context) {
@@ -214,20 +214,20 @@ impl Context {
         self.waits.get()
     }
 
-    /// Tells stretches of execution apart: unchanged as long as no other coroutine has run.
-    pub(crate) fn run_id(&self) -> u64 {
-        self.run_id.get()
+    /// The current epoch: unchanged as long as no other coroutine has run.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.get()
     }
 
-    /// Ends the current stretch without a switch, for whoever changed what others may see.
-    pub(crate) fn next_run(&self) {
-        self.run_id.set(self.run_id.get() + 1);
+    /// Begins a new epoch without a switch, for whoever changed what others may see.
+    pub(crate) fn new_epoch(&self) {
+        self.epoch.set(self.epoch.get() + 1);
     }
 
     /// The time when the clock was read last, in ns: when what has just been received was there.
     #[cfg(feature = "sockets")]
-    pub(crate) fn last_look(&self) -> i64 {
-        self.last_look.get()
+    pub(crate) fn last_clock_read(&self) -> i64 {
+        self.last_clock_read.get()
     }
 
     #[cfg(feature = "sockets")]

@@ -283,7 +283,7 @@ unsafe fn launch(
     let parent = context.current();
     context.make_ready(parent, 0, None);
     context.set_current(child);
-    context.next_run();
+    context.new_epoch();
     context.budget.renew();
     context.runtimes.tell(&parent.fiber, &child.fiber);
     Ok((parent.registers.for_program(), place.cast()))

@@ -14,18 +14,18 @@ use core::ptr;
 const LINE: usize = 400;
 
 /// A line on its way to a descriptor.
-struct Line {
+struct DumpLine {
     fd: c_int,
     bytes: [u8; LINE],
     len: usize,
 }
 
-impl Line {
-    fn to(fd: c_int) -> Line {
-        Line { fd, bytes: [0; LINE], len: 0 }
+impl DumpLine {
+    fn to(fd: c_int) -> DumpLine {
+        DumpLine { fd, bytes: [0; LINE], len: 0 }
     }
 
-    fn put(&mut self, text: &[u8]) -> &mut Line {
+    fn put(&mut self, text: &[u8]) -> &mut DumpLine {
         // The last byte is for the end of the line.
         let len = text.len().min(LINE - 1 - self.len);
         self.bytes[self.len..self.len + len].copy_from_slice(&text[..len]);
@@ -33,12 +33,12 @@ impl Line {
         self
     }
 
-    fn text(&mut self, text: &str) -> &mut Line {
+    fn text(&mut self, text: &str) -> &mut DumpLine {
         self.put(text.as_bytes())
     }
 
     /// Digits by hand: what formats in general takes more stack.
-    fn number(&mut self, number: i64) -> &mut Line {
+    fn number(&mut self, number: i64) -> &mut DumpLine {
         let (mut digits, mut at, mut left) = ([0; 20], 20, number.unsigned_abs());
         loop {
             at -= 1;
@@ -72,7 +72,7 @@ impl Line {
 
 /// Writes a line for each coroutine of this thread, and for each handle.
 pub(crate) fn dump(fd: c_int) {
-    let mut line = Line::to(fd);
+    let mut line = DumpLine::to(fd);
     let Some(context) = Context::existing() else {
         return line.text("this thread has not used libdill").end();
     };
@@ -118,7 +118,7 @@ pub(crate) fn dump(fd: c_int) {
 }
 
 /// What a coroutine does, to the end of the line.
-fn describe(line: &mut Line, context: &Context, coroutine: &Coroutine) {
+fn describe(line: &mut DumpLine, context: &Context, coroutine: &Coroutine) {
     line.text(": ");
     if ptr::eq(context.current(), coroutine) {
         line.text("runs");
@@ -143,7 +143,7 @@ fn describe(line: &mut Line, context: &Context, coroutine: &Coroutine) {
     line.end();
 }
 
-fn await_clause(line: &mut Line, clause: &Clause) {
+fn await_clause(line: &mut DumpLine, clause: &Clause) {
     match clause.source() {
         Source::List(Awaited::Bundle(handle)) => {
             line.text("the coroutines of bundle ").number((*handle).into()).text(" to end")

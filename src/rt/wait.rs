@@ -22,11 +22,11 @@ const DEADLINE: i32 = -2;
 /// While somebody is always ready, descriptors and timers are polled this often, in ns.
 const POLL_INTERVAL: i64 = 500_000;
 /// How many waits may pass between two readings of the clock.
-const WAITS_PER_LOOK: u32 = 16;
+const WAITS_PER_CLOCK_READ: u32 = 16;
 /// If it took longer than this to come to the next reading, in ns, ...
 const SLOW: i64 = 200_000;
 /// ... the clock is read at each of so many waits, until they are known to be fast again.
-const CAUTIOUS_LOOKS: u32 = 64;
+const CAUTIOUS_READS: u32 = 64;
 
 /// What a clause is registered with.
 pub(crate) enum Source {
@@ -171,18 +171,18 @@ impl Context {
         self.call_before_wait();
         self.make_spent();
         // Descriptors and timers are polled, too.
-        self.waits_until_look.set(0);
+        self.waits_until_clock_read.set(0);
         self.switch_away();
         self.current().wake_error.get().map_or(Ok(()), Err)
     }
 
     /// Runs whoever is ready next; returns when the current coroutine is resumed.
     pub(crate) fn switch_away(&self) {
-        let budget = self.waits_until_look.get();
+        let budget = self.waits_until_clock_read.get();
         if self.has_ready() && budget > 0 {
-            self.waits_until_look.set(budget - 1);
+            self.waits_until_clock_read.set(budget - 1);
         } else {
-            self.look();
+            self.poll_if_due();
         }
         self.run_next();
     }
@@ -190,7 +190,7 @@ impl Context {
     /// Makes somebody ready for a coroutine that ends, perhaps on a stack that has no room for a poll.
     pub(super) fn poll_if_idle(&self) {
         if !self.has_ready() {
-            self.look();
+            self.poll_if_due();
         }
     }
 
@@ -212,7 +212,7 @@ impl Context {
     #[inline(always)]
     fn switch_to(&self, to: *const Coroutine) {
         let from = self.current_ptr();
-        self.run_id.set(self.run_id.get() + 1);
+        self.epoch.set(self.epoch.get() + 1);
         self.budget.renew();
         if ptr::eq(from, to) {
             return;
@@ -230,14 +230,14 @@ impl Context {
 
     /// Reads the clock and, when it is time or nobody is ready, polls descriptors and timers.
     #[cold]
-    fn look(&self) {
+    fn poll_if_due(&self) {
         let mut now = clock::nanoseconds();
-        if now - self.last_look.replace(now) > SLOW {
-            self.cautious_looks.set(CAUTIOUS_LOOKS);
+        if now - self.last_clock_read.replace(now) > SLOW {
+            self.cautious_reads.set(CAUTIOUS_READS);
         }
-        let cautious = self.cautious_looks.get();
-        self.waits_until_look.set(if cautious > 0 { 0 } else { WAITS_PER_LOOK });
-        self.cautious_looks.set(cautious.saturating_sub(1));
+        let cautious = self.cautious_reads.get();
+        self.waits_until_clock_read.set(if cautious > 0 { 0 } else { WAITS_PER_CLOCK_READ });
+        self.cautious_reads.set(cautious.saturating_sub(1));
         if self.has_ready() && now - self.last_poll.get() < POLL_INTERVAL {
             return;
         }
@@ -248,7 +248,7 @@ impl Context {
             self.poller.poll(self, timeout);
             if timeout != 0 {
                 now = clock::nanoseconds();
-                self.last_look.set(now);
+                self.last_clock_read.set(now);
             }
             self.fire_timers(clock::milliseconds(now));
             if !blocking || self.has_ready() {
@@ -258,8 +258,8 @@ impl Context {
         self.resume_spent(now);
         self.last_poll.set(now);
         if blocking {
-            self.last_look.set(now);
-            self.cautious_looks.set(CAUTIOUS_LOOKS);
+            self.last_clock_read.set(now);
+            self.cautious_reads.set(CAUTIOUS_READS);
         }
     }
 
@@ -268,9 +268,9 @@ impl Context {
         self.work_in_background();
         self.poller.poll(self, 0);
         // It may have been told of what nobody waits for yet, and that is told once.
-        self.next_run();
+        self.new_epoch();
         let now = clock::nanoseconds();
-        self.last_look.set(now);
+        self.last_clock_read.set(now);
         self.fire_timers(clock::milliseconds(now));
         self.resume_spent(now);
         self.last_poll.set(now);

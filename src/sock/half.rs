@@ -6,7 +6,7 @@ use core::cell::Cell;
 /// The state of a direction.
 #[derive(Default)]
 pub(crate) struct Half {
-    /// It has come to its orderly end.
+    /// It has come to its graceful end.
     pub done: Cell<bool>,
     /// A failure has left it at an unknown place.
     pub broken: Cell<bool>,
@@ -21,7 +21,7 @@ impl Half {
         self.closed.set(true);
     }
 
-    /// EBADF after the close, EBUSY, EPIPE after the orderly end, ECONNRESET after a failure.
+    /// EBADF after the close, EBUSY, EPIPE after the graceful end, ECONNRESET after a failure.
     pub(crate) fn check(&self) -> Result<()> {
         if self.closed.get() {
             return Err(Errno::EBADF);

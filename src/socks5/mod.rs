@@ -49,28 +49,28 @@ impl SocksText {
 }
 
 /// Where a request or a reply points to.
-enum Target {
+enum Destination {
     Address(IpAddr),
     /// The text that was received, and a port.
     Name(u16),
 }
 
 /// Receives a request or a reply: its code, and the address in it, or the name as a text. EPROTO.
-fn recv_message(s: Id, name: &mut SocksText, deadline: i64) -> Result<(u8, Target)> {
+fn recv_message(s: Id, name: &mut SocksText, deadline: i64) -> Result<(u8, Destination)> {
     let head: [u8; HEAD] = recv(s, deadline)?;
     let (code, kind) = wire::decode_head(head)?;
     let target = match kind {
         IPV4 => {
             let ip = Ipv4Addr::from(recv::<4>(s, deadline)?);
-            Target::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
+            Destination::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
         }
         IPV6 => {
             let ip = Ipv6Addr::from(recv::<16>(s, deadline)?);
-            Target::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
+            Destination::Address(IpAddr::new(ip.into(), recv_port(s, deadline)?, 0))
         }
         _ => {
             name.recv(s, deadline)?;
-            Target::Name(recv_port(s, deadline)?)
+            Destination::Name(recv_port(s, deadline)?)
         }
     };
     Ok((code, target))

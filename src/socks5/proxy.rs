@@ -3,7 +3,7 @@
 use super::wire::{
     self, AUTH_VERSION, BIND, CONNECT, METHOD_NONE, METHOD_PASSWORD, METHOD_REFUSED, UDP_ASSOCIATE, VERSION,
 };
-use super::{SocksText, Target, recv, recv_message};
+use super::{Destination, SocksText, recv, recv_message};
 use crate::error::{Errno, Result};
 use crate::net::addr::{self, IpAddr};
 use crate::net::resolve;
@@ -55,7 +55,7 @@ fn as_c_string(text: &SocksText) -> Result<&CStr> {
     CStr::from_bytes_until_nul(text.with_nul()).map_err(|_| Errno::EPROTO)
 }
 
-fn recv_request(s: Id, name: &mut SocksText, deadline: i64) -> Result<(c_int, Target)> {
+fn recv_request(s: Id, name: &mut SocksText, deadline: i64) -> Result<(c_int, Destination)> {
     let (code, target) = recv_message(s, name, deadline)?;
     match c_int::from(code) {
         command @ (CONNECT | BIND | UDP_ASSOCIATE) => Ok((command, target)),
@@ -69,8 +69,8 @@ pub fn recv_command(s: Id, deadline: i64) -> Result<(c_int, IpAddr)> {
     let mut name = SocksText::new();
     let (command, target) = recv_request(s, &mut name, deadline)?;
     let address = match target {
-        Target::Address(address) => address,
-        Target::Name(port) => {
+        Destination::Address(address) => address,
+        Destination::Name(port) => {
             resolve::remote(as_c_string(&name)?, c_int::from(port), addr::PREFER_IPV4, deadline)?
         }
     };
@@ -83,11 +83,11 @@ pub fn recv_command_by_name(s: Id, deadline: i64, store: impl FnOnce(&[u8])) -> 
     let mut name = SocksText::new();
     let (command, target) = recv_request(s, &mut name, deadline)?;
     let port = match target {
-        Target::Address(address) => {
+        Destination::Address(address) => {
             store(address.text().as_bytes_with_nul());
             address.port()
         }
-        Target::Name(port) => {
+        Destination::Name(port) => {
             store(name.with_nul());
             c_int::from(port)
         }

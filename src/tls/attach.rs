@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_macros, reason = "runs on the big stack, with memory in reserve")]
 
 use super::cache::Trouble;
-use super::config::{self, Options, ServerOptions};
+use super::config::{self, ClientOptions, ServerOptions};
 use super::custom::{self, Custom};
 use super::handshake::Handshake;
 use super::records::HEADER;
@@ -11,7 +11,7 @@ use super::{Below, Tls};
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
 use crate::net::socket;
-use crate::net::stream::{Family, Stream};
+use crate::net::stream::{CloseMode, Family, Stream};
 use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::handle;
@@ -28,7 +28,7 @@ use rustls::pki_types::ServerName;
 /// closed on failure. EBADF, EPROTO, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(crate) fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
     attach(s, deadline, || {
-        let (config, trouble) = config::of_client(&Options::default())?;
+        let (config, trouble) = config::of_client(&ClientOptions::default())?;
         Ok((Handshake::client(config, nobody(), false, false)?, trouble))
     })
 }
@@ -38,7 +38,7 @@ pub(crate) fn attach_client(s: c_int, deadline: i64) -> Result<c_int> {
 /// EACCES if the server's certificate is not accepted.
 pub(crate) fn attach_client_verifying<'a>(
     s: c_int,
-    options: impl FnOnce() -> Result<Options<'a>>,
+    options: impl FnOnce() -> Result<ClientOptions<'a>>,
     deadline: i64,
 ) -> Result<c_int> {
     attach(s, deadline, || {
@@ -215,7 +215,7 @@ impl Tls {
         if let Below::Stream(stream) = &self.below
             && stream.family() == Family::Tcp
         {
-            stream.close_in_order(true);
+            stream.set_close_mode(CloseMode::Graceful);
         }
     }
 }

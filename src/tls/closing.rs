@@ -29,7 +29,7 @@ pub(crate) fn allow_truncation(s: c_int) {
     }
 }
 
-/// Ends both directions in order and returns the handle of the bytestream below, which stands
+/// Ends both directions gracefully and returns the handle of the bytestream below, which stands
 /// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
 /// failure everything is closed.
 pub(crate) fn detach(s: c_int, deadline: i64) -> Result<c_int> {

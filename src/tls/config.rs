@@ -27,7 +27,7 @@ pub(crate) type Pair<'a> = (&'a CStr, &'a CStr);
 
 /// What a client wants of a server.
 #[derive(Default)]
-pub(crate) struct Options<'a> {
+pub(crate) struct ClientOptions<'a> {
     /// Its name or address. None: unknown, and then its certificate cannot be verified.
     pub host: Option<&'a CStr>,
     /// The port that it is reached at, as far as it is known: sessions are resumed at the same one only.
@@ -72,7 +72,7 @@ static SERVERS: Cache<ServerConfig> = Cache::new();
 
 /// The configuration of a client. EINVAL for files that are no good, or why they cannot be read; EFAULT without
 /// any certificate to trust.
-pub(super) fn of_client(options: &Options<'_>) -> Result<(Arc<ClientConfig>, Trouble)> {
+pub(super) fn of_client(options: &ClientOptions<'_>) -> Result<(Arc<ClientConfig>, Trouble)> {
     let mut key = Key::default();
     key.put(&[u8::from(options.host.is_some()), u8::from(options.verify), u8::from(options.only_tls13)]);
     key.put(&options.port.map_or([0; 2], u16::to_ne_bytes));
@@ -86,7 +86,7 @@ pub(super) fn of_client(options: &Options<'_>) -> Result<(Arc<ClientConfig>, Tro
     CLIENTS.get(key, &files, || make_client(options))
 }
 
-fn make_client(options: &Options<'_>) -> Result<ClientConfig> {
+fn make_client(options: &ClientOptions<'_>) -> Result<ClientConfig> {
     let provider = provider();
     let verifier: Arc<dyn ServerCertVerifier> = match (options.verify, options.ca_file) {
         (false, _) => Arc::new(NoVerification),

@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::agreed::Agreed;
 use super::chooser;
+use super::negotiated::NegotiatedTls;
 use super::records::{HEADER, Kernel, Session};
 use super::refusal;
 use crate::error::{Errno, Result};
@@ -19,7 +19,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ServerConfig};
 use std::sync::Arc;
 
-enum Connection {
+enum RustlsConnection {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
 }
@@ -27,7 +27,7 @@ enum Connection {
 /// A handshake under way.
 pub(super) struct Handshake {
     /// Large, and not to be moved about on a coroutine's stack.
-    connection: Box<Connection>,
+    connection: Box<RustlsConnection>,
     stack: &'static BigStack,
     /// Records that were received and not taken in.
     incoming: Vec<u8>,
@@ -39,7 +39,7 @@ pub(super) struct Handshake {
 }
 
 /// What a step of the handshake has come to.
-enum Step {
+enum HandshakeStep {
     /// There may be more to do at once.
     Again,
     /// More of the peer's records are needed.
@@ -60,7 +60,7 @@ impl Handshake {
             _ => Vec::new(),
         };
         let mut handshake = Handshake::make(strict, || {
-            UnbufferedClientConnection::new(config, name).map(Connection::Client)
+            UnbufferedClientConnection::new(config, name).map(RustlsConnection::Client)
         })?;
         handshake.sni = sni;
         handshake.verifies = verifies;
@@ -69,12 +69,12 @@ impl Handshake {
 
     /// A server's.
     pub(super) fn server(config: Arc<ServerConfig>, strict: bool) -> Result<Handshake> {
-        Handshake::make(strict, || UnbufferedServerConnection::new(config).map(Connection::Server))
+        Handshake::make(strict, || UnbufferedServerConnection::new(config).map(RustlsConnection::Server))
     }
 
     fn make(
         strict: bool,
-        connection: impl FnOnce() -> core::result::Result<Connection, Error>,
+        connection: impl FnOnce() -> core::result::Result<RustlsConnection, Error>,
     ) -> Result<Handshake> {
         let stack = BigStack::get()?;
         let connection = stack.run_with_reserve(|| {
@@ -96,13 +96,13 @@ impl Handshake {
         self.stack.run_with_reserve(|| {
             loop {
                 let step = self.connection.step(&mut self.incoming, outgoing, self.strict);
-                if matches!(*self.connection, Connection::Server(_)) {
+                if matches!(*self.connection, RustlsConnection::Server(_)) {
                     chooser::take_asked_for(&mut self.sni);
                 }
                 match step {
-                    Ok(Step::Again) => {}
-                    Ok(Step::Blocked) => return Ok(false),
-                    Ok(Step::Done) => return Ok(true),
+                    Ok(HandshakeStep::Again) => {}
+                    Ok(HandshakeStep::Blocked) => return Ok(false),
+                    Ok(HandshakeStep::Done) => return Ok(true),
                     Err(error) => {
                         self.send_alerts(outgoing);
                         return Err(error);
@@ -122,13 +122,13 @@ impl Handshake {
     }
 
     /// What both sides have agreed on, now that the handshake is over.
-    pub(super) fn agreed(&self) -> Result<Agreed> {
+    pub(super) fn agreed(&self) -> Result<NegotiatedTls> {
         let (common, verified): (&CommonState, bool) = match &*self.connection {
-            Connection::Client(client) => (client, self.verifies),
+            RustlsConnection::Client(client) => (client, self.verifies),
             // Whoever shows a certificate that is not accepted does not come so far.
-            Connection::Server(server) => (server, server.peer_certificates().is_some()),
+            RustlsConnection::Server(server) => (server, server.peer_certificates().is_some()),
         };
-        let mut agreed = Agreed::new(common.negotiated_cipher_suite().ok_or(Errno::EPROTO)?);
+        let mut agreed = NegotiatedTls::new(common.negotiated_cipher_suite().ok_or(Errno::EPROTO)?);
         try_extend(&mut agreed.sni, &self.sni)?;
         try_extend(&mut agreed.alpn, common.alpn_protocol().unwrap_or_default())?;
         for cert in common.peer_certificates().unwrap_or_default() {
@@ -144,10 +144,10 @@ impl Handshake {
         let Handshake { connection, stack, strict, .. } = self;
         stack.run_with_reserve(|| {
             let (secrets, kernel) = match *connection {
-                Connection::Client(client) => client
+                RustlsConnection::Client(client) => client
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Client(kernel))),
-                Connection::Server(server) => server
+                RustlsConnection::Server(server) => server
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel))),
             }
@@ -157,18 +157,27 @@ impl Handshake {
     }
 }
 
-impl Connection {
+impl RustlsConnection {
     fn has_output(&self) -> bool {
         match self {
-            Connection::Client(client) => client.wants_write(),
-            Connection::Server(server) => server.wants_write(),
+            RustlsConnection::Client(client) => client.wants_write(),
+            RustlsConnection::Server(server) => server.wants_write(),
         }
     }
 
-    fn step(&mut self, incoming: &mut Vec<u8>, outgoing: &mut Vec<u8>, strict: bool) -> Result<Step> {
+    fn step(
+        &mut self,
+        incoming: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+        strict: bool,
+    ) -> Result<HandshakeStep> {
         let (discard, step) = match self {
-            Connection::Client(client) => handle(client.process_tls_records(incoming), outgoing, strict),
-            Connection::Server(server) => handle(server.process_tls_records(incoming), outgoing, strict),
+            RustlsConnection::Client(client) => {
+                handle(client.process_tls_records(incoming), outgoing, strict)
+            }
+            RustlsConnection::Server(server) => {
+                handle(server.process_tls_records(incoming), outgoing, strict)
+            }
         };
         incoming.drain(..discard);
         step
@@ -180,17 +189,17 @@ fn handle<D>(
     status: UnbufferedStatus<'_, '_, D>,
     outgoing: &mut Vec<u8>,
     strict: bool,
-) -> (usize, Result<Step>) {
+) -> (usize, Result<HandshakeStep>) {
     let step = match status.state {
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
-            append(outgoing, |place| data.encode(place)).map(|()| Step::Again)
+            append(outgoing, |place| data.encode(place)).map(|()| HandshakeStep::Again)
         }
         Ok(ConnectionState::TransmitTlsData(data)) => {
             data.done();
-            Ok(Step::Again)
+            Ok(HandshakeStep::Again)
         }
-        Ok(ConnectionState::BlockedHandshake) => Ok(Step::Blocked),
-        Ok(ConnectionState::WriteTraffic(_)) => Ok(Step::Done),
+        Ok(ConnectionState::BlockedHandshake) => Ok(HandshakeStep::Blocked),
+        Ok(ConnectionState::WriteTraffic(_)) => Ok(HandshakeStep::Done),
         // Nothing of what comes behind the handshake was taken in, so that the peer has ended it.
         Ok(_) => Err(Errno::EPROTO),
         Err(error) => Err(refusal::note(&error, strict)),

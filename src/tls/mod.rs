@@ -6,7 +6,6 @@
 //! connection. `config` makes configurations of options, which `cache` keeps: `trust` decides whom one believes,
 //! `credentials` says who one is, and `chooser` as whom a server appears.
 
-mod agreed;
 mod attach;
 mod cache;
 pub(crate) mod certificate;
@@ -17,15 +16,16 @@ mod config;
 mod credentials;
 mod custom;
 mod handshake;
+mod negotiated;
 pub(crate) mod records;
 mod refusal;
 mod trust;
 
-pub(crate) use agreed::{Agreed, with_agreed};
 pub(crate) use attach::{attach_client, attach_client_verifying, attach_server, attach_server_plain};
 pub(crate) use closing::{allow_truncation, is_done};
 pub(crate) use closing::{detach, done};
-pub(crate) use config::{Clients, Options, Pair, ServerOptions};
+pub(crate) use config::{ClientOptions, Clients, Pair, ServerOptions};
+pub(crate) use negotiated::{NegotiatedTls, with_negotiated};
 
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
@@ -43,7 +43,7 @@ pub(crate) struct Tls {
     layer: Layer,
     below: Below,
     /// None during the handshake.
-    agreed: RefCell<Option<Agreed>>,
+    agreed: RefCell<Option<NegotiatedTls>>,
 }
 
 /// The bytestream below.

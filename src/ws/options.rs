@@ -40,7 +40,7 @@ pub(crate) struct Pings {
 
 /// Options whose parts are well-formed; whether they go together, `check` says.
 #[derive(Debug, Default)]
-pub(crate) struct Options<'a> {
+pub(crate) struct WsOptions<'a> {
     /// Messages of the generic calls are text.
     pub text: bool,
     /// The opening handshake was done otherwise.
@@ -67,7 +67,7 @@ pub(crate) struct Options<'a> {
     pub(crate) attends: bool,
 }
 
-impl Options<'_> {
+impl WsOptions<'_> {
     /// Whether all this can be sent, or judged by.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let asks = !self.subprotocols.is_empty()

@@ -10,8 +10,8 @@
 enum { LARGE = 300000 };
 static char large[LARGE];
 
-/* An orderly close lets what was sent arrive. */
-static void close_in_order(int s) {
+/* A graceful close lets what was sent arrive. */
+static void close_gracefully(int s) {
     if (tcp_done(s, deadline()) == 0)
         CALL(tcp_close, s, deadline());
     else
@@ -25,7 +25,7 @@ static void send_bytes(int s) {
         MUST(memcmp(buf, "two", 3) == 0);
         CALL(bsendl, s, &first, &second, deadline());
     }
-    close_in_order(s);
+    close_gracefully(s);
 }
 
 static void receive_bytes(int s) {
@@ -36,13 +36,13 @@ static void receive_bytes(int s) {
         MUST(memcmp(buf, "one", 3) == 0);
         if (CALL(bsend, s, "two", 3, deadline()) == 0) CALL(brecvl, s, &first, &second, deadline());
     }
-    close_in_order(s);
+    close_gracefully(s);
 }
 
 SCENARIO(bytes_by_tcp) { converse(TCP, send_bytes, receive_bytes); }
 SCENARIO(bytes_by_ipc) { converse(IPC, send_bytes, receive_bytes); }
 
-/* Both ends end in an orderly way. */
+/* Both ends end gracefully. */
 static void close_tcp(int s) {
     CALL(bsend, s, "bye", 3, deadline());
     CALL(tcp_done, s, deadline());
@@ -54,7 +54,7 @@ static void await_end_of_tcp(int s) {
     CALL_EXPECTING(EPIPE, brecv, s, buf, 1, deadline());
     CALL(tcp_close, s, deadline());
 }
-SCENARIO(orderly_close_of_tcp) { converse(TCP, close_tcp, await_end_of_tcp); }
+SCENARIO(graceful_close_of_tcp) { converse(TCP, close_tcp, await_end_of_tcp); }
 
 static void close_ipc(int s) { CALL(ipc_close, s, deadline()); }
 static void await_end_of_ipc(int s) {
@@ -62,7 +62,7 @@ static void await_end_of_ipc(int s) {
     CALL_EXPECTING(EPIPE, brecv, s, &c, 1, deadline());
     CALL(ipc_close, s, deadline());
 }
-SCENARIO(orderly_close_of_ipc) { converse(IPC, close_ipc, await_end_of_ipc); }
+SCENARIO(graceful_close_of_ipc) { converse(IPC, close_ipc, await_end_of_ipc); }
 
 static void send_descriptor(int s) {
     CALL(ipc_sendfd, s, 0, deadline());

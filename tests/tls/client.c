@@ -12,7 +12,7 @@
    alpn          asks for the protocol that was agreed on
    info          says what was agreed on
    again         drops the connection, and makes another one
-   done, detach  ends a direction; ends TLS, and closes what was below it in order
+   done, detach  ends a direction; ends TLS, and closes what was below it gracefully
    wait          until there is a line on standard input */
 
 #include "say.h"

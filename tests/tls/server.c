@@ -2,7 +2,7 @@
 
    Accepts one connection after another on a port of 127.0.0.1 and answers lines: "bye" by ending its
    direction, "big" with a million bytes, and any other with itself. At the end of a connection it detaches
-   TLS and closes what was below it in order.
+   TLS and closes what was below it gracefully.
 
    With options it uses tls_attach_server_opts and says what was agreed on:
 

@@ -504,7 +504,7 @@ def a_client_that_speaks_no_TLS_is_refused():
         script = f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET / HTTP/1.0 >&3; od -An -tx1 <&3"
         with running("bash", "-c", script) as client:
             server.expect("attach: EPROTO")
-            # A fatal alert, and the orderly end of the stream.
+            # A fatal alert, and the graceful end of the stream.
             client.expect(r"15 03 0\d 00 02 02")
 
 

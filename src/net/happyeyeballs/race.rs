@@ -43,16 +43,16 @@ pub(crate) enum RaceEvent<C> {
 /// Names, connections and time. Both lookups are under way from the beginning.
 pub(crate) trait World {
     /// A connection.
-    type Connection;
+    type Connected;
 
     /// The time, in ms.
     fn now(&self) -> i64;
 
     /// Begins to connect; returns the connection if it was made at once.
-    fn begin(&mut self, address: &IpAddr) -> Result<Option<Self::Connection>>;
+    fn begin(&mut self, address: &IpAddr) -> Result<Option<Self::Connected>>;
 
     /// Waits for an event, at most until a time, if it is not negative.
-    fn wait(&mut self, until: i64) -> Result<RaceEvent<Self::Connection>>;
+    fn wait(&mut self, until: i64) -> Result<RaceEvent<Self::Connected>>;
 }
 
 /// How the race ends.
@@ -68,7 +68,7 @@ impl<C> From<Errno> for Outcome<C> {
 }
 
 /// A part of the race, which may be its end.
-type Step<T, C> = core::result::Result<T, Outcome<C>>;
+type RaceStep<T, C> = core::result::Result<T, Outcome<C>>;
 
 struct Race<'w, W: World> {
     world: &'w mut W,
@@ -83,7 +83,7 @@ struct Race<'w, W: World> {
 
 /// Connects to one of the addresses. ETIMEDOUT; EADDRNOTAVAIL if there are none; the error of the
 /// last attempt if none is left to be made; whatever the world's waiting fails with.
-pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connection> {
+pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connected> {
     let found = [None, None];
     let mut race = Race { world, deadline, found, preferred: IpFamily::V6, pending: 0, failure: None };
     match race.run() {
@@ -94,7 +94,7 @@ pub(crate) fn race<W: World>(world: &mut W, deadline: i64) -> Result<W::Connecti
 }
 
 impl<W: World> Race<'_, W> {
-    fn run(&mut self) -> Step<Infallible, W::Connection> {
+    fn run(&mut self) -> RaceStep<Infallible, W::Connected> {
         let head_start = self.world.now() + HEAD_START;
         while self.found[IpFamily::V6 as usize].is_none() && self.world.now() < head_start {
             self.wait(head_start)?;
@@ -148,7 +148,7 @@ impl<W: World> Race<'_, W> {
 
     /// Waits for something to happen, at most until a time. Returns how many addresses were found
     /// if a lookup came to its end.
-    fn wait(&mut self, until: i64) -> Step<Option<usize>, W::Connection> {
+    fn wait(&mut self, until: i64) -> RaceStep<Option<usize>, W::Connected> {
         let first = match (until, self.deadline) {
             (until, deadline) if deadline < 0 => until,
             (until, deadline) if until < 0 => deadline,

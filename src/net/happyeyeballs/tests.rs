@@ -68,7 +68,7 @@ impl Script {
 }
 
 impl World for Script {
-    type Connection = String;
+    type Connected = String;
 
     fn now(&self) -> i64 {
         self.now
@@ -103,7 +103,7 @@ impl World for Script {
     }
 }
 
-struct Outcome {
+struct RaceResult {
     result: Result<String>,
     begun: Vec<(String, i64)>,
     ended: i64,
@@ -114,7 +114,7 @@ fn play(
     v4: (Time, usize),
     deadline: i64,
     connect: fn(&str) -> (Time, Result<()>),
-) -> Outcome {
+) -> RaceResult {
     let mut script = Script {
         now: 0,
         answers: [v6, v4],
@@ -124,7 +124,7 @@ fn play(
         begun: Vec::new(),
     };
     let result = race(&mut script, deadline);
-    Outcome { result, begun: script.begun, ended: script.now }
+    RaceResult { result, begun: script.begun, ended: script.now }
 }
 
 /// All attempts take 20 ms and succeed.
@@ -140,7 +140,7 @@ fn begun(attempts: &[(&str, i64)]) -> Vec<(String, i64)> {
     attempts.iter().map(|&(name, time)| (name.to_string(), time)).collect()
 }
 
-fn won(outcome: &Outcome, winner: &str, ended: i64) {
+fn won(outcome: &RaceResult, winner: &str, ended: i64) {
     assert_eq!(outcome.result, Ok(winner.to_string()));
     assert_eq!(outcome.ended, ended);
 }

@@ -30,7 +30,7 @@ use receiving::Saved;
 use records::Wire;
 pub(crate) use shared::Shared;
 
-/// How much unread input an orderly close takes away, in bytes. What is left after that resets the
+/// How much unread input a graceful close takes away, in bytes. What is left after that resets the
 /// connection.
 const MAX_UNREAD: usize = 128 * 1024;
 
@@ -55,8 +55,8 @@ pub(crate) struct Stream {
     saved: RefCell<Saved>,
     /// How much may be read beyond what is asked for, at least as long as there is room.
     read_ahead: Cell<usize>,
-    /// The stretch of execution in which the kernel's receive buffer was found empty.
-    drained: Cell<u64>,
+    /// Epoch (`Context::epoch`) in which the kernel's receive buffer was last found empty; 0: never.
+    drained_in_epoch: Cell<u64>,
     /// The kernel may hold more, as far as is known.
     may_hold_more: Cell<bool>,
     /// When the peer was last heard of, in ns, and how often.
@@ -72,10 +72,18 @@ pub(crate) struct Stream {
     queue: RefCell<Option<Box<Queue>>>,
     /// Error of a background write; the next send reports it.
     failure: Cell<Option<Errno>>,
-    /// Closing must not destroy what is on its way.
-    orderly: Cell<bool>,
+    close_mode: Cell<CloseMode>,
     /// The peer has said that it sends nothing more.
-    ended: Cell<bool>,
+    peer_eof: Cell<bool>,
+}
+
+/// What closing a stream does to bytes that are on their way.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum CloseMode {
+    /// They arrive.
+    Graceful,
+    /// The connection is reset.
+    Abort,
 }
 
 static TYPE: u8 = 0;
@@ -145,7 +153,7 @@ impl Stream {
             outbound: Half::default(),
             saved: RefCell::default(),
             read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
-            drained: Cell::new(0),
+            drained_in_epoch: Cell::new(0),
             may_hold_more: Cell::new(false),
             heard: Cell::new(0),
             times_heard: Cell::new(0),
@@ -155,8 +163,8 @@ impl Stream {
             sent: Cell::new(0),
             queue: RefCell::new(None),
             failure: Cell::new(None),
-            orderly: Cell::new(false),
-            ended: Cell::new(false),
+            close_mode: Cell::new(CloseMode::Abort),
+            peer_eof: Cell::new(false),
         }
     }
 
@@ -202,14 +210,14 @@ impl Stream {
         self.inbound.check()
     }
 
-    /// Whether closing is to end the stream in order instead of resetting it.
-    pub(crate) fn close_in_order(&self, orderly: bool) {
-        self.orderly.set(orderly);
+    /// Sets what `shut` does: a stream is reset unless it was told otherwise.
+    pub(crate) fn set_close_mode(&self, mode: CloseMode) {
+        self.close_mode.set(mode);
     }
 
     /// Notes, before the close, that the peer has said that it sends nothing more.
-    pub(crate) fn has_ended(&self) {
-        self.ended.set(true);
+    pub(crate) fn note_peer_eof(&self) {
+        self.peer_eof.set(true);
     }
 
     /// How many bytes of the stream were consumed, by whoever has the view.
@@ -230,7 +238,7 @@ impl Stream {
 
     /// Notes that the peer has given a sign of life.
     fn note_heard(&self, context: &Context) {
-        self.heard.set(context.last_look());
+        self.heard.set(context.last_clock_read());
         self.times_heard.set(self.times_heard.get() + 1);
     }
 
@@ -316,7 +324,7 @@ impl Stream {
         if context.buffers().gathered(self) > 0 {
             context.buffers().flush();
         }
-        context.next_run();
+        context.new_epoch();
         match socket::shutdown_write(self.fd.get()) {
             Ok(()) => {
                 self.outbound.done.set(true);
@@ -335,22 +343,22 @@ impl Stream {
         if context.buffers().gathered(self) > 0 {
             context.buffers().flush();
         }
-        if self.orderly.get() && self.has_records.get() && !self.has_backlog() {
+        if self.close_mode.get() == CloseMode::Graceful && self.has_records.get() && !self.has_backlog() {
             // Whoever has ended our direction before has said so.
             let _ = self.end_records(context);
         }
         context.buffers().forget(self);
         self.forget_saved(context);
-        let is_empty = self.ended.get() && self.is_drained(context);
+        let is_empty = self.peer_eof.get() && self.is_drained(context);
         let Some(fd) = self.fd.close() else { return };
         self.queue.take();
         self.inbound.close();
         self.outbound.close();
-        context.next_run();
-        match self.orderly.get() {
-            true if is_empty => {}
-            true => drop_unread(fd.get()),
-            false => socket::make_close_abortive(fd.get()),
+        context.new_epoch();
+        match self.close_mode.get() {
+            CloseMode::Graceful if is_empty => {}
+            CloseMode::Graceful => drop_unread(fd.get()),
+            CloseMode::Abort => socket::make_close_abortive(fd.get()),
         }
     }
 
@@ -388,7 +396,7 @@ impl Stream {
 }
 
 impl Ref<Stream> {
-    /// The orderly close: ends our half and waits for the end of the peer's.
+    /// The graceful close: ends our half and waits for the end of the peer's.
     pub(crate) fn finish(&self, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         if self.inbound.broken.get() || self.outbound.broken.get() {
@@ -401,7 +409,7 @@ impl Ref<Stream> {
             return Ok(());
         }
         // What can be seen at once must be seen without letting others run.
-        self.drained.set(0);
+        self.drained_in_epoch.set(0);
         match self.inbound.run(|| Err::<(), _>(self.discard_all(context, deadline))) {
             Err(Errno::EPIPE) => Ok(()),
             other => other,

@@ -37,19 +37,19 @@ pub(super) struct Queue {
     /// Behind what somebody is still sending.
     held: VecDeque<Shared>,
     held_len: usize,
-    /// To be sent at the end; replaced rather than added to.
-    tail: Vec<u8>,
+    /// A control frame to be sent at the end; replaced rather than added to.
+    pending_control: Vec<u8>,
 }
 
 impl Queue {
     /// How many bytes wait.
     pub(super) fn len(&self) -> usize {
-        self.len + self.held_len + self.tail.len()
+        self.len + self.held_len + self.pending_control.len()
     }
 
     /// Whether nothing waits for the kernel.
     pub(super) fn is_clear(&self) -> bool {
-        self.parts.is_empty() && self.tail.is_empty()
+        self.parts.is_empty() && self.pending_control.is_empty()
     }
 
     /// Whether something waits for somebody to end what he sends.
@@ -74,7 +74,7 @@ impl Queue {
     /// may be no end. ENOMEM.
     pub(super) fn push_shared(&mut self, bytes: &Shared, sent: usize) -> Result<()> {
         debug_assert!(sent == 0 || self.is_clear());
-        self.end_with_tail()?;
+        self.queue_pending_control()?;
         self.push_part(QueuedPart::Shared(bytes.clone()))?;
         self.len += bytes.len();
         if sent > 0 {
@@ -112,23 +112,23 @@ impl Queue {
         self.held_len = 0;
     }
 
-    /// Sets what comes at the end. ENOMEM.
-    pub(super) fn set_tail(&mut self, bytes: &[u8]) -> Result<()> {
-        self.tail.clear();
-        try_extend(&mut self.tail, bytes)
+    /// Sets the control frame that comes at the end. ENOMEM.
+    pub(super) fn set_pending_control(&mut self, bytes: &[u8]) -> Result<()> {
+        self.pending_control.clear();
+        try_extend(&mut self.pending_control, bytes)
     }
 
-    /// Lets it follow. ENOMEM.
-    pub(super) fn end_with_tail(&mut self) -> Result<()> {
-        if !self.tail.is_empty() {
-            let tail = core::mem::take(&mut self.tail);
-            self.push(&tail)?;
+    /// Appends it. ENOMEM.
+    pub(super) fn queue_pending_control(&mut self) -> Result<()> {
+        if !self.pending_control.is_empty() {
+            let pending_control = core::mem::take(&mut self.pending_control);
+            self.push(&pending_control)?;
         }
         Ok(())
     }
 
-    /// Gives up the last bytes if they are all still there, and the stream's own.
-    pub(super) fn take_back(&mut self, len: usize) -> bool {
+    /// Drops the last `len` bytes if none of them was sent and they are the stream's own.
+    pub(super) fn drop_unsent_tail(&mut self, len: usize) -> bool {
         let sent = if self.parts.len() == 1 { self.sent } else { 0 };
         let Some(QueuedPart::Bytes(last)) = self.parts.back_mut() else { return false };
         match last.len().checked_sub(len) {
@@ -184,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_order_of_copies_shared_bytes_and_the_tail() {
+    fn keeps_the_order_of_copies_shared_bytes_and_the_control_frame() {
         let mut queue = Queue::default();
         queue.push(b"ab").expect("memory");
         queue.push_shared(&shared(b"cd"), 0).expect("memory");
-        queue.set_tail(b"x").expect("memory");
-        queue.set_tail(b"e").expect("memory");
+        queue.set_pending_control(b"x").expect("memory");
+        queue.set_pending_control(b"e").expect("memory");
         assert_eq!(queue.len(), 5);
         queue.push_shared(&shared(b"fg"), 0).expect("memory");
         assert_eq!(contents(&queue), b"abcdefg");
@@ -213,21 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn gives_back_what_has_not_begun_to_leave_and_is_its_own() {
+    fn an_unsent_tail_can_be_dropped_unless_it_is_shared() {
         let mut queue = Queue::default();
         queue.push(b"abcd").expect("memory");
         queue.advance(1);
-        assert!(!queue.take_back(4));
-        assert!(queue.take_back(2));
+        assert!(!queue.drop_unsent_tail(4));
+        assert!(queue.drop_unsent_tail(2));
         assert_eq!(contents(&queue), b"b");
         queue.push_shared(&shared(b"cd"), 0).expect("memory");
-        assert!(!queue.take_back(2));
+        assert!(!queue.drop_unsent_tail(2));
         queue.push(b"e").expect("memory");
-        assert!(queue.take_back(1));
+        assert!(queue.drop_unsent_tail(1));
         assert_eq!((contents(&queue).as_slice(), queue.len()), (b"bcd".as_slice(), 3));
         queue.advance(3);
         queue.push(b"f").expect("memory");
-        assert!(queue.take_back(1) && queue.is_clear());
+        assert!(queue.drop_unsent_tail(1) && queue.is_clear());
     }
 
     #[test]

@@ -47,11 +47,12 @@ impl Stream {
         }
     }
 
-    /// Shows what was received and not consumed.
+    /// Shows what was received and not consumed. `look` receives nothing.
     #[inline]
     pub(crate) fn peek<R>(&self, context: &Context, look: impl FnOnce(&[u8]) -> R) -> R {
-        match context.buffers().received(self) {
-            Some(bytes) => look(bytes),
+        // SAFETY: what looks is a decoder or a copy, which receives nothing; in debug builds this is checked.
+        match unsafe { context.buffers().received(self) } {
+            Some(bytes) => context.buffers().as_peek(|| look(bytes)),
             None => look(self.saved.borrow().unread()),
         }
     }
@@ -59,7 +60,7 @@ impl Stream {
     /// Drops bytes from the front of what `peek` shows.
     #[inline]
     pub(crate) fn consume(&self, context: &Context, len: usize) {
-        if context.buffers().received(self).is_some() {
+        if context.buffers().is_lent_to(self) {
             context.buffers().consume(len);
             return;
         }
@@ -70,7 +71,7 @@ impl Stream {
     /// Whether the last receive got less than it had room for, and nothing has happened since that could
     /// have brought more.
     pub(super) fn is_drained(&self, context: &Context) -> bool {
-        self.drained.get() == context.run_id()
+        self.drained_in_epoch.get() == context.epoch()
     }
 
     /// Notes that something was received, and whether it filled all the room.
@@ -78,7 +79,7 @@ impl Stream {
         self.note_heard(context);
         self.may_hold_more.set(is_full);
         if !is_full && !context.poller.hung_up(self.fd.get()) {
-            self.drained.set(context.run_id());
+            self.drained_in_epoch.set(context.epoch());
         }
     }
 
@@ -165,7 +166,7 @@ impl Ref<Stream> {
                 self.wait(context, Direction::In, deadline)?;
             }
             context.charge(SYSTEM_CALL);
-            context.buffers().lend_receive(self)?;
+            context.buffers().acquire_receive(self)?;
             let (buffer, room) = context.buffers().room();
             let room = room.min(ahead.max(self.read_ahead.get()));
             let received = if place.is_empty() {
@@ -201,7 +202,7 @@ impl Ref<Stream> {
     /// Receives what is there, for `peek` to show, which then shows at most `limit` bytes or little more. EAGAIN:
     /// nothing. EPIPE at the end.
     pub(crate) fn receive_now(&self, context: &Context, limit: usize) -> Result<()> {
-        context.buffers().lend_receive(self)?;
+        context.buffers().acquire_receive(self)?;
         let most = limit.saturating_sub(self.peek(context, <[u8]>::len));
         if self.has_records.get() {
             return self.receive_records_now(context, most);

@@ -1,7 +1,7 @@
 //! Records between a stream's buffered view and the wire, as TLS has them: what the view shows is what was
 //! opened, and what is sent through it is sealed.
 
-use super::{Family, Stream};
+use super::{CloseMode, Family, Stream};
 use crate::error::{Errno, Result};
 use crate::iol::Cursor;
 use crate::memory::try_extend;
@@ -243,7 +243,7 @@ impl Ref<Stream> {
             if wait_first {
                 self.wait(context, Direction::In, deadline)?;
             }
-            context.buffers().lend_receive(self)?;
+            context.buffers().acquire_receive(self)?;
             let opened = self.open_more(context, RECEIVE_LIMIT);
             self.answer(context, opened.is_ok());
             match opened {
@@ -269,7 +269,7 @@ impl Ref<Stream> {
         if !lives_on {
             if self.family == Family::Tcp {
                 // The reset that otherwise ends a TCP connection could overtake the alert.
-                self.close_in_order(true);
+                self.set_close_mode(CloseMode::Graceful);
             }
         } else if self.has_unsent() {
             // A peer that asks and does not read is answered when it does.

@@ -68,14 +68,14 @@ impl Stream {
         }
     }
 
-    /// Sending may bring something to any other stream of this thread, but nothing to this one
-    /// before its peer has run.
+    /// Sends in a new epoch: that can make any *other* stream of this thread readable (a loopback peer's), but
+    /// never this one, which stays drained if it was.
     pub(crate) fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
         context.charge(SYSTEM_CALL);
         let drained = self.is_drained(context);
-        context.next_run();
+        context.new_epoch();
         if drained {
-            self.drained.set(context.run_id());
+            self.drained_in_epoch.set(context.epoch());
         }
         send()
     }
@@ -243,18 +243,18 @@ impl Stream {
         unsafe { context.poller.watch(self.fd.get(), self) }
     }
 
-    /// Gives up the last bytes that were sent if they are all still there.
-    pub(crate) fn take_back(&self, len: usize) -> bool {
-        self.queue.borrow_mut().as_mut().is_some_and(|queue| queue.take_back(len))
+    /// Drops the last `len` bytes of the queue if none of them has left.
+    pub(crate) fn drop_unsent_tail(&self, len: usize) -> bool {
+        self.queue.borrow_mut().as_mut().is_some_and(|queue| queue.drop_unsent_tail(len))
     }
 
-    /// Sends bytes after everything else; if that has to wait, only the newest such bytes are kept.
-    pub(crate) fn push_last(&self, bytes: &[u8]) {
+    /// Sends a control frame after everything else; if that has to wait, only the newest is kept.
+    pub(crate) fn queue_control(&self, bytes: &[u8]) {
         let Ok(context) = Context::get() else { return };
         if !self.has_backlog() {
             return self.push_out(bytes);
         }
-        if let Err(error) = self.enqueue(context, |queue| queue.set_tail(bytes)) {
+        if let Err(error) = self.enqueue(context, |queue| queue.set_pending_control(bytes)) {
             self.fail(error);
         }
     }
@@ -299,7 +299,7 @@ impl Stream {
             let mut slices = [IoSlice::new(&[]); BATCH];
             let count = queue.front(&mut slices);
             if count == 0 {
-                queue.end_with_tail()?;
+                queue.queue_pending_control()?;
                 continue;
             }
             let sent = self.send_slices(context, &mut slices[..count])?;

@@ -27,7 +27,7 @@ use crate::ws::extension::Extension;
 use crate::ws::frame::Role;
 use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{self, ClientRequest, Offered, Refusal, StoredHead, offer};
-use crate::ws::options::Options;
+use crate::ws::options::WsOptions;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use std::sync::OnceLock;
@@ -60,22 +60,22 @@ impl Told {
 
 /// What a handshake has led to.
 #[derive(Default)]
-pub(super) struct Agreed {
+pub(super) struct HandshakeResult {
     pub(super) told: Option<Box<Told>>,
     /// How messages are compressed.
     pub(super) negotiated: Option<Negotiated>,
 }
 
 /// The options that are meant by the flags of libdill's own calls. EINVAL.
-pub(crate) fn options_of_flags(flags: c_int) -> Result<Options<'static>> {
+pub(crate) fn options_of_flags(flags: c_int) -> Result<WsOptions<'static>> {
     if flags & !(TEXT | NOHTTP | NOGATHER | GATHER) != 0 {
         return Err(why::note(Errno::EINVAL, why::Fact::Argument("unknown flags")));
     }
-    Ok(Options {
+    Ok(WsOptions {
         text: flags & TEXT != 0,
         no_http: flags & NOHTTP != 0,
         gathers: flags & NOGATHER == 0 && (flags & GATHER != 0 || gathers_by_default()),
-        ..Options::default()
+        ..WsOptions::default()
     })
 }
 
@@ -95,11 +95,11 @@ pub(crate) struct Ask<'a> {
 
 impl Ask<'_> {
     /// Whether it can be sent. EINVAL, ENOMEM.
-    pub(crate) fn check(&self, options: &Options<'_>) -> Result<()> {
+    pub(crate) fn check(&self, options: &WsOptions<'_>) -> Result<()> {
         self.request(options, &[b'0'; handshake::KEY_LEN]).map(drop)
     }
 
-    fn request(&self, options: &Options<'_>, key: &[u8; handshake::KEY_LEN]) -> Result<Vec<u8>> {
+    fn request(&self, options: &WsOptions<'_>, key: &[u8; handshake::KEY_LEN]) -> Result<Vec<u8>> {
         let offer = options.compression.map(|compression| offer::offer(&compression.wishes)).transpose()?;
         let request = ClientRequest {
             origin: options.origin,
@@ -127,12 +127,12 @@ pub(crate) fn attach_client(
     s: c_int,
     resource: Option<&[u8]>,
     host: Option<&[u8]>,
-    options: &Options<'_>,
+    options: &WsOptions<'_>,
     deadline: i64,
 ) -> Result<c_int> {
     if options.no_http {
         return take_over(s, |_, lower, transport| {
-            make(lower, transport, Role::Client, options, Agreed::default())
+            make(lower, transport, Role::Client, options, HandshakeResult::default())
         });
     }
     let (Some(resource), Some(host)) = (resource, host) else { return Err(close_and_fail(s, Errno::EINVAL)) };
@@ -144,7 +144,7 @@ pub(crate) fn attach_client(
 }
 
 /// The same, for somebody who may follow redirects.
-pub(crate) fn ask_for(s: c_int, ask: &Ask<'_>, options: &Options<'_>, deadline: i64) -> Result<Asked> {
+pub(crate) fn ask_for(s: c_int, ask: &Ask<'_>, options: &WsOptions<'_>, deadline: i64) -> Result<Asked> {
     let mut redirected = None;
     let made = take_over(s, |context, lower, transport| {
         match shake_hands(context, &transport, ask, options, deadline)? {
@@ -166,9 +166,9 @@ fn shake_hands(
     context: &Context,
     transport: &Transport,
     ask: &Ask<'_>,
-    options: &Options<'_>,
+    options: &WsOptions<'_>,
     deadline: i64,
-) -> Result<core::result::Result<Agreed, StoredHead>> {
+) -> Result<core::result::Result<HandshakeResult, StoredHead>> {
     let key = request_key_from(context)?;
     transport.send_all(context, &ask.request(options, &key)?, deadline)?;
     let answer = head::receive_answer(context, transport, deadline)?;
@@ -190,7 +190,7 @@ fn shake_hands(
         Ok((subprotocol, negotiated.transpose()?.flatten()))
     })?;
     let told = Told::new(subprotocol.copied(), options.keeps_head.then_some(head))?;
-    Ok(Ok(Agreed { told, negotiated }))
+    Ok(Ok(HandshakeResult { told, negotiated }))
 }
 
 /// Makes a server's WebSocket of a bytestream, which is closed on failure. The strings that the
@@ -199,7 +199,7 @@ pub(crate) fn attach_server(
     s: c_int,
     resource: Option<&mut [u8]>,
     host: Option<&mut [u8]>,
-    options: &Options<'_>,
+    options: &WsOptions<'_>,
     deadline: i64,
 ) -> Result<c_int> {
     take_over(s, |context, lower, transport| {
@@ -217,14 +217,14 @@ pub(crate) fn attach_server(
             match answer {
                 Ok(response) => transport.send_all(context, &response?, deadline)?,
                 Err(refusal) => {
-                    head::refuse(context, &transport, refusal.status, deadline)?;
+                    head::reject(context, &transport, refusal.status, deadline)?;
                     let is_too_long = matches!(refusal.status, Some(414 | 431));
                     let error = if is_too_long { Errno::EMSGSIZE } else { Errno::EPROTO };
                     return Err(head::note_refusal(error, &refusal));
                 }
             }
         }
-        make(lower, transport, Role::Server, options, Agreed::default())
+        make(lower, transport, Role::Server, options, HandshakeResult::default())
     })
 }
 
@@ -253,8 +253,8 @@ pub(super) fn make(
     lower: Id,
     transport: Transport,
     role: Role,
-    options: &Options<'_>,
-    agreed: Agreed,
+    options: &WsOptions<'_>,
+    agreed: HandshakeResult,
 ) -> Result<c_int> {
     if let Some(stream) = transport.tcp_stream() {
         socket::send_at_once(stream.fd());

@@ -24,7 +24,7 @@ pub(crate) fn broadcast(
 ) -> Result<c_int> {
     let payload = payload.filter(|_| flags & !SEND_FLAGS == 0).ok_or(Errno::EINVAL)?;
     let context = Context::get()?;
-    let mut message = Message::new(flags, payload)?;
+    let mut message = BroadcastMessage::new(flags, payload)?;
     let mut taken = 0;
     for (index, handle) in handles.iter().enumerate() {
         // SAFETY: `take` neither switches nor closes anything, and the object is not used afterwards.
@@ -49,7 +49,7 @@ fn find(handle: c_int) -> Result<Ref<Ws>> {
 }
 
 /// A message on its way to many.
-struct Message<'a> {
+struct BroadcastMessage<'a> {
     text: bool,
     payload: &'a [u8],
     may_compress: bool,
@@ -67,12 +67,12 @@ struct Compressed {
     frame: Shared,
 }
 
-impl<'a> Message<'a> {
-    fn new(flags: c_int, payload: &'a [u8]) -> Result<Message<'a>> {
+impl<'a> BroadcastMessage<'a> {
+    fn new(flags: c_int, payload: &'a [u8]) -> Result<BroadcastMessage<'a>> {
         let text = flags & TEXT != 0;
         let plain = frame(MessageKind { text, extension_bits: 0 }, payload, None)?;
         let may_compress = flags & NODEFLATE == 0;
-        Ok(Message { text, payload, may_compress, plain, compressed: Vec::new() })
+        Ok(BroadcastMessage { text, payload, may_compress, plain, compressed: Vec::new() })
     }
 
     /// It as those compress it that do not keep their window. If there is no memory for that, it leaves as it is.
@@ -136,7 +136,7 @@ fn compress_to(extension: &mut Deflate, payload: &[u8], bytes: &mut Vec<u8>) -> 
 impl Ws {
     /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
     #[inline(always)]
-    fn take(&self, context: &Context, message: &mut Message<'_>, max_backlog: usize) -> Result<()> {
+    fn take(&self, context: &Context, message: &mut BroadcastMessage<'_>, max_backlog: usize) -> Result<()> {
         let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
         if context.buffers().gathered(stream) > 0 {
             context.buffers().flush();
@@ -161,7 +161,7 @@ impl Ws {
         &self,
         context: &Context,
         stream: &Stream,
-        message: &mut Message<'_>,
+        message: &mut BroadcastMessage<'_>,
         max_backlog: usize,
     ) -> Result<()> {
         self.check_outbound()?;
@@ -190,7 +190,12 @@ impl Ws {
     }
 
     /// The message as this connection sends it.
-    fn frame_of(&self, context: &Context, message: &mut Message<'_>, is_busy: bool) -> Result<Shared> {
+    fn frame_of(
+        &self,
+        context: &Context,
+        message: &mut BroadcastMessage<'_>,
+        is_busy: bool,
+    ) -> Result<Shared> {
         let compressed = if message.may_compress { self.compressed(message, is_busy) } else { None };
         let Some(key) = self.fresh_key(context)? else {
             return Ok(compressed.map_or_else(|| message.plain.clone(), |compressed| compressed.frame));
@@ -203,7 +208,7 @@ impl Ws {
     }
 
     /// None: it leaves as it is.
-    fn compressed(&self, message: &mut Message<'_>, is_busy: bool) -> Option<Compressed> {
+    fn compressed(&self, message: &mut BroadcastMessage<'_>, is_busy: bool) -> Option<Compressed> {
         let mut extension = self.extension.borrow_mut();
         let extension =
             extension.as_mut().filter(|extension| extension.is_worthwhile(message.payload.len()))?;

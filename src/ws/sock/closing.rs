@@ -2,6 +2,7 @@
 
 use super::Ws;
 use crate::error::{Errno, Result};
+use crate::net::stream::CloseMode;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
@@ -20,7 +21,7 @@ pub(crate) fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64
     object::find::<Ws>(s)?.send_close(status, reason, deadline)
 }
 
-/// Closes in order and returns the handle of the bytestream. A handle that is no WebSocket is left
+/// Closes gracefully and returns the handle of the bytestream. A handle that is no WebSocket is left
 /// alone; on every other failure everything is closed.
 pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
     let ws = object::find::<Ws>(s)?;
@@ -32,7 +33,7 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
     // Under another number meanwhile: it keeps its bytestream.
     object::release(s, ws.clone())?;
     if let Some(stream) = ws.transport.stream() {
-        stream.close_in_order(false);
+        stream.set_close_mode(CloseMode::Abort);
     }
     ws.end_background(Context::get()?);
     let lower = ws.lower.replace(Id::NONE).handle();
@@ -41,7 +42,7 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
     Ok(lower)
 }
 
-/// Closes in order, what is below it too. A handle that is no WebSocket is left alone; on every other
+/// Closes gracefully, what is below it too. A handle that is no WebSocket is left alone; on every other
 /// failure everything is closed all the same.
 pub(crate) fn close(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<()> {
     let ws = object::find::<Ws>(s)?;
@@ -74,7 +75,7 @@ pub(super) fn end_output(lower: Id, transport: &Transport, deadline: i64) -> Res
         Err(error) => return Err(error),
     }
     let Some(stream) = transport.stream() else { return Ok(()) };
-    stream.close_in_order(true);
+    stream.set_close_mode(CloseMode::Graceful);
     stream.done()
 }
 
@@ -111,7 +112,7 @@ impl Ws {
         self.release_ended_message(context);
         self.explain(sent)?;
         if let Some(stream) = self.transport.tcp_stream() {
-            stream.close_in_order(true);
+            stream.set_close_mode(CloseMode::Graceful);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! more is decompressed than there is room for. The codec runs on the thread's big stack.
 
 use super::Ws;
-use super::inbound::Sink;
+use super::inbound::MessageSink;
 use super::outbound::{COPY_LIMIT, Outgoing};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
@@ -117,9 +117,9 @@ impl Ws {
             buffers.flush();
             self.wait_clear(context, stream, deadline)?;
         }
-        let begin = buffers.lend_send(stream)?;
+        let begin = buffers.acquire_send(stream)?;
         // SAFETY: filled at once.
-        let place = unsafe { buffers.send_place(begin) };
+        let place = unsafe { buffers.send_buf_mut(begin) };
         let made = self.make_part(context, &mut place[..HEADER + FRAME], message, done)?;
         let end = begin + made.len;
         if message.gather && made.last {
@@ -127,7 +127,8 @@ impl Ws {
             return Ok(made);
         }
         buffers.forget_gathered();
-        stream.push_out(buffers.filled_send(0..end));
+        // SAFETY: sending and queueing copy.
+        stream.push_out(unsafe { buffers.send_buf(0..end) });
         self.wait_left(context, stream, made.len, deadline)?;
         Ok(made)
     }
@@ -228,7 +229,7 @@ impl Ws {
     pub(super) fn take_compressed(
         &self,
         context: &Context,
-        sink: &mut Sink<'_>,
+        sink: &mut MessageSink<'_>,
         deadline: i64,
     ) -> Result<bool> {
         if self.dropping.get() && self.skips_message() {

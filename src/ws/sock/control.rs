@@ -5,7 +5,7 @@ use super::outbound::{COPY_LIMIT, Outgoing, element_of};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};
-use crate::net::stream::Stream;
+use crate::net::stream::{CloseMode, Stream};
 use crate::probes;
 use crate::rt::context::Context;
 use crate::rt::coroutine::EndWatcher;
@@ -90,10 +90,10 @@ impl Ws {
         let frame = self.control_frame(context, opcode, payload)?;
         self.sent.count_control(opcode);
         if !stream.has_backlog() {
-            let gathered = context.buffers().lend_send(stream)?;
+            let gathered = context.buffers().acquire_send(stream)?;
             // Gathered bytes leave plenty of room for a control frame.
             // SAFETY: filled at once.
-            let place = unsafe { context.buffers().send_place(gathered) };
+            let place = unsafe { context.buffers().send_buf_mut(gathered) };
             let end = gathered + frame.write(place, payload.as_bytes());
             context.buffers().set_gathered(context, end);
             if !(more && end <= GATHER_LIMIT) {
@@ -101,7 +101,7 @@ impl Ws {
             }
             return Ok(());
         }
-        post_last(stream, &frame, payload);
+        queue_control_frame(stream, &frame, payload);
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Ws {
             Transport::Stream(stream) => {
                 if !stream.has_backlog() {
                     let _ = self.post(context, stream, Opcode::Close, payload, false);
-                    stream.close_in_order(true);
+                    stream.set_close_mode(CloseMode::Graceful);
                 }
             }
             Transport::Custom(_) => {
@@ -128,10 +128,10 @@ impl Ws {
 
 /// Sends a control frame behind all that waits for the kernel. (On its own, for what it takes of the stack.)
 #[inline(never)]
-fn post_last(stream: &Stream, frame: &Frame, payload: &ControlPayload) {
+fn queue_control_frame(stream: &Stream, frame: &Frame, payload: &ControlPayload) {
     let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
     let len = frame.write(&mut bytes, payload.as_bytes());
-    stream.push_last(&bytes[..len]);
+    stream.queue_control(&bytes[..len]);
 }
 
 impl EndWatcher for Ws {

@@ -2,6 +2,7 @@
 
 use crate::error::{Errno, Result};
 use crate::net::buffers::RECEIVE_SIZE;
+use crate::net::stream::CloseMode;
 use crate::rt::context::Context;
 use crate::transport::Transport;
 use crate::why::{self, Fact, Text};
@@ -68,7 +69,7 @@ pub(crate) fn receive_answer(
 
 /// Answers a request that cannot be accepted. ETIMEDOUT and ECANCELED; that the client does not get it
 /// otherwise is no error.
-pub(super) fn refuse(
+pub(super) fn reject(
     context: &Context,
     transport: &Transport,
     status: Option<u16>,
@@ -81,7 +82,7 @@ pub(super) fn refuse(
     }
     // The reset that otherwise ends a TCP connection could overtake the answer.
     if let Some(stream) = transport.tcp_stream() {
-        stream.close_in_order(true);
+        stream.set_close_mode(CloseMode::Graceful);
     }
     Ok(())
 }

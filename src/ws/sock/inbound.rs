@@ -14,7 +14,7 @@ use crate::ws::connection::Event;
 use crate::ws::frame::Opcode;
 
 /// A part of a message that a receive had taken when it failed.
-pub(super) enum Stretch {
+pub(super) enum PartialChunk {
     Bytes {
         bytes: Vec<u8>,
         /// How many of them were given to the caller since.
@@ -24,17 +24,17 @@ pub(super) enum Stretch {
     Dropped(usize),
 }
 
-impl Stretch {
+impl PartialChunk {
     pub(super) fn len(&self) -> usize {
         match self {
-            Stretch::Bytes { bytes, given } => bytes.len() - given,
-            Stretch::Dropped(len) => *len,
+            PartialChunk::Bytes { bytes, given } => bytes.len() - given,
+            PartialChunk::Dropped(len) => *len,
         }
     }
 }
 
 /// Where a message goes.
-pub(super) struct Sink<'a> {
+pub(super) struct MessageSink<'a> {
     /// None: nowhere.
     cursor: Option<Cursor<'a>>,
     pieces: Option<Pieces<'a>>,
@@ -44,9 +44,9 @@ pub(super) struct Sink<'a> {
     pub(super) takes_some: bool,
 }
 
-impl<'a> Sink<'a> {
-    pub(super) fn new(pieces: Option<Pieces<'a>>) -> Sink<'a> {
-        Sink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0, takes_some: false }
+impl<'a> MessageSink<'a> {
+    pub(super) fn new(pieces: Option<Pieces<'a>>) -> MessageSink<'a> {
+        MessageSink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0, takes_some: false }
     }
 
     pub(super) fn room(&self) -> usize {
@@ -76,15 +76,15 @@ impl<'a> Sink<'a> {
     }
 
     /// Takes what an earlier call had received. False: bytes are wanted that were dropped.
-    fn put(&mut self, stretch: &Stretch) -> bool {
+    fn put(&mut self, chunk: &PartialChunk) -> bool {
         let mut done = 0;
-        while done < stretch.len() {
-            let (place, len) = self.place(stretch.len() - done);
-            match (place, stretch) {
-                (Some(place), Stretch::Bytes { bytes, given }) => {
+        while done < chunk.len() {
+            let (place, len) = self.place(chunk.len() - done);
+            match (place, chunk) {
+                (Some(place), PartialChunk::Bytes { bytes, given }) => {
                     place.copy_from_slice(&bytes[given + done..given + done + len]);
                 }
-                (Some(_), Stretch::Dropped(_)) => return false,
+                (Some(_), PartialChunk::Dropped(_)) => return false,
                 (None, _) => {}
             }
             self.advance(len);
@@ -94,24 +94,24 @@ impl<'a> Sink<'a> {
     }
 
     /// Copies what was received so far, for a later call.
-    fn save(&self) -> Result<Vec<Stretch>> {
+    fn save(&self) -> Result<Vec<PartialChunk>> {
         let mut saved = Vec::new();
         let mut cursor = self.pieces.map(|pieces| pieces.cursor());
         let mut left = self.len;
         while left > 0 {
             let piece = cursor.as_mut().and_then(Iterator::next);
             let len = piece.map_or(left, |piece| piece.len.min(left));
-            let stretch = match piece.filter(|piece| !piece.base.is_null()) {
+            let chunk = match piece.filter(|piece| !piece.base.is_null()) {
                 Some(piece) => {
                     let mut bytes = Vec::new();
                     // SAFETY: these bytes were written by this call.
                     try_extend(&mut bytes, unsafe { core::slice::from_raw_parts(piece.base, len) })?;
-                    Stretch::Bytes { bytes, given: 0 }
+                    PartialChunk::Bytes { bytes, given: 0 }
                 }
-                None => Stretch::Dropped(len),
+                None => PartialChunk::Dropped(len),
             };
             saved.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            saved.push(stretch);
+            saved.push(chunk);
             left -= len;
         }
         Ok(saved)
@@ -148,7 +148,7 @@ impl Ws {
             return Err(Errno::EBUSY);
         }
         if let Some(stream) = self.transport.stream() {
-            context.buffers().flush_overdue(stream);
+            context.buffers().flush_if_stale(stream);
         }
         let mut received = Err(Errno::EBUSY);
         let result = self.receiving.run(context, deadline, || {
@@ -173,13 +173,14 @@ impl Ws {
         if self.receiving.is_taken() || !context.charge(0) {
             return None;
         }
-        context.buffers().flush_overdue(stream);
+        context.buffers().flush_if_stale(stream);
         self.take_whole(context, stream, place)
     }
 
     #[inline(always)]
     fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
-        let Some(front) = context.buffers().received(stream) else {
+        // SAFETY: the decoder only reads it, and it is not used after `consume`.
+        let Some(front) = (unsafe { context.buffers().received(stream) }) else {
             return self.take_whole_saved(context, stream, place);
         };
         let mut connection = self.connection.borrow_mut();
@@ -235,16 +236,16 @@ impl Ws {
         deadline: i64,
     ) -> Result<(bool, usize)> {
         self.drop_unwanted(context, deadline)?;
-        let mut sink = Sink::new(pieces);
+        let mut sink = MessageSink::new(pieces);
         let partial = self.partial.take();
         // The call that took the header may have had more room than this one.
         let left = if self.is_in_extended() { 0 } else { self.payload_left() };
-        let taken: usize = partial.iter().map(Stretch::len).sum();
+        let taken: usize = partial.iter().map(PartialChunk::len).sum();
         if left.saturating_add(taken as u64) > sink.room() as u64 {
             self.dropping.set(true);
             return Err(Errno::EMSGSIZE);
         }
-        if !partial.iter().all(|stretch| sink.put(stretch)) {
+        if !partial.iter().all(|chunk| sink.put(chunk)) {
             self.dropping.set(true);
             return self.recv_whole(context, pieces, deadline);
         }
@@ -258,14 +259,14 @@ impl Ws {
     pub(super) fn drop_unwanted(&self, context: &Context, deadline: i64) -> Result<()> {
         self.connection.borrow().check_inbound()?;
         if self.dropping.get() {
-            self.run(context, &mut Sink::new(None), deadline)?;
+            self.run(context, &mut MessageSink::new(None), deadline)?;
             self.dropping.set(false);
         }
         Ok(())
     }
 
     /// Keeps what was received of a message whose receive failed.
-    fn keep(&self, sink: &Sink<'_>, error: Errno) -> Errno {
+    fn keep(&self, sink: &MessageSink<'_>, error: Errno) -> Errno {
         if self.connection.borrow().check_inbound().is_err() || self.dropping.get() || sink.len == 0 {
             return error;
         }
@@ -282,7 +283,7 @@ impl Ws {
     }
 
     /// Receives the rest of the current message, or the next one, into the sink.
-    fn run(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<()> {
+    fn run(&self, context: &Context, sink: &mut MessageSink<'_>, deadline: i64) -> Result<()> {
         // Pings, fragments and payload that is dropped may come faster than they are dealt with.
         let (mut rounds, mut before) = (Rounds::default(), sink.len);
         loop {
@@ -295,7 +296,7 @@ impl Ws {
     }
 
     /// Takes what comes next: a header, or some payload. True: the message has ended.
-    pub(super) fn step(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<bool> {
+    pub(super) fn step(&self, context: &Context, sink: &mut MessageSink<'_>, deadline: i64) -> Result<bool> {
         if self.is_in_extended() {
             if !self.take_compressed(context, sink, deadline)? {
                 return Ok(false);
@@ -344,7 +345,7 @@ impl Ws {
 
     /// Takes some payload of the current data frame.
     #[inline]
-    fn take_payload(&self, context: &Context, sink: &mut Sink<'_>, deadline: i64) -> Result<()> {
+    fn take_payload(&self, context: &Context, sink: &mut MessageSink<'_>, deadline: i64) -> Result<()> {
         let most = usize::try_from(self.payload_left()).unwrap_or(usize::MAX);
         let (place, len) = sink.place(most);
         let mut connection = self.connection.borrow_mut();

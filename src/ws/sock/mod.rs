@@ -48,7 +48,7 @@ use background::Keepalive;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use inbound::Stretch;
+use inbound::PartialChunk;
 use info::{PingTimes, Traffic};
 pub(crate) use outbound::FastSend;
 use turns::Turns;
@@ -97,7 +97,7 @@ pub(crate) struct Ws {
     receiving: Mutex,
     closing: Cell<bool>,
     /// The front of the current message, from receives that a deadline ended.
-    partial: RefCell<Vec<Stretch>>,
+    partial: RefCell<Vec<PartialChunk>>,
     /// The rest of the current message is not wanted.
     dropping: Cell<bool>,
     /// The front of the current message was received by itself.
@@ -151,7 +151,7 @@ impl Kind for Ws {
         if this.connection.borrow().peer_has_closed()
             && let Some(stream) = this.transport.stream()
         {
-            stream.has_ended();
+            stream.note_peer_eof();
         }
         this.connection.borrow_mut().note_gone();
         this.end_background(context);

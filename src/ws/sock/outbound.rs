@@ -109,7 +109,7 @@ impl Ws {
         }
         let stream = self.transport.stream();
         if let Some(stream) = stream {
-            context.buffers().flush_overdue(stream);
+            context.buffers().flush_if_stale(stream);
         }
         let last = flags & MORE == 0;
         let sent = self.as_message_sender(context, deadline, || {
@@ -152,7 +152,7 @@ impl Ws {
     pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
         let Some(stream) = self.transport.stream() else { return FastSend::NotTaken };
         let buffers = context.buffers();
-        buffers.flush_overdue(stream);
+        buffers.flush_if_stale(stream);
         context.charge(payload.len());
         let connection = self.connection.borrow_mut();
         if payload.len() >= self.slow_path_from
@@ -162,13 +162,13 @@ impl Ws {
         {
             return FastSend::NotTaken;
         }
-        let Ok(begin) = buffers.lend_send(stream) else { return FastSend::NotTaken };
+        let Ok(begin) = buffers.acquire_send(stream) else { return FastSend::NotTaken };
         let role = connection.role();
         let Ok(key) = fresh_key(context, role) else { return FastSend::NotTaken };
         let frame = connection.encoder().whole_message(flags & TEXT != 0, payload.len() as u64, key);
         drop(connection);
         // SAFETY: filled at once.
-        let place = unsafe { buffers.send_place(begin) };
+        let place = unsafe { buffers.send_buf_mut(begin) };
         let end = begin + frame.write(place, payload);
         self.count_sent(payload.len());
         let more = flags & GATHER != 0 || (self.gathers && next_message_is_here(context, stream, role));
@@ -192,15 +192,17 @@ impl Ws {
     ) -> FastSend {
         let buffers = context.buffers();
         let leaving = if more { stream.whole_segments(frame.end) } else { frame.end };
-        keep_errno(|| match stream.send_some(context, buffers.filled_send(0..leaving)) {
+        // SAFETY: sending copies, or seals into other memory.
+        keep_errno(|| match stream.send_some(context, unsafe { buffers.send_buf(0..leaving) }) {
             Ok(sent) if sent == leaving => {
-                buffers.keep_filled(context, leaving..frame.end);
+                buffers.retain_tail(context, leaving..frame.end);
                 // Records that were made of it may not all have left.
                 if stream.has_backlog() { FastSend::Partial(frame.len()) } else { FastSend::Done }
             }
             Ok(sent) => {
                 buffers.forget_gathered();
-                stream.push_out(buffers.filled_send(sent..frame.end));
+                // SAFETY: sending and queueing copy.
+                stream.push_out(unsafe { buffers.send_buf(sent..frame.end) });
                 FastSend::Partial(frame.len())
             }
             Err(_) => {
@@ -331,15 +333,16 @@ impl Ws {
             context.buffers().flush();
             self.wait_clear(context, stream, deadline)?;
         }
-        let gathered = context.buffers().lend_send(stream)?;
+        let gathered = context.buffers().acquire_send(stream)?;
         // SAFETY: filled at once.
-        let end = gathered + frame.write_whole(unsafe { context.buffers().send_place(gathered) });
+        let end = gathered + frame.write_whole(unsafe { context.buffers().send_buf_mut(gathered) });
         if gather {
             context.buffers().set_gathered(context, end);
             return Ok(());
         }
         context.buffers().forget_gathered();
-        stream.push_out(context.buffers().filled_send(0..end));
+        // SAFETY: sending and queueing copy.
+        stream.push_out(unsafe { context.buffers().send_buf(0..end) });
         self.wait_left(context, stream, len, deadline)
     }
 
@@ -353,7 +356,7 @@ impl Ws {
         deadline: i64,
     ) -> Result<()> {
         self.wait_clear(context, stream, deadline).inspect_err(|_| {
-            if self.connection.borrow().can_send() && !stream.take_back(len) {
+            if self.connection.borrow().can_send() && !stream.drop_unsent_tail(len) {
                 self.break_outbound(stream);
             }
         })
@@ -376,15 +379,16 @@ impl Ws {
         let (mut done, mut rounds) = (0, Rounds::default());
         while done < len {
             let sent = if frame.frame.is_masked() {
-                context.buffers().lend_send(stream)?;
+                context.buffers().acquire_send(stream)?;
                 // SAFETY: filled at once.
-                let mut place = unsafe { context.buffers().send_place(0) };
+                let mut place = unsafe { context.buffers().send_buf_mut(0) };
                 if len - done > place.len() {
                     let most = stream.whole_segments(place.len());
                     place = &mut place[..most];
                 }
                 let filled = frame.write(done, place);
-                stream.send_some(context, context.buffers().filled_send(0..filled))
+                // SAFETY: sending copies, or seals into other memory.
+                stream.send_some(context, unsafe { context.buffers().send_buf(0..filled) })
             } else {
                 stream.send_some_pieces(context, &header[done.min(header.len())..], &cursor)
             };
@@ -451,7 +455,8 @@ fn fresh_key(context: &Context, role: Role) -> Result<Option<[u8; 4]>> {
 /// Whether what comes next lies in the receive buffer already, as `role` receives it.
 #[inline(always)]
 fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool {
-    let front = context.buffers().received(stream);
+    // SAFETY: the slice is only read, at once.
+    let front = unsafe { context.buffers().received(stream) };
     front.is_some_and(|front| whole_message_at(front, role))
 }
 

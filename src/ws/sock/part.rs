@@ -1,6 +1,6 @@
 //! Receiving a message in parts, as they come.
 
-use super::inbound::{Sink, Stretch};
+use super::inbound::{MessageSink, PartialChunk};
 use super::{MORE, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
@@ -53,7 +53,7 @@ impl Ws {
             self.dropping.set(true);
             self.drop_unwanted(context, deadline)?;
         }
-        let mut sink = Sink::new(Some(pieces));
+        let mut sink = MessageSink::new(Some(pieces));
         sink.takes_some = true;
         let mut rounds = Rounds::default();
         loop {
@@ -77,7 +77,7 @@ impl Ws {
         let (first, room) = (partial.first_mut()?, place.piece()?);
         let taken = first.len().min(room.len);
         match first {
-            Stretch::Bytes { bytes, given } => {
+            PartialChunk::Bytes { bytes, given } => {
                 if !room.base.is_null() {
                     // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
                     // during the call.
@@ -86,8 +86,8 @@ impl Ws {
                 }
                 *given += taken;
             }
-            Stretch::Dropped(_) if !room.base.is_null() => return None,
-            Stretch::Dropped(len) => *len -= taken,
+            PartialChunk::Dropped(_) if !room.base.is_null() => return None,
+            PartialChunk::Dropped(len) => *len -= taken,
         }
         if first.len() == 0 {
             partial.remove(0);

@@ -1,6 +1,6 @@
 //! A request of HTTP that has arrived on a bytestream: looked at, and then accepted or answered.
 
-use super::attach::{Agreed, Told, check_bytestream, make, take_over};
+use super::attach::{HandshakeResult, Told, check_bytestream, make, take_over};
 use super::closing::{end_output, transport_of};
 use super::head;
 use super::{Ws, close_and_fail};
@@ -18,7 +18,7 @@ use crate::ws::handshake::header::Header;
 use crate::ws::handshake::{
     Accept, BuildError, Refusal, Reply, RequestHead, StoredHead, offer, origin, subprotocol,
 };
-use crate::ws::options::Options;
+use crate::ws::options::WsOptions;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 
@@ -30,7 +30,7 @@ const COPIED_BODY: usize = 16 * 1024;
 const NO_UPGRADE: Refusal = Refusal { rule: "the request is for no WebSocket", status: Some(426) };
 
 /// The body of a request's handle.
-pub(crate) struct Request {
+pub(crate) struct PendingRequest {
     /// The bytestream's handle, which is ours alone.
     lower: Cell<Id>,
     head: RefCell<Option<StoredHead>>,
@@ -38,7 +38,7 @@ pub(crate) struct Request {
 
 static TYPE: u8 = 0;
 
-impl Kind for Request {
+impl Kind for PendingRequest {
     type Vfs = ();
     const VFS: () = ();
 
@@ -51,7 +51,7 @@ impl Kind for Request {
     }
 
     /// Drops the connection.
-    fn close(this: &Ref<Request>) {
+    fn close(this: &Ref<PendingRequest>) {
         this.lower.replace(Id::NONE).close();
     }
 }
@@ -59,7 +59,7 @@ impl Kind for Request {
 /// The handle of the bytestream below a request.
 #[cfg(feature = "tls")]
 pub(super) fn handle_below(handle: c_int) -> Option<c_int> {
-    object::find::<Request>(handle).ok().map(|request| request.lower.get().handle())
+    object::find::<PendingRequest>(handle).ok().map(|request| request.lower.get().handle())
 }
 
 /// Makes a request of a bytestream, which is closed on failure, except if it is none. EBADF, ENOTSUP,
@@ -78,7 +78,9 @@ pub(crate) fn receive(s: c_int, deadline: i64) -> Result<c_int> {
         .and_then(|transport| {
             transport.fill_first(context, deadline)?;
             match head::receive_request(context, &transport, deadline)? {
-                Ok(head) => object::make(Request { lower: Cell::new(lower), head: RefCell::new(Some(head)) }),
+                Ok(head) => {
+                    object::make(PendingRequest { lower: Cell::new(lower), head: RefCell::new(Some(head)) })
+                }
                 Err(refusal) => Err(reject(context, &transport, &refusal, deadline)),
             }
         });
@@ -96,7 +98,7 @@ fn drop_rest(lower: Id, deadline: i64) {
 
 /// Answers a request that cannot be accepted.
 fn reject(context: &Context, transport: &Transport, refusal: &Refusal, deadline: i64) -> Errno {
-    match head::refuse(context, transport, refusal.status, deadline) {
+    match head::reject(context, transport, refusal.status, deadline) {
         Ok(()) => head::note_refusal(
             if refusal.status == Some(403) { Errno::EACCES } else { Errno::EPROTO },
             refusal,
@@ -107,7 +109,7 @@ fn reject(context: &Context, transport: &Transport, refusal: &Refusal, deadline:
 
 /// Whether a handle is a request for a WebSocket.
 pub(crate) fn is_upgrade(r: c_int) -> bool {
-    let Ok(request) = object::find::<Request>(r) else { return false };
+    let Ok(request) = object::find::<PendingRequest>(r) else { return false };
     let head = request.head.borrow();
     head.as_ref().and_then(StoredHead::as_request).is_some_and(|head| head.is_upgrade())
 }
@@ -115,7 +117,7 @@ pub(crate) fn is_upgrade(r: c_int) -> bool {
 /// Looks at the head that belongs to a handle: a request's, or that of a WebSocket's peer. EBADF; ENOTSUP if
 /// there is none.
 fn with_head<R>(h: c_int, look: impl FnOnce(&StoredHead) -> Result<R>) -> Result<R> {
-    match object::find::<Request>(h) {
+    match object::find::<PendingRequest>(h) {
         Ok(request) => request.head.borrow().as_ref().ok_or(Errno::EBADF).and_then(look),
         Err(Errno::EBADF) => Err(Errno::EBADF),
         Err(_) => {
@@ -167,7 +169,7 @@ fn take_request(
     r: c_int,
     make: impl FnOnce(&Context, Id, Transport, StoredHead) -> Result<c_int>,
 ) -> Result<c_int> {
-    let request = object::find::<Request>(r)?;
+    let request = object::find::<PendingRequest>(r)?;
     let context = Context::get()?;
     let (lower, head) = (request.lower.get(), request.head.take());
     object::release(r, request)?;
@@ -181,8 +183,8 @@ fn take_request(
 /// Makes a WebSocket of a request, or refuses it. On failure the connection is closed, except if there is
 /// none. EBADF, ENOTSUP, EINVAL, EPROTO if it is no proper request for a WebSocket, EACCES if its origin is
 /// not in the list, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
-pub(crate) fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
-    object::find::<Request>(r)?;
+pub(crate) fn accept(r: c_int, options: Result<WsOptions<'_>>, deadline: i64) -> Result<c_int> {
+    object::find::<PendingRequest>(r)?;
     let options = options.map_err(|error| close_and_fail(r, error))?;
     take_request(r, |context, lower, transport, head| {
         let answer = match head.as_request() {
@@ -195,7 +197,7 @@ pub(crate) fn accept(r: c_int, options: Result<Options<'_>>, deadline: i64) -> R
         };
         transport.send_all(context, &answer, deadline)?;
         let told = Told::new(chosen, options.keeps_head.then_some(head))?;
-        make(lower, transport, Role::Server, &options, Agreed { told, negotiated })
+        make(lower, transport, Role::Server, &options, HandshakeResult { told, negotiated })
     })
 }
 
@@ -206,7 +208,7 @@ type Answered<'o> = (Built, Option<&'o [u8]>, Option<Negotiated>);
 /// The answer that accepts a request, and what it agrees to.
 fn answer_to<'o>(
     request: &RequestHead<'_>,
-    options: &Options<'o>,
+    options: &WsOptions<'o>,
 ) -> core::result::Result<Answered<'o>, Refusal> {
     if !request.is_upgrade() {
         return Err(NO_UPGRADE);
@@ -225,12 +227,12 @@ fn answer_to<'o>(
 }
 
 /// Receives a request and accepts it: as both calls.
-pub(crate) fn attach_server(s: c_int, options: Result<Options<'_>>, deadline: i64) -> Result<c_int> {
+pub(crate) fn attach_server(s: c_int, options: Result<WsOptions<'_>>, deadline: i64) -> Result<c_int> {
     check_bytestream(s)?;
     let options = options.map_err(|error| close_and_fail(s, error))?;
     if options.no_http {
         return take_over(s, |_, lower, transport| {
-            make(lower, transport, Role::Server, &options, Agreed::default())
+            make(lower, transport, Role::Server, &options, HandshakeResult::default())
         });
     }
     accept(receive(s, deadline)?, Ok(options), deadline)
@@ -246,7 +248,7 @@ pub(crate) fn reply(
     body: Option<&[u8]>,
     deadline: i64,
 ) -> Result<c_int> {
-    object::find::<Request>(r)?;
+    object::find::<PendingRequest>(r)?;
     let arguments = headers.and_then(|headers| Ok((headers, body.ok_or(Errno::EINVAL)?)));
     let (headers, body) = arguments.map_err(|error| close_and_fail(r, error))?;
     take_request(r, |context, lower, transport, head| {

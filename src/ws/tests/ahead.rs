@@ -1,6 +1,6 @@
 //! Looking ahead at what nobody has received.
 
-use super::{ROLES, Random, wire_frame};
+use super::{ROLES, Rng, wire_frame};
 use crate::ws::ahead::{Ahead, Found};
 use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::{ControlPayload, Opcode, Role};
@@ -63,7 +63,7 @@ fn a_violation_ends_it_and_is_left_for_the_one_who_receives() {
 
 #[test]
 fn it_begins_in_the_middle_of_a_frame_where_the_connection_has_come_to() {
-    let mut random = Random::new(9);
+    let mut random = Rng::new(9);
     for role in ROLES {
         let wire =
             [wire_frame(role, true, Opcode::Binary, &[7; 300]), wire_frame(role, true, Opcode::Ping, b"a")]

@@ -1,6 +1,6 @@
 //! Bodies of requests: how long they are, and passing over them.
 
-use super::Random;
+use super::Rng;
 use super::head::Head;
 use crate::ws::handshake::body::{Body, MAX_SKIPPED, Skip, Skipped};
 use crate::ws::handshake::parse_request_head;
@@ -110,7 +110,7 @@ fn malformed_chunks_and_long_bodies_are_not_passed_over() {
 
 #[test]
 fn random_framing_is_judged_alike_in_all_pieces() {
-    let mut random = Random::new(11);
+    let mut random = Rng::new(11);
     let parts: [&[u8]; 12] =
         [b"0", b"1", b"5", b"\r\n", b"\r", b"\n", b"x", b"hello", b";", b"0\r\n\r\n", b"A: b\r\n", b" "];
     for _ in 0..20_000 {

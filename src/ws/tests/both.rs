@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Frame, Open, Verdict, judge};
+use super::model::{ModelFrame, Open, Verdict, judge};
 use super::{KEY, ROLES};
 use crate::error::Errno;
 use crate::ws::connection::{Connection, Event};
@@ -19,7 +19,7 @@ const EVENTS: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
 enum Symbol {
-    Receives(Frame),
+    Receives(ModelFrame),
     /// The stream ends without a close frame.
     Loses,
     Sends {
@@ -35,7 +35,8 @@ enum Symbol {
 }
 
 fn symbols() -> Vec<Symbol> {
-    let frames = Frame::all().filter(|frame| [0, 1, 125, 126].contains(&frame.length) && frame.rsv & 3 == 0);
+    let frames =
+        ModelFrame::all().filter(|frame| [0, 1, 125, 126].contains(&frame.length) && frame.rsv & 3 == 0);
     let sends = [(false, false), (false, true), (true, false), (true, true)];
     frames
         .map(Symbol::Receives)
@@ -169,7 +170,7 @@ impl State {
         assert_eq!(pong.map(|pong| pong.as_bytes().to_vec()), due);
     }
 
-    fn receive(&mut self, frame: Frame) {
+    fn receive(&mut self, frame: ModelFrame) {
         let wire = [frame.header(), frame.payload()].concat();
         let answer = self.connection.next(&wire);
         match (judge(self.connection.role(), self.model.open, frame), answer) {

@@ -1,6 +1,6 @@
 //! Close codes and reasons, in both directions.
 
-use super::{Event, ROLES, Receiver, Taking, wire_frame};
+use super::{Observed, ROLES, Receiver, Taking, wire_frame};
 use crate::ws::close::{NotAllowed, allowed_on_wire, close_payload};
 use crate::ws::frame::{Opcode, Role};
 
@@ -10,14 +10,14 @@ fn listed(code: u16) -> bool {
     single.contains(&code) || (3000..5000).contains(&code)
 }
 
-fn receive(role: Role, payload: &[u8]) -> Vec<Event> {
+fn receive(role: Role, payload: &[u8]) -> Vec<Observed> {
     let wire = wire_frame(role, true, Opcode::Close, payload);
     Receiver::events(role, Taking::Copied, [&wire[..]])
 }
 
-fn closed(code: u16, reason: &[u8]) -> Vec<Event> {
+fn closed(code: u16, reason: &[u8]) -> Vec<Observed> {
     let reason = reason.to_vec();
-    vec![Event::Close { code, reason }]
+    vec![Observed::Close { code, reason }]
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_received_code_is_delivered_if_listed_and_answered_with_1002_if_not() {
                 let payload = [&code.to_be_bytes(), reason].concat();
                 let expected = match listed(code) {
                     true => closed(code, reason),
-                    false => vec![Event::Failed { code: 1002 }],
+                    false => vec![Observed::Failed { code: 1002 }],
                 };
                 assert_eq!(receive(role, &payload), expected, "{code}");
             }
@@ -54,7 +54,7 @@ fn an_empty_close_frame_has_no_code() {
 fn half_a_code_is_answered_with_1002() {
     for role in ROLES {
         for byte in 0..=255 {
-            assert_eq!(receive(role, &[byte]), [Event::Failed { code: 1002 }]);
+            assert_eq!(receive(role, &[byte]), [Observed::Failed { code: 1002 }]);
         }
     }
 }
@@ -73,7 +73,7 @@ fn a_reason_that_is_not_utf8_is_answered_with_1007() {
     for role in ROLES {
         for reason in reasons {
             let payload = [&1000u16.to_be_bytes(), reason].concat();
-            assert_eq!(receive(role, &payload), [Event::Failed { code: 1007 }]);
+            assert_eq!(receive(role, &payload), [Observed::Failed { code: 1007 }]);
         }
     }
 }
@@ -81,7 +81,7 @@ fn a_reason_that_is_not_utf8_is_answered_with_1007() {
 #[test]
 fn a_bad_code_comes_before_a_bad_reason() {
     let payload = [&1005u16.to_be_bytes()[..], b"\xff"].concat();
-    assert_eq!(receive(Role::Server, &payload), [Event::Failed { code: 1002 }]);
+    assert_eq!(receive(Role::Server, &payload), [Observed::Failed { code: 1002 }]);
 }
 
 #[test]

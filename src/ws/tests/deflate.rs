@@ -1,7 +1,7 @@
 //! permessage-deflate: the examples of RFC 7692, round trips, broken streams, and bombs.
 
 use super::inflater::inflate;
-use super::{Random, wire_frame};
+use super::{Rng, wire_frame};
 use crate::ws::connection::{Connection, Decoded, Event, NotDecoded, Output, Stop};
 use crate::ws::deflate::{Deflate, Effort, Negotiated};
 use crate::ws::extension::{Ends, Extension, Undecodable};
@@ -62,7 +62,7 @@ fn decode(deflate: &mut Deflate, payload: &[u8], piece: usize, room: usize) -> R
     }
 }
 
-fn text(random: &mut Random, len: usize) -> Vec<u8> {
+fn text(random: &mut Rng, len: usize) -> Vec<u8> {
     let words: [&[u8]; 6] =
         [b"\"id\":", b"true,", b"null", b"{\"name\":\"", b"1234", b"the quick brown fox "];
     let mut text = Vec::new();
@@ -110,7 +110,7 @@ fn the_examples_of_rfc_7692_are_understood() {
 
 #[test]
 fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
-    let mut random = Random::new(77);
+    let mut random = Rng::new(77);
     for (context, level) in [(false, 1), (false, 4), (true, 4), (true, 6), (false, 9), (false, 0)] {
         for window_bits in 8..=15 {
             let agreed = Negotiated { window_bits, context, peer_context: context, ..FRESH };
@@ -141,7 +141,7 @@ fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
 
 #[test]
 fn a_message_that_does_not_leave_is_forgotten() {
-    let mut random = Random::new(3);
+    let mut random = Rng::new(3);
     for agreed in [FRESH, KEPT] {
         let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
         let message = text(&mut random, 3000);
@@ -160,7 +160,7 @@ fn a_message_that_does_not_leave_is_forgotten() {
 
 #[test]
 fn parts_are_one_message_and_each_can_be_decoded_when_it_has_come() {
-    let mut random = Random::new(7);
+    let mut random = Rng::new(7);
     for agreed in [FRESH, KEPT] {
         let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
         for _ in 0..50 {
@@ -186,7 +186,7 @@ fn parts_are_one_message_and_each_can_be_decoded_when_it_has_come() {
 
 #[test]
 fn a_part_that_does_not_leave_is_forgotten_and_the_message_goes_on() {
-    let mut random = Random::new(8);
+    let mut random = Rng::new(8);
     for agreed in [FRESH, KEPT] {
         let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
         for round in 0..3_usize.pow(3) {
@@ -217,7 +217,7 @@ fn a_part_that_does_not_leave_is_forgotten_and_the_message_goes_on() {
 
 #[test]
 fn a_message_that_is_cut_short_or_changed_at_any_byte_is_an_error_or_another_message() {
-    let message = text(&mut Random::new(4), 600);
+    let message = text(&mut Rng::new(4), 600);
     for level in [0, 1, 6] {
         let mut sender = Deflate::new(FRESH, Effort { level, threshold: 0 });
         let payload = encode(&mut sender, &message, 1000, 1000);

@@ -1,6 +1,6 @@
 //! Encoding headers, and the peek at a buffer.
 
-use super::{KEY, ROLES, Random, wire_frame};
+use super::{KEY, ROLES, Rng, wire_frame};
 use crate::ws::frame::{ControlPayload, FIN, FrameHeader, MAX_HEADER, Opcode, Role, whole_message_at};
 
 const OPCODES: [Opcode; 6] =
@@ -95,7 +95,7 @@ fn neither_fragments_nor_control_frames_are_whole_messages() {
 
 #[test]
 fn the_peek_survives_any_bytes() {
-    let mut random = Random::new(3);
+    let mut random = Rng::new(3);
     for _ in 0..200_000 {
         let len = random.below(20);
         let bytes: Vec<u8> =

@@ -1,6 +1,6 @@
 //! The handshake by mutation: a good head, and what becomes of it with every change.
 
-use super::Random;
+use super::Rng;
 use super::head::{ACCEPT, Head, KEY};
 use crate::ws::handshake::*;
 
@@ -301,7 +301,7 @@ fn every_single_byte_changed_to_every_other_is_judged_without_harm() {
 
 #[test]
 fn random_bytes_are_judged_without_harm() {
-    let mut random = Random::new(7);
+    let mut random = Rng::new(7);
     let parts: [&[u8]; 16] = [
         b"GET ",
         b"/",

@@ -1,6 +1,6 @@
 //! Masking against the loop of RFC 6455, 5.3.
 
-use super::{KEY, Random};
+use super::{KEY, Rng};
 use crate::ws::mask::{by_each_implementation, mask_copy, mask_in_place};
 
 /// "Octet i of the transformed data is the XOR of octet i of the original data with octet at index
@@ -12,7 +12,7 @@ fn naive(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
 
 #[test]
 fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
-    let mut random = Random::new(1);
+    let mut random = Rng::new(1);
     let source: Vec<u8> = (0..1024).map(|_| random.next() as u8).collect();
     for len in (0..=260).chain(380..=390).chain(510..=520) {
         for offset in 0..4 {
@@ -40,7 +40,7 @@ fn every_length_offset_and_alignment_is_masked_like_the_naive_loop() {
 
 #[test]
 fn every_implementation_that_this_processor_has_masks_like_the_naive_loop() {
-    let mut random = Random::new(3);
+    let mut random = Rng::new(3);
     let source: Vec<u8> = (0..2048).map(|_| random.next() as u8).collect();
     for len in (128..=600).chain([1023, 1024, 1025, 1900]) {
         for start in [0, 1, 7, 33, 64] {
@@ -79,7 +79,7 @@ fn only_the_offset_modulo_four_matters() {
 
 #[test]
 fn pieces_are_masked_like_the_whole() {
-    let mut random = Random::new(2);
+    let mut random = Rng::new(2);
     let payload: Vec<u8> = (0..5000).map(|_| random.next() as u8).collect();
     let whole = naive(&payload, KEY, 0);
     for _ in 0..300 {

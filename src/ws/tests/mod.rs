@@ -24,11 +24,11 @@ use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::{Opcode, Role};
 
 /// A small generator of repeatable random numbers (Marsaglia's xorshift).
-struct Random(u64);
+struct Rng(u64);
 
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed ^ 0x9e37_79b9_7f4a_7c15)
+impl Rng {
+    fn new(seed: u64) -> Rng {
+        Rng(seed ^ 0x9e37_79b9_7f4a_7c15)
     }
 
     fn next(&mut self) -> u64 {
@@ -80,7 +80,7 @@ fn wire_frame(role: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> 
 
 /// What a program would see of the inbound half.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Event {
+enum Observed {
     Message { text: bool, payload: Vec<u8> },
     Ping(Vec<u8>),
     Pong,
@@ -105,7 +105,7 @@ struct Receiver {
     buffer: Vec<u8>,
     in_frame: bool,
     message: Vec<u8>,
-    events: Vec<Event>,
+    events: Vec<Observed>,
 }
 
 impl Receiver {
@@ -122,7 +122,7 @@ impl Receiver {
 
     /// The events of a stream that arrives in these pieces. Payload that is skipped is not seen in
     /// them.
-    fn events<'a>(role: Role, taking: Taking, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
+    fn events<'a>(role: Role, taking: Taking, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Observed> {
         let mut receiver = Receiver::new(role, taking);
         for piece in pieces {
             receiver.push(piece);
@@ -132,7 +132,7 @@ impl Receiver {
 
     /// Whether the connection has failed, or ended with a close frame.
     fn finished(&self) -> bool {
-        matches!(self.events.last(), Some(Event::Failed { .. } | Event::Close { .. }))
+        matches!(self.events.last(), Some(Observed::Failed { .. } | Observed::Close { .. }))
     }
 
     fn push(&mut self, piece: &[u8]) {
@@ -158,11 +158,11 @@ impl Receiver {
                 self.in_frame = true;
                 (consumed, None)
             }
-            Next::Ping { consumed, payload } => (consumed, Some(Event::Ping(payload.as_bytes().to_vec()))),
-            Next::Pong { consumed, .. } => (consumed, Some(Event::Pong)),
+            Next::Ping { consumed, payload } => (consumed, Some(Observed::Ping(payload.as_bytes().to_vec()))),
+            Next::Pong { consumed, .. } => (consumed, Some(Observed::Pong)),
             Next::Close { consumed, code, reason } => {
                 let reason = reason.as_bytes().to_vec();
-                (consumed, Some(Event::Close { code, reason }))
+                (consumed, Some(Observed::Close { code, reason }))
             }
         };
         self.buffer.drain(..consumed);
@@ -194,7 +194,7 @@ impl Receiver {
         }
         self.in_frame = false;
         match self.decoder.end_of_frame() {
-            Ok(true) => self.events.push(Event::Message {
+            Ok(true) => self.events.push(Observed::Message {
                 text: self.decoder.message_is_text(),
                 payload: std::mem::take(&mut self.message),
             }),
@@ -205,7 +205,7 @@ impl Receiver {
     }
 
     fn fail(&mut self, code: u16) -> bool {
-        self.events.push(Event::Failed { code });
+        self.events.push(Observed::Failed { code });
         false
     }
 }

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, KEY, ROLES, Random, Receiver, TAKINGS};
+use super::{KEY, Observed, ROLES, Receiver, Rng, TAKINGS};
 use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::Role;
 
@@ -21,7 +21,7 @@ const LENGTHS: [u64; 13] =
 const SENT: u64 = 65536;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct ModelFrame {
     pub(super) fin: bool,
     pub(super) rsv: u8,
     pub(super) opcode: u8,
@@ -29,9 +29,9 @@ pub(super) struct Frame {
     pub(super) length: u64,
 }
 
-impl Frame {
-    pub(super) fn all() -> impl Iterator<Item = Frame> {
-        (0..16 * 2 * 8 * 2 * LENGTHS.len()).map(|number| Frame {
+impl ModelFrame {
+    pub(super) fn all() -> impl Iterator<Item = ModelFrame> {
+        (0..16 * 2 * 8 * 2 * LENGTHS.len()).map(|number| ModelFrame {
             opcode: (number % 16) as u8,
             fin: number / 16 % 2 == 1,
             rsv: (number / 32 % 8) as u8,
@@ -95,8 +95,8 @@ pub(super) enum Verdict {
     Close,
 }
 
-pub(super) fn judge(role: Role, open: Open, frame: Frame) -> Verdict {
-    let Frame { fin, rsv, opcode, masked, length } = frame;
+pub(super) fn judge(role: Role, open: Open, frame: ModelFrame) -> Verdict {
+    let ModelFrame { fin, rsv, opcode, masked, length } = frame;
     let control = opcode >= 8;
     // What the first byte shows.
     if rsv != 0
@@ -131,7 +131,7 @@ pub(super) fn judge(role: Role, open: Open, frame: Frame) -> Verdict {
 
 /// Shows a frame to a decoder, with ever more of it at the front, and compares every answer with
 /// the model's. Says how the decoder stands after the frame, unless the sequence ends with it.
-fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open, Decoder)> {
+fn check(role: Role, open: Open, before: Decoder, frame: ModelFrame) -> Option<(Open, Decoder)> {
     let header = frame.header();
     let control = frame.opcode >= 8;
     let verdict = judge(role, open, frame);
@@ -211,7 +211,7 @@ fn check(role: Role, open: Open, before: Decoder, frame: Frame) -> Option<(Open,
 }
 
 /// Takes the payload in two pieces of which the first has an odd length.
-fn take_payload(decoder: &mut Decoder, frame: Frame) {
+fn take_payload(decoder: &mut Decoder, frame: ModelFrame) {
     let wire = frame.payload();
     let mut payload = vec![0; wire.len()];
     let cut = (wire.len() / 3) | usize::from(!wire.is_empty());
@@ -254,7 +254,7 @@ fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
         for _ in 0..FRAMES {
             let mut next_states = BTreeMap::new();
             for ((open, _), (decoder, count)) in states {
-                for frame in Frame::all() {
+                for frame in ModelFrame::all() {
                     checks += 1;
                     sequences += count;
                     if let Some((open, decoder)) = check(role, open, decoder, frame) {
@@ -273,13 +273,13 @@ fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
 
 #[test]
 fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
-    let mut random = Random::new(5);
+    let mut random = Rng::new(5);
     for _ in 0..20_000 {
         let role = random.pick(&ROLES);
         let (mut wire, mut expected) = (Vec::new(), Vec::new());
         let (mut open, mut message) = (None, Vec::new());
         for _ in 0..random.below(12) {
-            let frame = Frame {
+            let frame = ModelFrame {
                 fin: random.below(3) > 0,
                 rsv: if random.below(50) == 0 { random.pick(&[1, 2, 4, 7]) } else { 0 },
                 opcode: random.pick(&[0, 0, 0, 1, 2, 1, 2, 9, 10, 8, 3]),
@@ -290,10 +290,10 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
             wire.extend(frame.payload());
             let payload = frame.plain_payload();
             match judge(role, open, frame) {
-                Verdict::Violation(_) => expected.push(Event::Failed { code: 1002 }),
-                Verdict::Ping => expected.push(Event::Ping(payload)),
-                Verdict::Pong => expected.push(Event::Pong),
-                Verdict::Close => expected.push(Event::Close {
+                Verdict::Violation(_) => expected.push(Observed::Failed { code: 1002 }),
+                Verdict::Ping => expected.push(Observed::Ping(payload)),
+                Verdict::Pong => expected.push(Observed::Pong),
+                Verdict::Close => expected.push(Observed::Close {
                     code: if payload.is_empty() { 0 } else { 1000 },
                     reason: payload.get(2..).unwrap_or_default().to_vec(),
                 }),
@@ -303,12 +303,12 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
                     message.extend(payload);
                     if open_after.is_none() {
                         let payload = std::mem::take(&mut message);
-                        expected.push(Event::Message { text, payload });
+                        expected.push(Observed::Message { text, payload });
                     }
                     open = open_after;
                 }
             }
-            if matches!(expected.last(), Some(Event::Failed { .. } | Event::Close { .. })) {
+            if matches!(expected.last(), Some(Observed::Failed { .. } | Observed::Close { .. })) {
                 break;
             }
         }
@@ -326,7 +326,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
 
 #[test]
 fn any_bytes_are_survived() {
-    let mut random = Random::new(6);
+    let mut random = Rng::new(6);
     for _ in 0..100_000 {
         let role = random.pick(&ROLES);
         let bytes: Vec<u8> = (0..random.below(60))

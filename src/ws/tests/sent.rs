@@ -1,6 +1,6 @@
 //! The heads and keys that we send.
 
-use super::Random;
+use super::Rng;
 use super::head::{Head, KEY};
 use crate::ws::handshake::*;
 
@@ -82,7 +82,7 @@ fn answers_to_refused_requests_are_complete_and_end_the_connection() {
 
 #[test]
 fn a_key_is_base64_of_16_bytes() {
-    let mut random = Random::new(8);
+    let mut random = Rng::new(8);
     for _ in 0..1000 {
         let nonce = std::array::from_fn(|_| random.next() as u8);
         assert!(is_valid_key(&encode_key(nonce)));

@@ -1,11 +1,11 @@
 //! Streams that arrive in pieces, and headers that claim too much.
 
-use super::{Event, KEY, ROLES, Receiver, TAKINGS, Taking, wire_frame};
+use super::{KEY, Observed, ROLES, Receiver, TAKINGS, Taking, wire_frame};
 use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::{Opcode, Role};
 
 /// A stream with everything that a peer may send.
-fn conversation(role: Role) -> (Vec<u8>, Vec<Event>) {
+fn conversation(role: Role) -> (Vec<u8>, Vec<Observed>) {
     let long = vec![b'x'; 300];
     let wire = [
         wire_frame(role, true, Opcode::Text, "grüß dich".as_bytes()),
@@ -22,23 +22,23 @@ fn conversation(role: Role) -> (Vec<u8>, Vec<Event>) {
         wire_frame(role, true, Opcode::Close, b"\x03\xe9going away"),
     ];
     let events = [
-        Event::Message { text: true, payload: "grüß dich".into() },
-        Event::Message { text: false, payload: vec![] },
-        Event::Ping(vec![]),
-        Event::Ping(b"between the fragments".to_vec()),
-        Event::Pong,
-        Event::Message { text: true, payload: "a euro: €!".into() },
-        Event::Message { text: false, payload: long.clone() },
-        Event::Ping(long[..125].to_vec()),
-        Event::Close { code: 1001, reason: b"going away".to_vec() },
+        Observed::Message { text: true, payload: "grüß dich".into() },
+        Observed::Message { text: false, payload: vec![] },
+        Observed::Ping(vec![]),
+        Observed::Ping(b"between the fragments".to_vec()),
+        Observed::Pong,
+        Observed::Message { text: true, payload: "a euro: €!".into() },
+        Observed::Message { text: false, payload: long.clone() },
+        Observed::Ping(long[..125].to_vec()),
+        Observed::Close { code: 1001, reason: b"going away".to_vec() },
     ];
     (wire.concat(), events.into())
 }
 
 /// The events as seen by somebody who skips all payload.
-fn without_payload(events: &[Event]) -> Vec<Event> {
-    let strip = |event: &Event| match event {
-        &Event::Message { text, .. } => Event::Message { text, payload: vec![] },
+fn without_payload(events: &[Observed]) -> Vec<Observed> {
+    let strip = |event: &Observed| match event {
+        &Observed::Message { text, .. } => Observed::Message { text, payload: vec![] },
         other => other.clone(),
     };
     events.iter().map(strip).collect()
@@ -156,7 +156,7 @@ fn a_length_in_a_longer_form_than_necessary_is_understood() {
         let wire = [header, b"abc"].concat();
         let events = Receiver::events(Role::Client, Taking::Copied, wire.chunks(1));
         let payload = b"abc".to_vec();
-        assert_eq!(events, [Event::Message { text: false, payload }]);
+        assert_eq!(events, [Observed::Message { text: false, payload }]);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_control_frame_cannot_hide_its_length_in_a_longer_form() {
     for second in [126, 127] {
         let wire = [0x89, second, 0, 0, 0, 0, 0, 0, 0, 3];
         let events = Receiver::events(Role::Client, Taking::Copied, [&wire[..]]);
-        assert_eq!(events, [Event::Failed { code: 1002 }]);
+        assert_eq!(events, [Observed::Failed { code: 1002 }]);
     }
 }
 
@@ -177,7 +177,7 @@ fn skipped_payload_of_every_size_keeps_the_framing() {
                 let mut wire = wire_frame(role, true, opcode, &vec![b'x'; len]);
                 wire.extend(wire_frame(role, true, Opcode::Pong, b""));
                 let events = Receiver::events(role, Taking::Skipped, wire.chunks(300));
-                assert!(matches!(events[..], [Event::Message { .. }, Event::Pong]));
+                assert!(matches!(events[..], [Observed::Message { .. }, Observed::Pong]));
             }
         }
     }

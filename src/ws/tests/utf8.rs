@@ -1,6 +1,6 @@
 //! UTF-8 validation against a table of the Unicode standard, byte by byte.
 
-use super::{Event, ROLES, Random, Receiver, TAKINGS, wire_frame};
+use super::{Observed, ROLES, Receiver, Rng, TAKINGS, wire_frame};
 use crate::arch;
 use crate::ws::frame::{Opcode, Role};
 use crate::ws::utf8::{Invalid, Utf8, is_valid};
@@ -20,7 +20,7 @@ const WELL_FORMED: [&[(u8, u8)]; 9] = [
 
 /// What the table says of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Utf8Verdict {
     Good,
     /// Every byte is good, but the last sequence is not complete.
     Incomplete,
@@ -28,7 +28,7 @@ enum Verdict {
     Bad(usize),
 }
 
-fn judge(text: &[u8]) -> Verdict {
+fn judge(text: &[u8]) -> Utf8Verdict {
     let mut sequence: Vec<u8> = Vec::new();
     for (index, &byte) in text.iter().enumerate() {
         sequence.push(byte);
@@ -37,28 +37,28 @@ fn judge(text: &[u8]) -> Verdict {
                 && (sequence.iter().zip(**row)).all(|(byte, (low, high))| (low..=high).contains(&byte))
         };
         match WELL_FORMED.iter().find(fits) {
-            None => return Verdict::Bad(index),
+            None => return Utf8Verdict::Bad(index),
             Some(row) if row.len() == sequence.len() => sequence.clear(),
             Some(_) => {}
         }
     }
     match sequence.is_empty() {
-        true => Verdict::Good,
-        false => Verdict::Incomplete,
+        true => Utf8Verdict::Good,
+        false => Utf8Verdict::Incomplete,
     }
 }
 
 /// What the validator says of a text in pieces: for a bad byte, the piece that it failed in.
-fn validate<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+fn validate<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Utf8Verdict {
     let mut utf8 = Utf8::default();
     for (index, piece) in pieces.into_iter().enumerate() {
         if utf8.push(piece).is_err() {
-            return Verdict::Bad(index);
+            return Utf8Verdict::Bad(index);
         }
     }
     match utf8.finish() {
-        Ok(()) => Verdict::Good,
-        Err(Invalid { .. }) => Verdict::Incomplete,
+        Ok(()) => Utf8Verdict::Good,
+        Err(Invalid { .. }) => Utf8Verdict::Incomplete,
     }
 }
 
@@ -162,14 +162,14 @@ fn a_whole_text_is_judged_like_its_bytes_wherever_a_sequence_stands() {
                     let mut text = before.repeat(len.div_ceil(before.len())).into_bytes();
                     text.extend(sequence);
                     text.extend(after.as_bytes());
-                    let good = judge(&text) == Verdict::Good;
+                    let good = judge(&text) == Utf8Verdict::Good;
                     assert_eq!(is_valid_for_each(&text), good, "{before} {len} {sequence:x?} {after}");
                 }
             }
         }
     }
     for text in boundary_texts(4) {
-        let good = judge(&text) == Verdict::Good;
+        let good = judge(&text) == Utf8Verdict::Good;
         assert_eq!(is_valid_for_each(&text), good, "{text:x?}");
         let behind_a_block = [&[b'a'; 62], text.as_slice()].concat();
         assert_eq!(is_valid_for_each(&behind_a_block), good, "{text:x?}");
@@ -188,12 +188,12 @@ fn every_text_of_three_boundary_bytes_cut_in_every_way_fails_in_the_right_piece(
     for text in boundary_texts(3) {
         for pieces in cuts(&text) {
             let expected = match judge(&text) {
-                Verdict::Bad(index) => {
+                Utf8Verdict::Bad(index) => {
                     let ends = pieces.iter().scan(0, |end, piece| {
                         *end += piece.len();
                         Some(*end)
                     });
-                    Verdict::Bad(ends.take_while(|end| *end <= index).count())
+                    Utf8Verdict::Bad(ends.take_while(|end| *end <= index).count())
                 }
                 verdict => verdict,
             };
@@ -206,13 +206,13 @@ fn every_text_of_three_boundary_bytes_cut_in_every_way_fails_in_the_right_piece(
 fn the_table_agrees_with_the_standard_library() {
     for text in boundary_texts(4) {
         let expected = match std::str::from_utf8(&text) {
-            Ok(_) => Verdict::Good,
+            Ok(_) => Utf8Verdict::Good,
             Err(error) => match error.error_len() {
-                None => Verdict::Incomplete,
+                None => Utf8Verdict::Incomplete,
                 // The sequence is as long as its good part, or one byte if none of it is good.
                 Some(len) => match judge(&text[error.valid_up_to()..][..len]) {
-                    Verdict::Bad(_) => Verdict::Bad(error.valid_up_to()),
-                    _ => Verdict::Bad(error.valid_up_to() + len),
+                    Utf8Verdict::Bad(_) => Utf8Verdict::Bad(error.valid_up_to()),
+                    _ => Utf8Verdict::Bad(error.valid_up_to() + len),
                 },
             },
         };
@@ -230,13 +230,13 @@ fn a_sequence_is_judged_alike_at_every_place_of_a_long_text() {
                 let expected = judge(&text);
                 let whole = validate([&text[..]]);
                 match expected {
-                    Verdict::Bad(_) => assert_eq!(whole, Verdict::Bad(0)),
+                    Utf8Verdict::Bad(_) => assert_eq!(whole, Utf8Verdict::Bad(0)),
                     _ => assert_eq!(whole, expected),
                 }
                 for cut in before..=before + sequence.len() {
                     let (first, second) = text.split_at(cut);
                     let expected = match expected {
-                        Verdict::Bad(index) => Verdict::Bad(usize::from(index >= cut)),
+                        Utf8Verdict::Bad(index) => Utf8Verdict::Bad(usize::from(index >= cut)),
                         verdict => verdict,
                     };
                     let verdict = validate([first, second]);
@@ -269,14 +269,14 @@ fn every_character_passes_whole_and_in_single_bytes() {
     for character in '\0'..=char::MAX {
         let mut buffer = [0; 4];
         let text = character.encode_utf8(&mut buffer).as_bytes();
-        assert_eq!(validate([text]), Verdict::Good, "{character:?}");
-        assert_eq!(validate(text.chunks(1)), Verdict::Good, "{character:?}");
+        assert_eq!(validate([text]), Utf8Verdict::Good, "{character:?}");
+        assert_eq!(validate(text.chunks(1)), Utf8Verdict::Good, "{character:?}");
     }
 }
 
 #[test]
 fn random_texts_in_random_pieces_are_judged_like_the_whole() {
-    let mut random = Random::new(4);
+    let mut random = Rng::new(4);
     for _ in 0..20_000 {
         let mut text = Vec::new();
         for _ in 0..random.below(40) {
@@ -292,12 +292,12 @@ fn random_texts_in_random_pieces_are_judged_like_the_whole() {
         let verdict = loop {
             if start == text.len() {
                 break match utf8.finish() {
-                    Ok(()) => Verdict::Good,
-                    Err(_) => Verdict::Incomplete,
+                    Ok(()) => Utf8Verdict::Good,
+                    Err(_) => Utf8Verdict::Incomplete,
                 };
             }
             let end = text.len().min(start + random.below(20));
-            let good_so_far = !matches!(expected, Verdict::Bad(index) if index < end);
+            let good_so_far = !matches!(expected, Utf8Verdict::Bad(index) if index < end);
             assert_eq!(utf8.push(&text[start..end]).is_ok(), good_so_far);
             if !good_so_far {
                 break expected;
@@ -336,16 +336,16 @@ fn text_over_every_fragmentation_fails_at_its_first_bad_byte() {
                         receiver.push(byte);
                         receiver.finished()
                     });
-                    let failure = Some(&Event::Failed { code: 1007 });
+                    let failure = Some(&Observed::Failed { code: 1007 });
                     match judge(text) {
-                        Verdict::Good => {
-                            assert!(matches!(&receiver.events[..], [Event::Message { text: true, .. }]))
+                        Utf8Verdict::Good => {
+                            assert!(matches!(&receiver.events[..], [Observed::Message { text: true, .. }]))
                         }
-                        Verdict::Incomplete => {
+                        Utf8Verdict::Incomplete => {
                             assert_eq!(receiver.events.last(), failure);
                             assert_eq!(taken, Some(wire.len() - 1), "{fragments:02x?}");
                         }
-                        Verdict::Bad(index) => {
+                        Utf8Verdict::Bad(index) => {
                             assert_eq!(receiver.events.last(), failure);
                             assert_eq!(taken, Some(places[index]), "{fragments:02x?}");
                         }
@@ -378,7 +378,7 @@ fn binary_messages_may_hold_anything() {
         for sequence in SEQUENCES {
             let wire = wire_frame(role, true, Opcode::Binary, sequence);
             let events = Receiver::events(role, taking, wire.chunks(1));
-            assert!(matches!(&events[..], [Event::Message { text: false, .. }]));
+            assert!(matches!(&events[..], [Observed::Message { text: false, .. }]));
         }
     }
 }

@@ -10,7 +10,7 @@ use core::ffi::c_int;
 use rustls::{ProtocolVersion, SupportedCipherSuite};
 
 /// For as long as the connection lives.
-pub(crate) struct Agreed {
+pub(crate) struct NegotiatedTls {
     /// As on the wire: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
     pub version: u16,
     /// A session was resumed.
@@ -27,14 +27,14 @@ pub(crate) struct Agreed {
     pub chain: Vec<Vec<u8>>,
 }
 
-impl Agreed {
-    pub(super) fn new(suite: SupportedCipherSuite) -> Agreed {
+impl NegotiatedTls {
+    pub(super) fn new(suite: SupportedCipherSuite) -> NegotiatedTls {
         let version = match suite {
             SupportedCipherSuite::Tls13(_) => ProtocolVersion::TLSv1_3,
             SupportedCipherSuite::Tls12(_) => ProtocolVersion::TLSv1_2,
         };
         let name = suite.suite().as_str().unwrap_or_default();
-        Agreed {
+        NegotiatedTls {
             version: u16::from(version),
             resumed: false,
             verified: false,
@@ -52,7 +52,7 @@ impl Agreed {
 }
 
 /// Looks at what was agreed on. EBADF, ENOTSUP.
-pub(crate) fn with_agreed<R>(s: c_int, look: impl FnOnce(&Agreed) -> Result<R>) -> Result<R> {
+pub(crate) fn with_negotiated<R>(s: c_int, look: impl FnOnce(&NegotiatedTls) -> Result<R>) -> Result<R> {
     let tls = object::find::<Tls>(s)?;
     let agreed = Ref::filter_map(tls.agreed.borrow(), Option::as_ref);
     agreed.map_err(|_| Errno::EBADF).and_then(|agreed| look(&agreed))
