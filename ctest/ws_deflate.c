@@ -215,6 +215,22 @@ TEST(a_deadline_at_any_byte_of_a_compressed_message_loses_nothing) {
     expect_text(other, "Hello");
 }
 
+TEST(a_message_that_just_fits_does_so_though_its_last_fragment_has_not_come) {
+    static const char hello[] = "\xf2\x48\xcd\xc9\xc9\x07\x00";
+    how = (struct ws_deflate){.size = sizeof(how)};
+    uint8_t wire[64];
+    size_t len = frame_build(wire, SERVER, COMPRESSED | TEXT, hello, 6);
+    size_t whole = len + frame_build(wire + len, SERVER, FIN, hello + 6, 1);
+    for (opts.max_message = 0; opts.max_message <= 5; opts.max_message += 5) {
+        accept_offer("permessage-deflate");
+        raw_send(w.fd, wire, whole - 1);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, 5, now() + 20), -1, ETIMEDOUT);
+        raw_send(w.fd, wire + whole - 1, 1);
+        CHECK_INT(ws_recv(w.ws, NULL, buf, 5, now() + 5000), 5);
+        CHECK_MEM(buf, "Hello", 5);
+    }
+}
+
 TEST(what_is_no_deflate_stream_gives_EPROTO_and_1007) {
     static const char *const broken[] = {"\xff\xff", "\x06\x01\x02", "\xf2\x48", "\x00\x05\x00\xfa\xfe"};
     static const size_t lens[] = {2, 3, 2, 5};

@@ -308,14 +308,15 @@ impl Connection {
             produced += made;
             let stop = if done {
                 Stop::EndOfFrame
+            } else if consumed == front.len() && self.decoder.payload_left() > 0 {
+                // Whether what is to come needs room shows when it has come.
+                Stop::NeedPayload
             } else if no_room && taken == 0 {
                 if allowed == 0 {
                     let violation = self.decoder.message_too_big();
                     return Err(NotDecoded::Violation(self.fail(violation)));
                 }
                 Stop::NeedRoom
-            } else if consumed == front.len() && self.decoder.payload_left() > 0 {
-                Stop::NeedPayload
             } else {
                 continue;
             };
