@@ -1843,7 +1843,7 @@ DILL_EXPORT int dill_ws_attach_client_mem(int s, int flags, const char *resource
    Errors: EBADF, ECANCELED, ECONNRESET, EINVAL (NULL with a length, unknown flags), EMSGSIZE (a string
    does not fit), ENOMEM, ENOTSUP (no bytestream), EPIPE, EPROTO (no proper request), ETIMEDOUT.
 
-   Required: The buffers have those lengths, or are NULL. */
+   Required: The buffers have those lengths, or are NULL, and do not overlap. */
 DILL_EXPORT int dill_ws_attach_server(int s, int flags, char *resource, size_t resourcelen,
     char *host, size_t hostlen, int64_t deadline);
 
@@ -1852,7 +1852,7 @@ DILL_EXPORT int dill_ws_attach_server(int s, int flags, char *resource, size_t r
 
    Errors: those of `ws_attach_server`, and EINVAL (no memory given).
 
-   Required: The buffers have those lengths, or are NULL. */
+   Required: The buffers have those lengths, or are NULL, and do not overlap. */
 DILL_EXPORT int dill_ws_attach_server_mem(int s, int flags, char *resource, size_t resourcelen,
     char *host, size_t hostlen, struct dill_ws_storage *mem, int64_t deadline);
 

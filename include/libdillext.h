@@ -397,7 +397,7 @@ DILL_EXPORT ssize_t dill_ws_field(int h, const char *name, char *buf, size_t len
    Errors: EBADF, EINVAL (NULL with a length), EMSGSIZE (one does not fit, with its NUL), ENOENT (there are
    no more), ENOTSUP (no request, and no WebSocket with a head).
 
-   Required: There is room for so many bytes, or the pointers are NULL. */
+   Required: There is room for so many bytes, or the pointers are NULL; the buffers do not overlap. */
 DILL_EXPORT ssize_t dill_ws_fieldat(int h, size_t i, char *name, size_t namelen, char *value,
     size_t valuelen);
 

@@ -203,7 +203,7 @@ pub(crate) unsafe fn send(
     len: usize,
     deadline: i64,
 ) -> Result<()> {
-    // SAFETY: by contract; a sender's value is only read.
+    // SAFETY: `value` is readable for `len` bytes, as the caller says, and a sender's is only read.
     unsafe { exchange(context, handle, ChannelRole::Send, value.cast_mut(), len, deadline) }
 }
 
@@ -218,7 +218,7 @@ pub(crate) unsafe fn recv(
     len: usize,
     deadline: i64,
 ) -> Result<()> {
-    // SAFETY: by contract.
+    // SAFETY: `value` is writable for `len` bytes, as the caller says and receiving needs.
     unsafe { exchange(context, handle, ChannelRole::Receive, value, len, deadline) }
 }
 
@@ -235,7 +235,7 @@ unsafe fn exchange(
     if value.is_null() && len > 0 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: by contract.
+    // SAFETY: `value` and `len` are what `send` or `recv` was called with, for this role.
     if let Some(outcome) = unsafe { meet(context, &end, role, value.cast(), len) } {
         return outcome;
     }
@@ -298,7 +298,7 @@ pub(crate) unsafe fn choose(clauses: &[ChClause], deadline: i64) -> Result<Choic
             Ok(known) => known,
             Err(error) => return Ok((index, Some(error))),
         };
-        // SAFETY: by contract.
+        // SAFETY: the caller answers for the values of all clauses; `role` is that of this one.
         if let Some(outcome) = unsafe { meet(context, &end, role, clause.val.cast(), clause.len) } {
             return Ok((index, outcome.err()));
         }

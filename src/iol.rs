@@ -39,7 +39,10 @@ pub(crate) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     /// A list of one element.
-    pub(crate) fn one(element: &'a IoList) -> Pieces<'a> {
+    ///
+    /// # Safety
+    /// Its bytes are readable for `'a`, or writable if they are received. NULL drops what is received.
+    pub(crate) unsafe fn one(element: &'a IoList) -> Pieces<'a> {
         Pieces { first: element, last: element, total: element.iol_len, list: PhantomData }
     }
 
@@ -48,7 +51,7 @@ impl<'a> Pieces<'a> {
     /// # Safety
     /// The elements are alive and unchanged for `'a`, and their bytes readable.
     pub(crate) unsafe fn to_send(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
-        // SAFETY: by contract.
+        // SAFETY: the caller answers for the elements.
         unsafe { Pieces::check(first, last, true) }
     }
 
@@ -58,7 +61,7 @@ impl<'a> Pieces<'a> {
     /// # Safety
     /// The elements are alive and unchanged for `'a`, and their bytes writable.
     pub(crate) unsafe fn to_receive(first: *const IoList, last: *const IoList) -> Result<Pieces<'a>> {
-        // SAFETY: by contract.
+        // SAFETY: the caller answers for the elements.
         unsafe { Pieces::check(first, last, false) }
     }
 
@@ -71,7 +74,7 @@ impl<'a> Pieces<'a> {
         let (mut anchor, mut steps, mut limit) = (first, 0_usize, 8_usize);
         let mut next = first;
         loop {
-            // SAFETY: by contract, the elements that a list leads to are readable.
+            // SAFETY: the elements that a list leads to are alive, as the callers' callers say.
             let element = unsafe { &*next };
             if element.iol_rsvd != 0 {
                 return Err(Errno::EINVAL);

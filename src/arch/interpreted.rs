@@ -28,7 +28,7 @@ pub(crate) mod switch {
         function: unsafe extern "C" fn(*mut c_void),
         _top: *mut u8,
     ) {
-        // SAFETY: by contract.
+        // SAFETY: the caller answers for the function and its argument.
         unsafe { function(argument) };
     }
 }

@@ -20,7 +20,7 @@ use core::slice;
 /// cbindgen:ptrs-as-arrays=[[chv;2]]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_chmake(chv: *mut c_int) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for two handles, or passes NULL.
     call(|| unsafe { make(chv) })
 }
 
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn dill_chmake(chv: *mut c_int) -> c_int {
 pub unsafe extern "C" fn dill_chmake_mem(mem: *mut ChStorage, chv: *mut c_int) -> c_int {
     call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for two handles, or passes NULL.
         unsafe { make(chv) }
     })
 }
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn dill_chmake_mem(mem: *mut ChStorage, chv: *mut c_int) -
 unsafe fn make(chv: *mut c_int) -> Result<()> {
     not_null(chv)?;
     let ends = chan::make()?;
-    // SAFETY: by contract there is room for two handles; not null.
+    // SAFETY: not null, as was checked, and the callers have room for two handles.
     unsafe { chv.cast::<[c_int; 2]>().write(ends) };
     Ok(())
 }
@@ -59,7 +59,7 @@ unsafe fn make(chv: *mut c_int) -> Result<()> {
 /// The value has `len` bytes, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_chsend(ch: c_int, val: *const c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's value has `len` bytes, or is NULL.
     waiting_call(|context| unsafe { chan::send(context, ch, val, len, deadline) })
 }
 
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn dill_chsend(ch: c_int, val: *const c_void, len: usize, 
 /// There is room for `len` bytes, or the pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_chrecv(ch: c_int, val: *mut c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for `len` bytes, or passes NULL.
     waiting_call(|context| unsafe { chan::recv(context, ch, val, len, deadline) })
 }
 
@@ -97,7 +97,7 @@ pub extern "C" fn dill_chdone(ch: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_choose(clauses: *mut ChClause, nclauses: c_int, deadline: i64) -> c_int {
     call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller's array has that many clauses, whose values are as their operations need.
         let (index, error) = unsafe { choose(clauses, nclauses, deadline) }?;
         set_errno(error.map_or(0, Errno::code));
         // An index is less than `nclauses`.
@@ -114,8 +114,8 @@ unsafe fn choose(clauses: *const ChClause, nclauses: c_int, deadline: i64) -> Re
         return unsafe { chan::choose(&[], deadline) };
     }
     not_null(clauses)?;
-    // SAFETY: by contract.
+    // SAFETY: not null, as was checked above, and as long as the caller of `dill_choose` says.
     let clauses = unsafe { slice::from_raw_parts(clauses, count) };
-    // SAFETY: by contract.
+    // SAFETY: the caller of `dill_choose` answers for the values of the clauses.
     unsafe { chan::choose(clauses, deadline) }
 }

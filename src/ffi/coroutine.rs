@@ -28,7 +28,7 @@ pub unsafe extern "C" fn dill_prologue(
     call(|| {
         // SAFETY: the macros pass the address of a variable.
         let buffer = unsafe { ptr.read() };
-        // SAFETY: by contract of the macros the buffer belongs to the coroutine.
+        // SAFETY: the macros pass NULL, or the buffer that the program has given to the coroutine.
         let started = unsafe { coroutine::start(bndl, buffer.cast(), len, SourceLine::new(file, line)) }?;
         // SAFETY: the macros pass the address of a variable.
         unsafe { ctx.write(started.registers.cast()) };
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn dill_prologue(
 /// cbindgen:prefix=DILL_EXPORT __attribute__((__noinline__))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_epilogue() {
-    // SAFETY: by contract.
+    // SAFETY: the macro `go` calls this where a coroutine ends, on its own stack.
     unsafe { coroutine::finish() }
 }
 

@@ -13,7 +13,7 @@ use core::ffi::{c_int, c_void};
 /// The table is NULL, or its functions may be called until the handle is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_hmake(vfs: *mut Hvfs) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or functions that may be called until the handle is closed.
     call(|| unsafe { handle::make(vfs) })
 }
 

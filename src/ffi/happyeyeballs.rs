@@ -20,6 +20,6 @@ pub unsafe extern "C" fn dill_happyeyeballs_connect(
     port: c_int,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes a string, or NULL.
     socket_call_clearing_errno(|| happyeyeballs::connect(unsafe { string(name) }?, port, deadline))
 }

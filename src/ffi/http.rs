@@ -66,9 +66,9 @@ pub unsafe extern "C" fn dill_http_sendrequest(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let command = unsafe { string(command) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let resource = unsafe { string(resource) }?;
         http::send_request(s, command.to_bytes(), resource.to_bytes(), deadline)
     })
@@ -93,9 +93,9 @@ pub unsafe extern "C" fn dill_http_recvrequest(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
         let command = unsafe { place(command, commandlen) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
         let resource = unsafe { place(resource, resourcelen) }?;
         http::recv_request(s, command, resource, deadline)
     })
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn dill_http_sendstatus(
     reason: *const c_char,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes a string, or NULL.
     socket_call(|| http::send_status(s, status, unsafe { string(reason) }?.to_bytes(), deadline))
 }
 
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn dill_http_recvstatus(
     reasonlen: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has this length, or is NULL.
     socket_call(|| http::recv_status(s, unsafe { place(reason, reasonlen) }?, deadline))
 }
 
@@ -155,9 +155,9 @@ pub unsafe extern "C" fn dill_http_sendfield(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { string(name) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let value = unsafe { string(value) }?;
         http::send_field(s, name.to_bytes(), value.to_bytes(), deadline)
     })
@@ -181,9 +181,9 @@ pub unsafe extern "C" fn dill_http_recvfield(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
         let name = unsafe { place(name, namelen) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
         let value = unsafe { place(value, valuelen) }?;
         http::recv_field(s, name, value, deadline)
     })
@@ -196,6 +196,6 @@ pub unsafe extern "C" fn dill_http_recvfield(
 unsafe fn place<'a>(pointer: *mut c_char, len: usize) -> Result<&'a mut [u8]> {
     not_null(pointer)?;
     let len = len.min(syntax::MAX_LINE + 1);
-    // SAFETY: by contract, and not null.
+    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
     Ok(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
 }

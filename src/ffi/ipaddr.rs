@@ -25,10 +25,10 @@ pub unsafe extern "C" fn dill_ipaddr_local(
 ) -> c_int {
     socket_call(|| {
         not_null(addr)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = if name.is_null() { None } else { Some(unsafe { string(name) }?) };
         let found = addr::local(name, port, mode)?;
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, as was checked, and the caller has room for an address.
         unsafe { addr.write(found) };
         Ok(())
     })
@@ -52,10 +52,10 @@ pub unsafe extern "C" fn dill_ipaddr_remote(
 ) -> c_int {
     socket_call(|| {
         not_null(addr)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { string(name) }?;
         let found = resolve::remote(name, port, mode, deadline)?;
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, as was checked, and the caller has room for an address.
         unsafe { addr.write(found) };
         Ok(())
     })
@@ -84,11 +84,11 @@ pub unsafe extern "C" fn dill_ipaddr_remotes(
             return Err(Errno::EINVAL);
         }
         not_null(addrs)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { string(name) }?;
         let found = resolve::remotes(name, port, mode, most, deadline)?;
         let count = found.len().min(most);
-        // SAFETY: by contract there is room for `most` addresses.
+        // SAFETY: not null, and the caller has room for `most` addresses, of which these are no more.
         unsafe { ptr::copy_nonoverlapping(found.as_ptr(), addrs, count) };
         // No more than `naddrs`.
         Ok(count as c_int)
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn dill_ipaddr_remotes(
 /// The address can be read, and the buffer has the room; or either is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_str(addr: *const IpAddr, buf: *mut c_char) -> *const c_char {
-    // SAFETY: by contract; every address has alignment 1.
+    // SAFETY: the caller's address can be read, or is NULL; it needs no alignment.
     if let Some(addr) = unsafe { addr.as_ref() }
         && !buf.is_null()
     {
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn dill_ipaddr_str(addr: *const IpAddr, buf: *mut c_char) 
 /// The address can be read, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_family(addr: *const IpAddr) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     unsafe { read(addr) }.map_or(libc::AF_UNSPEC, |addr| addr.family())
 }
 
@@ -136,7 +136,7 @@ pub extern "C" fn dill_ipaddr_sockaddr(addr: *const IpAddr) -> *const libc::sock
 /// The address can be read, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_len(addr: *const IpAddr) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     unsafe { read(addr) }.map_or(0, |addr| addr.native_len())
 }
 
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn dill_ipaddr_len(addr: *const IpAddr) -> c_int {
 /// The address can be read, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_port(addr: *const IpAddr) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     unsafe { read(addr) }.map_or(0, |addr| addr.port())
 }
 
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn dill_ipaddr_port(addr: *const IpAddr) -> c_int {
 /// The address can be written, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipaddr_setport(addr: *mut IpAddr, port: c_int) {
-    // SAFETY: by contract; every address has alignment 1.
+    // SAFETY: the caller's address can be written, or is NULL; it needs no alignment.
     if let Some(addr) = unsafe { addr.as_mut() } {
         addr.set_port(port);
     }
@@ -172,9 +172,9 @@ pub unsafe extern "C" fn dill_ipaddr_equal(
     addr2: *const IpAddr,
     ignore_port: c_int,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     let Ok(first) = (unsafe { read(addr1) }) else { return 0 };
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     let Ok(second) = (unsafe { read(addr2) }) else { return 0 };
     c_int::from(first.equal(&second, ignore_port != 0))
 }
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn dill_ipaddr_equal(
 /// # Safety
 /// Null or readable.
 pub(super) unsafe fn read(addr: *const IpAddr) -> Result<IpAddr> {
-    // SAFETY: by contract; every address has alignment 1.
+    // SAFETY: readable or NULL, as the caller says; an address needs no alignment.
     unsafe { addr.as_ref() }.copied().ok_or(Errno::EINVAL)
 }
 
@@ -193,6 +193,6 @@ pub(super) unsafe fn read(addr: *const IpAddr) -> Result<IpAddr> {
 /// # Safety
 /// Null or writable.
 pub(super) unsafe fn write(place: *mut IpAddr, addr: IpAddr) {
-    // SAFETY: by contract.
+    // SAFETY: null or writable, as the caller says; an address needs no alignment.
     unsafe { store(place, addr) };
 }

@@ -15,7 +15,7 @@ use core::ffi::{c_char, c_int};
 /// The path is a string, or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipc_listen(addr: *const c_char, backlog: c_int) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes a string, or NULL.
     socket_call(|| ipc::listen(unsafe { string(addr) }?, backlog))
 }
 
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn dill_ipc_listen_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         ipc::listen(unsafe { string(addr) }?, backlog)
     })
 }
@@ -67,7 +67,7 @@ pub extern "C" fn dill_ipc_accept_mem(s: c_int, mem: *mut IpcStorage, deadline: 
 /// The path is a string, or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipc_connect(addr: *const c_char, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes a string, or NULL.
     socket_call(|| ipc::connect(unsafe { string(addr) }?, deadline))
 }
 
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn dill_ipc_connect_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         ipc::connect(unsafe { string(addr) }?, deadline)
     })
 }
@@ -142,7 +142,7 @@ pub extern "C" fn dill_ipc_listener_fromfd_mem(fd: c_int, mem: *mut IpcListenerS
 /// cbindgen:ptrs-as-arrays=[[s;2]]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ipc_pair(s: *mut c_int) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for two handles, or passes NULL.
     socket_call(|| unsafe { pair(s) })
 }
 
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn dill_ipc_pair(s: *mut c_int) -> c_int {
 pub unsafe extern "C" fn dill_ipc_pair_mem(mem: *mut IpcPairStorage, s: *mut c_int) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for two handles, or passes NULL.
         unsafe { pair(s) }
     })
 }
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn dill_ipc_pair_mem(mem: *mut IpcPairStorage, s: *mut c_i
 unsafe fn pair(s: *mut c_int) -> Result<()> {
     not_null(s)?;
     let ends = ipc::pair()?;
-    // SAFETY: by contract there is room for two handles; not null.
+    // SAFETY: not null, as was checked, and the callers have room for two handles.
     unsafe { s.cast::<[c_int; 2]>().write(ends) };
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) unsafe trait Versioned: Copy {
 /// # Safety
 /// A structure that begins with its size; at whatever address.
 unsafe fn size_of_version<T: Versioned>(pointer: *const T) -> Result<usize> {
-    // SAFETY: by contract.
+    // SAFETY: the structure begins with its size, as the caller says, wherever it lies.
     let size = unsafe { pointer.cast::<usize>().read_unaligned() };
     if (T::FIRST..=MAX_SIZE).contains(&size) { Ok(size) } else { Err(Errno::EINVAL) }
 }
@@ -38,7 +38,7 @@ unsafe fn size_of_version<T: Versioned>(pointer: *const T) -> Result<usize> {
 pub(super) unsafe fn read<T: Versioned>(pointer: *const T) -> Result<T> {
     let mut options = MaybeUninit::<T>::zeroed();
     if !pointer.is_null() {
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, and a structure that begins with its size, as the caller says.
         let size = unsafe { size_of_version(pointer) }?;
         let (from, known) = (pointer.cast::<u8>(), size.min(size_of::<T>()));
         // SAFETY: the structure has the size that it says, and there is room for what is known of it.
@@ -62,7 +62,7 @@ pub(super) unsafe fn write<T: Versioned>(pointer: *mut T, value: &T) -> Result<(
     if pointer.is_null() {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: by contract, and not null.
+    // SAFETY: not null, and a structure that begins with its size, as the caller says.
     let size = unsafe { size_of_version(pointer.cast_const()) }?;
     // The size stays as it is.
     let (from, to) = (ptr::from_ref(value).cast::<u8>(), pointer.cast::<u8>());

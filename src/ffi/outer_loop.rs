@@ -19,7 +19,7 @@ pub unsafe extern "C" fn dill_loop(next: *mut i64) -> c_int {
     call(|| {
         let (fd, time) = keep_errno(outer_loop::prepare)?;
         if !next.is_null() {
-            // SAFETY: by contract, and not null.
+            // SAFETY: not null, and the caller has room for a time.
             unsafe { next.write(time) };
         }
         Ok(fd)

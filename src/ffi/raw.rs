@@ -16,7 +16,7 @@ use core::ffi::{c_char, c_int, c_void};
 /// As that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_msend` is this function's too.
     unsafe { dill_msend(s, buf, len, deadline) }
 }
 
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn msend(s: c_int, buf: *const c_void, len: usize, deadlin
 /// As that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline: i64) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_mrecv` is this function's too.
     unsafe { dill_mrecv(s, buf, len, deadline) }
 }
 
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn mrecv(s: c_int, buf: *mut c_void, len: usize, deadline:
 /// As that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_msendl` is this function's too.
     unsafe { dill_msendl(s, first, last, deadline) }
 }
 
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn mrecvl(
     last: *mut IoList,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_mrecvl` is this function's too.
     unsafe { dill_mrecvl(s, first, last, deadline) }
 }
 
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn ws_attach_client(
     host: *const c_char,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_attach_client` is this function's too.
     unsafe { ws::dill_ws_attach_client(s, flags, resource, host, deadline) }
 }
 
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn ws_attach_client_mem(
     mem: *mut WsStorage,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_attach_client_mem` is this function's too.
     unsafe { ws::dill_ws_attach_client_mem(s, flags, resource, host, mem, deadline) }
 }
 
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn ws_attach_server(
     hostlen: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_attach_server` is this function's too.
     unsafe { ws::dill_ws_attach_server(s, flags, resource, resourcelen, host, hostlen, deadline) }
 }
 
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn ws_attach_server_mem(
     mem: *mut WsStorage,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_attach_server_mem` is this function's too.
     unsafe { ws::dill_ws_attach_server_mem(s, flags, resource, resourcelen, host, hostlen, mem, deadline) }
 }
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn ws_send(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_send` is this function's too.
     unsafe { ws::dill_ws_send(s, flags, buf, len, deadline) }
 }
 
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn ws_sendl(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_sendl` is this function's too.
     unsafe { ws::dill_ws_sendl(s, flags, first, last, deadline) }
 }
 
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn ws_recv(
     len: usize,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_recv` is this function's too.
     unsafe { ws::dill_ws_recv(s, flags, buf, len, deadline) }
 }
 
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn ws_recvl(
     last: *mut IoList,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_recvl` is this function's too.
     unsafe { ws::dill_ws_recvl(s, flags, first, last, deadline) }
 }
 
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn ws_done(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_done` is this function's too.
     unsafe { ws::dill_ws_done(s, status, buf, len, deadline) }
 }
 
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn ws_detach(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_detach` is this function's too.
     unsafe { ws::dill_ws_detach(s, status, buf, len, deadline) }
 }
 
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn ws_status(
     buf: *mut c_void,
     len: usize,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_status` is this function's too.
     unsafe { ws::dill_ws_status(s, status, buf, len) }
 }
 
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn ws_status(
 /// As that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_request_key` is this function's too.
     unsafe { ws::dill_ws_request_key(request_key) }
 }
 
@@ -252,6 +252,6 @@ pub unsafe extern "C" fn ws_request_key(request_key: *mut c_char) -> c_int {
 /// As that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ws_response_key(request_key: *const c_char, response_key: *mut c_char) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the contract of `dill_ws_response_key` is this function's too.
     unsafe { ws::dill_ws_response_key(request_key, response_key) }
 }

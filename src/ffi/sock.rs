@@ -18,7 +18,7 @@ pub unsafe extern "C" fn dill_bsend(s: c_int, buf: *const c_void, len: usize, de
     socket_call(|| {
         let mut element = one_element(buf.cast_mut(), len);
         let element = &raw mut element;
-        // SAFETY: by contract; a sender only reads the bytes.
+        // SAFETY: a list of one element, which is on this stack and has `len` readable bytes or is NULL.
         unsafe { call::bsendl(s, element, element, deadline) }
     })
 }
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn dill_brecv(s: c_int, buf: *mut c_void, len: usize, dead
     socket_call(|| {
         let mut element = one_element(buf, len);
         let element = &raw mut element;
-        // SAFETY: by contract.
+        // SAFETY: a list of one element, which is on this stack and has `len` writable bytes or is NULL.
         unsafe { call::brecvl(s, element, element, deadline) }
     })
 }
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn dill_bsendl(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's list and its buffers can be read.
     socket_call(|| unsafe { call::bsendl(s, first, last, deadline) })
 }
 
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dill_brecvl(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's list can be read and its buffers written.
     socket_call(|| unsafe { call::brecvl(s, first, last, deadline) })
 }
 
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn dill_msend(s: c_int, buf: *const c_void, len: usize, de
     socket_call(|| {
         let mut element = one_element(buf.cast_mut(), len);
         let element = &raw mut element;
-        // SAFETY: by contract; a sender only reads the bytes.
+        // SAFETY: a list of one element, which is on this stack and has `len` readable bytes or is NULL.
         unsafe { call::msendl(s, element, element, deadline) }
     })
 }
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn dill_mrecv(s: c_int, buf: *mut c_void, len: usize, dead
     socket_call(|| {
         let mut element = one_element(buf, len);
         let element = &raw mut element;
-        // SAFETY: by contract.
+        // SAFETY: a list of one element, which is on this stack and has `len` writable bytes or is NULL.
         unsafe { call::mrecvl(s, element, element, deadline) }
     })
 }
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn dill_msendl(
     last: *mut IoList,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's list and its buffers can be read.
     socket_call(|| unsafe { call::msendl(s, first, last, deadline) })
 }
 
@@ -140,6 +140,6 @@ pub unsafe extern "C" fn dill_mrecvl(
     last: *mut IoList,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the caller's list can be read and its buffers written.
     socket_call(|| unsafe { call::mrecvl(s, first, last, deadline) })
 }

@@ -72,7 +72,7 @@ pub(super) fn socket_call_clearing_errno(run: impl FnOnce() -> Result<c_int>) ->
 /// Null, or a string that stays as it is for `'a`.
 pub(super) unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
     not_null(pointer)?;
-    // SAFETY: by contract, and not null.
+    // SAFETY: not null, so a string that stays for `'a`, as the caller says.
     Ok(unsafe { CStr::from_ptr(pointer) })
 }
 
@@ -83,7 +83,7 @@ pub(super) unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
 #[inline(always)]
 pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
     if !pointer.is_null() && isize::try_from(len).is_ok() {
-        // SAFETY: by contract, not null, and no larger than any object can be.
+        // SAFETY: not null, so readable for `len` bytes, as the caller says; and no larger than any object.
         return Some(unsafe { slice::from_raw_parts(pointer.cast(), len) });
     }
     no_bytes(len)
@@ -101,7 +101,7 @@ fn no_bytes<'a>(len: usize) -> Option<&'a [u8]> {
 /// Null, or writable and aligned.
 pub(super) unsafe fn store<T>(place: *mut T, value: T) {
     if !place.is_null() {
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, so writable and aligned, as the caller says.
         unsafe { place.write(value) };
     }
 }

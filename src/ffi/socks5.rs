@@ -59,11 +59,11 @@ pub unsafe extern "C" fn dill_socks5_client_connect(
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
         not_null(addr)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let username = unsafe { text(username) };
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let password = unsafe { text(password) };
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, as was checked, and the caller's address can be read.
         let address = unsafe { *addr };
         client::connect(s, (username, password), &address, deadline)
     })
@@ -86,11 +86,11 @@ pub unsafe extern "C" fn dill_socks5_client_connectbyname(
 ) -> c_int {
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { string(hostname) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let username = unsafe { text(username) };
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let password = unsafe { text(password) };
         client::connect_by_name(s, (username, password), name, port, deadline)
     })
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_auth(
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
         let Some(function) = auth_fn else { return proxy::auth(s, None, deadline) };
-        // SAFETY: by contract.
+        // SAFETY: the caller's function takes two strings, and that is what these are.
         let mut accept =
             |username: &CStr, password: &CStr| unsafe { function(username.as_ptr(), password.as_ptr()) != 0 };
         proxy::auth(s, Some(&mut accept), deadline)
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_recvcommand(
         let s = socks5::find_bytestream(s)?;
         not_null(ipaddr)?;
         let (command, address) = proxy::recv_command(s, deadline)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for an address, or passes NULL.
         unsafe { store(ipaddr, address) };
         Ok(command)
     })
@@ -163,10 +163,10 @@ pub unsafe extern "C" fn dill_socks5_proxy_recvcommandbyname(
         not_null(host)?;
         not_null(port)?;
         let (command, number) = proxy::recv_command_by_name(s, deadline, |text| {
-            // SAFETY: by contract; the text is not the caller's memory.
+            // SAFETY: the text has at most 256 bytes, for which the caller has room, and is on this stack.
             unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), host, text.len()) };
         })?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the port, or passes NULL.
         unsafe { store(port, number) };
         Ok(command)
     })
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn dill_socks5_proxy_sendreply(
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
         not_null(ipaddr)?;
-        // SAFETY: by contract, and not null.
+        // SAFETY: not null, as was checked, and the caller's address can be read.
         let address = unsafe { *ipaddr };
         proxy::send_reply(s, reply, &address, deadline)
     })
@@ -201,6 +201,6 @@ pub unsafe extern "C" fn dill_socks5_proxy_sendreply(
 /// # Safety
 /// Null, or a string that stays as it is for `'a`.
 unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
     unsafe { string(pointer) }.ok()
 }

@@ -18,7 +18,7 @@ use core::ffi::{c_int, c_void};
 /// The delimiter has `suffixlen` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_suffix_attach(s: c_int, suffix: *const c_void, suffixlen: usize) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's delimiter has `suffixlen` bytes, or is NULL.
     socket_call(|| unsafe { attach(s, suffix, suffixlen) })
 }
 
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn dill_suffix_attach_mem(
         if mem.is_null() {
             return Err(close_and_fail(s, Errno::EINVAL));
         }
-        // SAFETY: by contract.
+        // SAFETY: the caller's delimiter has `suffixlen` bytes, or is NULL.
         unsafe { attach(s, suffix, suffixlen) }
     })
 }
@@ -49,7 +49,7 @@ unsafe fn attach(s: c_int, delimiter: *const c_void, len: usize) -> Result<c_int
     if len > MAX_DELIMITER {
         return Err(close_and_fail(s, Errno::EINVAL));
     }
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: `len` bytes, or NULL.
     match unsafe { bytes(delimiter, len) } {
         Some(delimiter) => suffix::attach(s, delimiter),
         None => Err(close_and_fail(s, Errno::EINVAL)),

@@ -18,7 +18,7 @@ use core::ffi::c_int;
 /// The address can be read and written, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tcp_listen(addr: *mut IpAddr, backlog: c_int) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read and written, or is NULL.
     socket_call(|| unsafe { listen(addr, backlog) })
 }
 
@@ -36,13 +36,14 @@ pub unsafe extern "C" fn dill_tcp_listen_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's address can be read and written, or is NULL.
         unsafe { listen(addr, backlog) }
     })
 }
 
 unsafe fn listen(addr: *mut IpAddr, backlog: c_int) -> Result<c_int> {
-    // SAFETY: by contract; every address has alignment 1, and listening waits for nobody.
+    // SAFETY: writable or NULL, as the callers say; an address needs no alignment, and nobody else runs
+    // before the reference ends.
     let addr = unsafe { addr.as_mut() }.ok_or(Errno::EINVAL)?;
     tcp::listen(addr, backlog)
 }
@@ -56,7 +57,7 @@ unsafe fn listen(addr: *mut IpAddr, backlog: c_int) -> Result<c_int> {
 /// There is room for an address, or the pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tcp_accept(s: c_int, addr: *mut IpAddr, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for an address, or passes NULL.
     socket_call(|| unsafe { accept(s, addr, deadline) })
 }
 
@@ -75,14 +76,14 @@ pub unsafe extern "C" fn dill_tcp_accept_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for an address, or passes NULL.
         unsafe { accept(s, addr, deadline) }
     })
 }
 
 unsafe fn accept(s: c_int, addr: *mut IpAddr, deadline: i64) -> Result<c_int> {
     let (handle, peer) = tcp::accept(s, deadline)?;
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: room for an address, or NULL.
     unsafe { write(addr, peer) };
     Ok(handle)
 }
@@ -96,7 +97,7 @@ unsafe fn accept(s: c_int, addr: *mut IpAddr, deadline: i64) -> Result<c_int> {
 /// The address can be read, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tcp_connect(addr: *const IpAddr, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read, or is NULL.
     socket_call(|| tcp::connect(&unsafe { read(addr) }?, deadline))
 }
 
@@ -114,7 +115,7 @@ pub unsafe extern "C" fn dill_tcp_connect_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's address can be read, or is NULL.
         tcp::connect(&unsafe { read(addr) }?, deadline)
     })
 }

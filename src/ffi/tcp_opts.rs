@@ -40,16 +40,17 @@ unsafe impl Versioned for TcpListenOpts {
 /// The address can be read and written, or is NULL; the options can be read, or are NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tcp_listen_opts(addr: *mut IpAddr, opts: *const TcpListenOpts) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's address can be read and written, and the options read; or they are NULL.
     socket_call(|| unsafe { listen(addr, opts) })
 }
 
 /// # Safety
 /// As above.
 unsafe fn listen(addr: *mut IpAddr, opts: *const TcpListenOpts) -> Result<c_int> {
-    // SAFETY: by contract; every address has alignment 1, and listening waits for nobody.
+    // SAFETY: writable or NULL, as the caller says; an address needs no alignment, and nobody else runs
+    // before the reference ends.
     let addr = unsafe { addr.as_mut() }.ok_or(Errno::EINVAL)?;
-    // SAFETY: by contract.
+    // SAFETY: the caller's options can be read, or are NULL.
     let opts = unsafe { options::read(opts) }?;
     let not_allowed = |rule| Err(why::note(Errno::EINVAL, Fact::Argument(rule)));
     if opts.flags & !(DILL_TCP_REUSEPORT | DILL_TCP_V6ONLY) != 0 {

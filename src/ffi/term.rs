@@ -17,7 +17,7 @@ use core::ffi::{c_int, c_void};
 /// The terminator has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_term_attach(s: c_int, buf: *const c_void, len: usize) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's terminator has `len` bytes, or is NULL.
     socket_call(|| unsafe { attach(s, buf, len) })
 }
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn dill_term_attach_mem(
         if mem.is_null() {
             return Err(close_and_fail(s, Errno::EINVAL));
         }
-        // SAFETY: by contract.
+        // SAFETY: the caller's terminator has `len` bytes, or is NULL.
         unsafe { attach(s, buf, len) }
     })
 }
@@ -48,7 +48,7 @@ unsafe fn attach(s: c_int, terminator: *const c_void, len: usize) -> Result<c_in
     if len > MAX_TERMINATOR {
         return Err(close_and_fail(s, Errno::EINVAL));
     }
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: `len` bytes, or NULL.
     match unsafe { bytes(terminator, len) } {
         Some(terminator) => term::attach(s, terminator),
         None => Err(close_and_fail(s, Errno::EINVAL)),

@@ -52,7 +52,7 @@ pub unsafe extern "C" fn dill_tls_attach_server(
     pkey: *const c_char,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes strings, or NULL.
     socket_call(|| unsafe { attach_server(s, cert, pkey, deadline) })
 }
 
@@ -73,15 +73,15 @@ pub unsafe extern "C" fn dill_tls_attach_server_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem).map_err(|error| close_and_fail(s, error))?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes strings, or NULL.
         unsafe { attach_server(s, cert, pkey, deadline) }
     })
 }
 
 unsafe fn attach_server(s: c_int, cert: *const c_char, pkey: *const c_char, deadline: i64) -> Result<c_int> {
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: a string, or NULL.
     let cert = unsafe { optional(cert) };
-    // SAFETY: by contract.
+    // SAFETY: the caller passes strings, or NULL.
     let pkey = unsafe { optional(pkey) };
     tls::attach_server_plain(s, cert, pkey, deadline)
 }
@@ -109,6 +109,6 @@ pub extern "C" fn dill_tls_detach(s: c_int, deadline: i64) -> c_int {
 /// # Safety
 /// Null, or a string that stays as it is for `'a`.
 pub(super) unsafe fn optional<'a>(pointer: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
     unsafe { string(pointer) }.ok()
 }

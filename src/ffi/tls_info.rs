@@ -45,7 +45,7 @@ unsafe impl Versioned for TlsInfo {
 pub unsafe extern "C" fn dill_tls_info(h: c_int, info: *mut TlsInfo) -> c_int {
     socket_call(|| {
         of_connection(h, |agreed| {
-            // SAFETY: by contract.
+            // SAFETY: the caller's structure can be written as far as it says, or is NULL.
             unsafe { options::write(info, &told(agreed)) }
         })
     })
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn dill_tls_peercert(
 ) -> libc::ssize_t {
     socket_call(|| {
         of_connection(h, |agreed| {
-            // SAFETY: by contract.
+            // SAFETY: the caller has room for so many bytes, or passes NULL.
             let place = unsafe { place_for_text((buf.cast(), len)) }?;
             let cert = agreed.chain.get(i).ok_or(Errno::ENOENT)?;
             if let Some(place) = place {
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn dill_tls_alpn(s: c_int, buf: *mut c_char, len: usize) -
         of_connection(s, |agreed| {
             // No buffer is larger than half of the address space.
             let len = len.min(isize::MAX as usize);
-            // SAFETY: by contract, and not null.
+            // SAFETY: not null, and the caller has room for `len` bytes.
             let place = (!buf.is_null()).then(|| unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), len) });
             let (name, place) = (&agreed.alpn, place.ok_or(Errno::EINVAL)?);
             *place.get_mut(name.len()).ok_or(Errno::EMSGSIZE)? = 0;

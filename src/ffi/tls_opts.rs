@@ -32,7 +32,7 @@ const MAX_ALPN_LIST: usize = 65535;
 /// The options can be read, or are NULL; what they point to are strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_tls_attach_client_opts(s: c_int, opts: *const TlsOpts, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's options can be read, or are NULL, and stay as they are during the call.
     socket_call(|| tls::attach_client_verifying(s, || unsafe { read(opts) }, deadline))
 }
 
@@ -56,30 +56,30 @@ pub unsafe extern "C" fn dill_tls_attach_server_opts(
     opts: *const TlsServerOpts,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's options can be read, or are NULL, and stay as they are during the call.
     socket_call(|| tls::attach_server(s, || unsafe { read_server(opts) }, deadline))
 }
 
 /// # Safety
 /// NULL, or options that stay as they are for `'a`.
 pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<ClientOptions<'a>> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or options that say how large they are.
     let opts = unsafe { options::read(opts) }.map_err(|_| not_allowed("the size of struct tls_opts"))?;
     if opts.flags & !DILL_TLS_NOVERIFY != 0 {
         return Err(not_allowed("unknown flags for TLS"));
     }
-    // SAFETY: by contract.
+    // SAFETY: the options hold NULL, or a string that stays for `'a`.
     let cert = unsafe { optional(opts.cert) };
-    // SAFETY: by contract.
+    // SAFETY: the options hold NULL, or a string that stays for `'a`.
     let key = unsafe { optional(opts.key) };
     Ok(ClientOptions {
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or a string that stays for `'a`.
         host: unsafe { optional(opts.host) },
         port: None,
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or a string that stays for `'a`.
         ca_file: unsafe { optional(opts.ca_file) },
         verify: opts.flags & DILL_TLS_NOVERIFY == 0,
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         alpn: alpn(unsafe { Strings::new(opts.alpn) })?,
         cert: pair(cert, key)?,
         only_tls13: is_tls13(opts.min_version)?,
@@ -89,10 +89,10 @@ pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<ClientOptions<'a>>
 /// # Safety
 /// NULL, or options that stay as they are for `'a`.
 unsafe fn read_server<'a>(opts: *const TlsServerOpts) -> Result<ServerOptions<'a>> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or options that say how large they are.
     let opts =
         unsafe { options::read(opts) }.map_err(|_| not_allowed("the size of struct tls_server_opts"))?;
-    // SAFETY: by contract.
+    // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
     let mut files = unsafe { Strings::new(opts.certs) };
     let mut certs = Vec::new();
     while let Some(cert) = files.next() {
@@ -103,7 +103,7 @@ unsafe fn read_server<'a>(opts: *const TlsServerOpts) -> Result<ServerOptions<'a
     if certs.is_empty() {
         return Err(not_allowed("a server without a certificate"));
     }
-    // SAFETY: by contract.
+    // SAFETY: the options hold NULL, or a string that stays for `'a`.
     let ca_file = unsafe { optional(opts.client_ca_file) };
     let clients = match (opts.flags, ca_file) {
         (0, None) => None,
@@ -118,7 +118,7 @@ unsafe fn read_server<'a>(opts: *const TlsServerOpts) -> Result<ServerOptions<'a
     Ok(ServerOptions {
         certs,
         clients,
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         alpn: alpn(unsafe { Strings::new(opts.alpn) })?,
         only_tls13: is_tls13(opts.min_version)?,
         tickets: true,

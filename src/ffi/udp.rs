@@ -21,7 +21,7 @@ use core::ffi::{c_int, c_void};
 /// The addresses can be read, and the local one written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_udp_open(local: *mut IpAddr, remote: *const IpAddr) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's addresses can be read, and the local one written, or are NULL.
     socket_call(|| unsafe { open(local, remote) })
 }
 
@@ -39,16 +39,16 @@ pub unsafe extern "C" fn dill_udp_open_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's addresses can be read, and the local one written, or are NULL.
         unsafe { open(local, remote) }
     })
 }
 
 unsafe fn open(local: *mut IpAddr, remote: *const IpAddr) -> Result<c_int> {
     // Copied, since both may be the same.
-    // SAFETY: by contract.
+    // SAFETY: readable or NULL, as the callers say; an address needs no alignment.
     let remote = unsafe { remote.as_ref() }.copied();
-    // SAFETY: by contract; an address needs no alignment.
+    // SAFETY: writable or NULL, as the callers say, and the copy of the other one is no borrow.
     udp::open(unsafe { local.as_mut() }, remote.as_ref())
 }
 
@@ -69,8 +69,10 @@ pub unsafe extern "C" fn dill_udp_send(
 ) -> c_int {
     socket_call(|| {
         let element = one_element(buf.cast_mut(), len);
-        // SAFETY: by contract; an address needs no alignment.
-        udp::send(s, unsafe { addr.as_ref() }, Pieces::one(&element))
+        // SAFETY: the caller's address can be read, or is NULL; it needs no alignment.
+        let addr = unsafe { addr.as_ref() };
+        // SAFETY: the caller's buffer has `len` readable bytes, or is NULL.
+        udp::send(s, addr, unsafe { Pieces::one(&element) })
     })
 }
 
@@ -90,8 +92,10 @@ pub unsafe extern "C" fn dill_udp_recv(
 ) -> libc::ssize_t {
     socket_call(|| {
         let element = one_element(buf, len);
-        let (size, from) = udp::recv(s, Some(Pieces::one(&element)), deadline)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for `len` bytes, or passes NULL, which drops them.
+        let pieces = unsafe { Pieces::one(&element) };
+        let (size, from) = udp::recv(s, Some(pieces), deadline)?;
+        // SAFETY: the caller has room for an address, or passes NULL.
         unsafe { store(addr, from) };
         Ok(size)
     })
@@ -112,9 +116,9 @@ pub unsafe extern "C" fn dill_udp_sendl(
 ) -> c_int {
     socket_call(|| {
         crate::rt::object::find::<udp::Udp>(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's list and its buffers can be read, and stay until this returns.
         let pieces = unsafe { Pieces::to_send(first, last) }?;
-        // SAFETY: by contract; an address needs no alignment.
+        // SAFETY: the caller's address can be read, or is NULL; it needs no alignment.
         udp::send(s, unsafe { addr.as_ref() }, pieces)
     })
 }
@@ -136,10 +140,10 @@ pub unsafe extern "C" fn dill_udp_recvl(
 ) -> libc::ssize_t {
     socket_call(|| {
         crate::rt::object::find::<udp::Udp>(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's list can be read and its buffers written until this returns.
         let pieces = unsafe { receive_list(first, last) }?;
         let (size, from) = udp::recv(s, pieces, deadline)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for an address, or passes NULL.
         unsafe { store(addr, from) };
         Ok(size)
     })

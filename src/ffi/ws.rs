@@ -49,7 +49,7 @@ pub unsafe extern "C" fn dill_ws_attach_client(
     host: *const c_char,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes strings, or NULL.
     socket_call(|| unsafe { attach_client(s, flags, resource, host, deadline) })
 }
 
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dill_ws_attach_client_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem).map_err(|error| sock::close_and_fail(s, error))?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes strings, or NULL.
         unsafe { attach_client(s, flags, resource, host, deadline) }
     })
 }
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn dill_ws_attach_client_mem(
 /// does not fit), ENOMEM, ENOTSUP (no bytestream), EPIPE, EPROTO (no proper request), ETIMEDOUT.
 ///
 /// # Safety
-/// The buffers have those lengths, or are NULL.
+/// The buffers have those lengths, or are NULL, and do not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_attach_server(
     s: c_int,
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn dill_ws_attach_server(
     hostlen: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffers have these lengths, or are NULL.
     socket_call(|| unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) })
 }
 
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn dill_ws_attach_server(
 /// Errors: those of `ws_attach_server`, and EINVAL (no memory given).
 ///
 /// # Safety
-/// The buffers have those lengths, or are NULL.
+/// The buffers have those lengths, or are NULL, and do not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_attach_server_mem(
     s: c_int,
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn dill_ws_attach_server_mem(
 ) -> c_int {
     socket_call(|| {
         not_null(mem).map_err(|error| sock::close_and_fail(s, error))?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffers have these lengths, or are NULL.
         unsafe { attach_server(s, flags, (resource, resourcelen), (host, hostlen), deadline) }
     })
 }
@@ -144,14 +144,14 @@ pub unsafe extern "C" fn dill_ws_send(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     let sent = match unsafe { bytes(buf, len) } {
         Some(payload) => sock::send_at_once(s, flags, payload),
         None => FastSend::NotTaken,
     };
     match sent {
         FastSend::Done => 0,
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has `len` bytes, or is NULL.
         sent => socket_call(|| sock::complete_send(sent, s, flags, unsafe { bytes(buf, len) }, deadline)),
     }
 }
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn dill_ws_sendl(
 ) -> c_int {
     socket_call(|| {
         check(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's list and its buffers can be read, and stay until this returns.
         sock::send(s, flags, unsafe { Pieces::to_send(first, last) }?, deadline)
     })
 }
@@ -195,18 +195,18 @@ pub unsafe extern "C" fn dill_ws_recv(
     len: usize,
     deadline: i64,
 ) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for `len` bytes, or passes NULL.
     let mut place = unsafe { place(buf, len) };
     if let Place::Buffer(buffer) = &mut place
         && let Some((kind, size)) = sock::recv_at_once(s, buffer)
     {
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the flags, or passes NULL.
         unsafe { store(flags, kind) };
         return size as libc::ssize_t;
     }
     socket_call(|| {
         let (kind, size) = sock::recv_buffer(s, place, deadline)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the flags, or passes NULL.
         unsafe { store(flags, kind) };
         Ok(size)
     })
@@ -229,10 +229,10 @@ pub unsafe extern "C" fn dill_ws_recvl(
 ) -> libc::ssize_t {
     socket_call(|| {
         check(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's list can be read and its buffers written until this returns.
         let pieces = unsafe { receive_list(first, last) }?;
         let (kind, size) = sock::recv(s, pieces, deadline)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the flags, or passes NULL.
         unsafe { store(flags, kind) };
         Ok(size)
     })
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn dill_ws_done(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     socket_call(|| sock::done(s, status, unsafe { bytes(buf, len) }, deadline))
 }
 
@@ -275,7 +275,7 @@ pub unsafe extern "C" fn dill_ws_detach(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     socket_call(|| sock::detach(s, status, unsafe { bytes(buf, len) }, deadline))
 }
 
@@ -297,10 +297,10 @@ pub unsafe extern "C" fn dill_ws_status(
 ) -> libc::ssize_t {
     socket_call(|| {
         check(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, or passes NULL.
         let place = unsafe { place_for_text((buf.cast(), len)) }?;
         let (code, size) = sock::status(s, place)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the status, or passes NULL.
         unsafe { store(status, code) };
         Ok(size)
     })
@@ -318,7 +318,8 @@ pub unsafe extern "C" fn dill_ws_request_key(request_key: *mut c_char) -> c_int 
     socket_call(|| {
         not_null(request_key)?;
         let key = sock::request_key()?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for WS_KEY_SIZE bytes, which a key and its NUL are; not null, as was
+        // checked above.
         unsafe { store_string(request_key, &key) };
         Ok(())
     })
@@ -338,9 +339,10 @@ pub unsafe extern "C" fn dill_ws_response_key(
 ) -> c_int {
     socket_call(|| {
         not_null(response_key)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let key = sock::response_key(unsafe { string(request_key) }?.to_bytes())?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for WS_KEY_SIZE bytes, which a key and its NUL are; not null, as was
+        // checked above.
         unsafe { store_string(response_key, &key) };
         Ok(())
     })
@@ -353,9 +355,9 @@ unsafe fn attach_client(
     host: *const c_char,
     deadline: i64,
 ) -> Result<c_int> {
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: a string, or NULL.
     let resource = unsafe { text(resource) };
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: a string, or NULL.
     let host = unsafe { text(host) };
     sock::attach_client(s, resource, host, &options(s, flags)?, deadline)
 }
@@ -372,9 +374,9 @@ unsafe fn attach_server(
         // Without a handshake there is nothing to store.
         return sock::attach_server(s, None, None, &options, deadline);
     }
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: a buffer of this length, or NULL.
     let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::close_and_fail(s, error))?;
-    // SAFETY: by contract.
+    // SAFETY: both callers have it from theirs: a buffer of this length, or NULL.
     let host = unsafe { place_for_text(host) }.map_err(|error| sock::close_and_fail(s, error))?;
     sock::attach_server(s, resource, host, &options, deadline)
 }
@@ -390,7 +392,7 @@ fn options(s: c_int, flags: c_int) -> Result<WsOptions<'static>> {
 /// # Safety
 /// Null, or a string that stays as it is for `'a`.
 pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
     unsafe { string(pointer) }.ok().map(CStr::to_bytes)
 }
 
@@ -405,7 +407,7 @@ unsafe fn place<'a>(pointer: *mut c_void, len: usize) -> Place<'a> {
     if pointer.is_null() {
         return Place::Skip(len);
     }
-    // SAFETY: by contract, and not null.
+    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
     Place::Buffer(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
 }
 
@@ -421,7 +423,7 @@ pub(super) unsafe fn place_for_text<'a>(
     }
     // No buffer is larger than half of the address space.
     let len = len.min(isize::MAX as usize);
-    // SAFETY: by contract, and not null.
+    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
     Ok(Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) }))
 }
 
@@ -433,9 +435,9 @@ pub(super) fn check(s: c_int) -> Result<()> {
 /// # Safety
 /// There is room for the bytes and a NUL.
 unsafe fn store_string(place: *mut c_char, string: &[u8]) {
-    // SAFETY: by contract.
+    // SAFETY: the caller has room for the bytes and one more, and they are not its memory.
     unsafe { ptr::copy_nonoverlapping(string.as_ptr(), place.cast(), string.len()) };
     let end = place.wrapping_add(string.len());
-    // SAFETY: by contract.
+    // SAFETY: the byte behind them, for which the caller has room too.
     unsafe { end.write(0) };
 }

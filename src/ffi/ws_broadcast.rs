@@ -33,15 +33,15 @@ pub unsafe extern "C" fn dill_ws_broadcast(
             &[]
         } else {
             not_null(s)?;
-            // SAFETY: by contract, and not null.
+            // SAFETY: not null, and the caller has `n` handles there.
             unsafe { slice::from_raw_parts(s, count) }
         };
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has `len` bytes, or is NULL.
         let payload = unsafe { bytes(buf, len) };
         sock::broadcast(handles, flags, payload, max_backlog, |index, result: Result<()>| {
             if !errors.is_null() {
                 let code = result.map_or_else(Errno::code, |()| 0);
-                // SAFETY: by contract, and not null; the index is that of a handle.
+                // SAFETY: not null, and the caller has room for a result for each handle, of which this is one.
                 unsafe { errors.wrapping_add(index).write(code) };
             }
         })

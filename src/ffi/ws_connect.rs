@@ -26,24 +26,24 @@ use core::ffi::{CStr, c_char, c_int};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts, deadline: i64) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller passes options, or NULL.
         let opts = unsafe { keep_struct(opts) }?;
-        // SAFETY: by contract.
+        // SAFETY: what the caller's options point to stays as it is during the call.
         let options = unsafe { keep_options(&opts) }?;
-        // SAFETY: by contract.
+        // SAFETY: what the caller's options point to stays as it is during the call.
         unsafe { check_tls(&opts) }?;
         let redirects = u32::try_from(opts.redirects).map_err(|_| not_allowed("redirects below 0"))?;
         let dial = Dial {
             options: &options,
-            // SAFETY: by contract.
+            // SAFETY: what the caller's options point to stays as it is during the call.
             secure: &|s, place, at_first, deadline| unsafe { secure(s, &opts, place, at_first, deadline) },
-            // SAFETY: by contract.
+            // SAFETY: the caller's options hold a string, or NULL, for as long as the call lasts.
             proxy: unsafe { text(opts.proxy) },
-            // SAFETY: by contract.
+            // SAFETY: the caller's options hold a string, or NULL, for as long as the call lasts.
             connect_to: unsafe { text(opts.connect_to) },
             redirects,
         };
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         connect::connect(unsafe { text(url) }.ok_or(Errno::EINVAL)?, &dial, deadline)
     })
 }
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts
 /// NULL, or options.
 #[inline(never)]
 unsafe fn keep_struct(opts: *const WsOpts) -> Result<Box<WsOpts>> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or options.
     try_box(unsafe { read_struct(opts) }?)
 }
 
@@ -62,7 +62,7 @@ unsafe fn keep_struct(opts: *const WsOpts) -> Result<Box<WsOpts>> {
 /// Options that stay as they are for `'a`.
 #[inline(never)]
 unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<WsOptions<'a>>> {
-    // SAFETY: by contract.
+    // SAFETY: what they point to stays as it is for `'a`, as the caller says.
     let options = unsafe { read_common(opts) }?;
     if options.no_http {
         return Err(not_allowed("WS_NOHTTP, and a URL"));
@@ -77,7 +77,7 @@ unsafe fn keep_options<'a>(opts: &WsOpts) -> Result<Box<WsOptions<'a>>> {
 #[cfg(feature = "tls")]
 #[inline(never)]
 unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
-    // SAFETY: by contract.
+    // SAFETY: the options for TLS stay as they are during the call, as the caller says.
     unsafe { super::tls_opts::read(opts.tls) }.map(drop)
 }
 
@@ -102,7 +102,7 @@ unsafe fn secure(
     deadline: i64,
 ) -> Result<c_int> {
     let options = || {
-        // SAFETY: by contract.
+        // SAFETY: the options for TLS stay as they are during the call, as the caller says.
         let mut options = unsafe { super::tls_opts::read(opts.tls) }?;
         options.host = options.host.filter(|_| at_first).or(Some(host));
         options.port = Some(port);

@@ -35,9 +35,9 @@ pub unsafe extern "C" fn dill_ws_errfield(
 ) -> libc::ssize_t {
     // It must not become the failure that it is about.
     call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { text(name) };
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, or passes NULL.
         let place = unsafe { place_for_text((buf, len)) };
         let (name, place) = (name.ok_or(Errno::EINVAL)?, place?);
         let stored = why::with_head(|head| match parse_answer_head(head) {

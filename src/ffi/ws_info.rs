@@ -71,7 +71,7 @@ unsafe impl Versioned for WsInfo {
 pub unsafe extern "C" fn dill_ws_info(s: c_int, info: *mut WsInfo) -> c_int {
     socket_call(|| {
         check(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's structure can be written as far as it says, or is NULL.
         unsafe { options::write(info, &convert(&sock::info(s)?)) }
     })
 }

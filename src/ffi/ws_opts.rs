@@ -115,11 +115,11 @@ pub unsafe extern "C" fn dill_ws_attach_client_opts(
 ) -> c_int {
     socket_call(|| {
         sock::check_bytestream(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller's options stay as they are during the call, or are NULL.
         let options = unsafe { read(opts) }.map_err(|error| sock::close_and_fail(s, error))?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let resource = unsafe { text(resource) };
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let host = unsafe { text(host) };
         sock::attach_client(s, resource, host, &options, deadline)
     })
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn dill_ws_attach_client_opts(
 /// What is in the options are strings, or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_attach_server_opts(s: c_int, opts: *const WsOpts, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's options stay as they are during the call, or are NULL.
     socket_call(|| request::attach_server(s, unsafe { read(opts) }, deadline))
 }
 
@@ -178,9 +178,9 @@ pub unsafe extern "C" fn dill_ws_field(
 ) -> libc::ssize_t {
     socket_call(|| {
         request::check_head(h)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller passes a string, or NULL.
         let name = unsafe { text(name) };
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, or passes NULL.
         let place = unsafe { place_for_text((buf, len)) };
         request::field(h, name.ok_or(Errno::EINVAL)?, place?)
     })
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn dill_ws_field(
 /// no more), ENOTSUP (no request, and no WebSocket with a head).
 ///
 /// # Safety
-/// There is room for so many bytes, or the pointers are NULL.
+/// There is room for so many bytes, or the pointers are NULL; the buffers do not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_fieldat(
     h: c_int,
@@ -205,9 +205,9 @@ pub unsafe extern "C" fn dill_ws_fieldat(
 ) -> libc::ssize_t {
     socket_call(|| {
         request::check_head(h)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, in no other buffer, or passes NULL.
         let name = unsafe { place_for_text((name, namelen)) };
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, in no other buffer, or passes NULL.
         let value = unsafe { place_for_text((value, valuelen)) };
         request::field_at(h, i, name?, value?)
     })
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn dill_ws_fieldat(
 /// What is in the options are strings, or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_accept(r: c_int, opts: *const WsOpts, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's options stay as they are during the call, or are NULL.
     let options = || match unsafe { read(opts) } {
         Ok(options) if options.no_http => {
             Err(why::note(Errno::EINVAL, Fact::Argument("WS_NOHTTP, and a request of HTTP")))
@@ -254,9 +254,9 @@ pub unsafe extern "C" fn dill_ws_reply(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: by contract.
+        // SAFETY: the caller passes NULL, or an array of strings that ends with NULL.
         let headers = unsafe { read_headers(headers) };
-        // SAFETY: by contract.
+        // SAFETY: the caller's buffer has `len` bytes, or is NULL.
         let body = unsafe { bytes(body, len) };
         request::reply(r, status, headers, body, deadline)
     })
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn dill_ws_close(
     len: usize,
     deadline: i64,
 ) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     socket_call(|| sock::close(s, status, unsafe { bytes(reason, len) }, deadline))
 }
 
@@ -295,7 +295,7 @@ pub unsafe extern "C" fn dill_ws_close(
 pub unsafe extern "C" fn dill_ws_subprotocol(s: c_int, buf: *mut c_char, len: usize) -> libc::ssize_t {
     socket_call(|| {
         super::ws::check(s)?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for so many bytes, or passes NULL.
         request::agreed_subprotocol(s, unsafe { place_for_text((buf, len)) }?)
     })
 }
@@ -309,12 +309,12 @@ pub(super) fn not_allowed(rule: &'static str) -> Errno {
 /// # Safety
 /// NULL, or options that stay as they are for `'a`.
 unsafe fn read<'a>(opts: *const WsOpts) -> Result<WsOptions<'a>> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or options.
     let opts = unsafe { read_struct(opts) }?;
     if !opts.tls.is_null() || !opts.proxy.is_null() || !opts.connect_to.is_null() || opts.redirects != 0 {
         return Err(not_allowed("tls, proxy, connect_to and redirects are for ws_connect only"));
     }
-    // SAFETY: by contract.
+    // SAFETY: a copy of options that stay as they are for `'a`, as the caller says.
     unsafe { read_common(&opts) }
 }
 
@@ -322,7 +322,7 @@ unsafe fn read<'a>(opts: *const WsOpts) -> Result<WsOptions<'a>> {
 /// NULL, or options.
 #[inline(never)]
 pub(super) unsafe fn read_struct(opts: *const WsOpts) -> Result<WsOpts> {
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or options that say how large they are.
     unsafe { options::read(opts) }
         .map_err(|_| not_allowed("the size of struct ws_opts, or a member of a later version"))
 }
@@ -343,16 +343,16 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<WsOptions<'a>> {
         no_http: has(sock::NOHTTP),
         gathers: !has(sock::NOGATHER),
         keeps_head: has(sock::KEEP_HEAD),
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         subprotocols: unsafe { read_list(opts.subprotocols) }?.unwrap_or_default(),
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         headers: unsafe { read_headers(opts.headers) }?,
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or a string that stays for `'a`.
         origin: unsafe { text(opts.origin) },
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         origins: unsafe { read_list(opts.origins) }?,
         max_message: Some(opts.max_message).filter(|max| *max > 0),
-        // SAFETY: by contract.
+        // SAFETY: the options hold NULL, or a structure.
         compression: unsafe { read_deflate(opts.flags, opts.deflate) }?,
         pings: read_pings(opts.ping_interval, opts.ping_timeout)?,
         attends: true,
@@ -380,7 +380,7 @@ unsafe fn read_deflate(flags: c_int, deflate: *const WsDeflate) -> Result<Option
     if flags & sock::DEFLATE == 0 {
         return if deflate.is_null() { Ok(None) } else { Err(not_allowed("deflate without WS_DEFLATE")) };
     }
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or a structure that says how large it is.
     let deflate = unsafe { options::read(deflate) }
         .map_err(|_| not_allowed("the size of struct ws_deflate, or a member of a later version"))?;
     if deflate.flags & !(DILL_WS_DEFLATE_CONTEXT | DILL_WS_DEFLATE_PEER_CONTEXT) != 0 {
@@ -411,7 +411,7 @@ unsafe fn read_list<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a [u8
         return Ok(None);
     }
     let mut strings = Vec::new();
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or an array of strings that ends with NULL and stays for `'a`.
     for string in unsafe { Strings::new(list) }.map(CStr::to_bytes) {
         try_push(&mut strings, string)?;
     }
@@ -422,7 +422,7 @@ unsafe fn read_list<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a [u8
 /// As `read_list`.
 unsafe fn read_headers<'a>(list: *const *const c_char) -> Result<Vec<Header<'a>>> {
     let mut headers = Vec::new();
-    // SAFETY: by contract.
+    // SAFETY: the caller passes NULL, or an array of strings that ends with NULL and stays for `'a`.
     for string in unsafe { Strings::new(list) }.map(CStr::to_bytes) {
         try_push(&mut headers, Header::new(string).map_err(sock::note_argument)?)?;
     }

@@ -30,9 +30,9 @@ pub unsafe extern "C" fn dill_ws_recvsome(
     socket_call(|| {
         // No buffer is larger than half of the address space.
         let len = len.min(isize::MAX as usize);
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for `len` bytes, or passes NULL.
         let (kind, size) = unsafe { sock::recv_some(s, buf, len, deadline) }?;
-        // SAFETY: by contract.
+        // SAFETY: the caller has room for the flags, or passes NULL.
         unsafe { store(flags, kind) };
         Ok(size)
     })

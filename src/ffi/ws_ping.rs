@@ -14,7 +14,7 @@ use core::ffi::{c_int, c_void};
 /// The buffer has `len` bytes, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_ping(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     socket_call(|| sock::ping(s, unsafe { bytes(buf, len) }, deadline))
 }
 
@@ -27,6 +27,6 @@ pub unsafe extern "C" fn dill_ws_ping(s: c_int, buf: *const c_void, len: usize, 
 /// The buffer has `len` bytes, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dill_ws_pong(s: c_int, buf: *const c_void, len: usize, deadline: i64) -> c_int {
-    // SAFETY: by contract.
+    // SAFETY: the caller's buffer has `len` bytes, or is NULL.
     socket_call(|| sock::pong(s, unsafe { bytes(buf, len) }, deadline))
 }

@@ -90,7 +90,7 @@ impl IpAddr {
     pub unsafe fn from_native(native: *const u8, len: usize) -> IpAddr {
         let mut address = IpAddr::UNSPECIFIED;
         let len = len.min(address.0.len());
-        // SAFETY: by contract, and the copy fits.
+        // SAFETY: the native address has `len` bytes, as the caller says, of which no more are copied than fit.
         unsafe { ptr::copy_nonoverlapping(native, address.0.as_mut_ptr(), len) };
         address
     }

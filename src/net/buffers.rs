@@ -139,8 +139,8 @@ impl Buffers {
         // SAFETY: a buffer that is lent has been mapped. (What is looked at for every message is not
         // compared with null too.)
         unsafe { core::hint::assert_unchecked(!start.is_null()) };
-        // SAFETY: `start..end` lies in the buffer and was written by a receive; by contract nothing is written
-        // there while the slice is in use.
+        // SAFETY: `start..end` lies in the buffer and was written by a receive; nothing is written there while
+        // the slice is in use, as the caller says.
         Some(unsafe { core::slice::from_raw_parts(start, self.end.get() - self.start.get()) })
     }
 
@@ -339,7 +339,7 @@ impl Buffers {
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "the buffer is no part of this value")]
     pub(crate) unsafe fn send_buf_mut(&self, from: usize) -> &mut [u8] {
-        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; by contract nobody else has a slice of it.
+        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; the caller has no other slice of it.
         let buffer = unsafe { core::slice::from_raw_parts_mut(self.send.get(), SEND_SIZE) };
         &mut buffer[from..]
     }
@@ -350,7 +350,7 @@ impl Buffers {
     /// Nothing is written into the buffer while this slice is in use.
     #[inline]
     pub(crate) unsafe fn send_buf(&self, part: Range<usize>) -> &[u8] {
-        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; by contract nobody writes into it.
+        // SAFETY: whoever it is lent to has it mapped, SEND_SIZE long; the caller writes nothing.
         let buffer = unsafe { core::slice::from_raw_parts(self.send.get(), SEND_SIZE) };
         &buffer[part]
     }

@@ -103,7 +103,7 @@ pub(crate) unsafe fn accept(
     if listener.busy.replace(true) {
         return Err(Errno::EBUSY);
     }
-    // SAFETY: by contract.
+    // SAFETY: `address` is null or writable for `*len` bytes, as the caller says.
     let accepted = unsafe { accept_next(context, &listener, address, len, deadline) };
     listener.busy.set(false);
     let error = match accepted {
@@ -133,7 +133,7 @@ unsafe fn accept_next(
         context.check_cancelled()?;
         context.admit(SYSTEM_CALL, deadline)?;
         let fd = listener.fd.get();
-        // SAFETY: by contract.
+        // SAFETY: `address` is null or writable for `*len` bytes, as the caller says; `len` is a reference.
         match error::check(unsafe { libc::accept4(fd, address, len, libc::SOCK_NONBLOCK) }) {
             Ok(fd) => return Ok(Fd::new(fd)),
             Err(Errno::EAGAIN) => listener.fd.wait(context, Direction::In, deadline)?,
@@ -171,7 +171,7 @@ pub(crate) unsafe fn connect(
     len: usize,
     deadline: i64,
 ) -> Result<Fd> {
-    // SAFETY: by contract.
+    // SAFETY: `address` is readable for `len` bytes, as the caller says.
     if unsafe { socket::connect(fd.get(), address, len) }? {
         return Ok(fd);
     }

@@ -162,7 +162,7 @@ fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
 unsafe fn addresses(list: *const libc::addrinfo, family: c_int) -> Result<Vec<IpAddr>> {
     let mut found = Vec::new();
     let mut next = list;
-    // SAFETY: by contract.
+    // SAFETY: the list is alive and ends with NULL, as the caller says.
     while let Some(entry) = unsafe { next.as_ref() } {
         next = entry.ai_next;
         if entry.ai_family == family && !entry.ai_addr.is_null() {

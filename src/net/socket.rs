@@ -104,7 +104,7 @@ pub(crate) fn option(fd: c_int, level: c_int, name: c_int) -> Result<c_int> {
 /// # Safety
 /// `address` is readable for `len` bytes.
 pub(crate) unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<()> {
-    // SAFETY: by contract.
+    // SAFETY: `address` is readable for `len` bytes, as the caller says.
     error::check(unsafe { libc::bind(fd, address, len as libc::socklen_t) }).map(|_| ())
 }
 
@@ -113,7 +113,7 @@ pub(crate) unsafe fn bind(fd: c_int, address: *const libc::sockaddr, len: usize)
 /// # Safety
 /// `address` is readable for `len` bytes.
 pub(crate) unsafe fn connect(fd: c_int, address: *const libc::sockaddr, len: usize) -> Result<bool> {
-    // SAFETY: by contract.
+    // SAFETY: `address` is readable for `len` bytes, as the caller says.
     match error::check(unsafe { libc::connect(fd, address, len as libc::socklen_t) }) {
         Ok(_) => Ok(true),
         // A connect that was interrupted goes on by itself, as one that is in progress.
@@ -206,7 +206,7 @@ pub(crate) fn outcome_of(result: libc::ssize_t) -> Result<usize> {
 /// What the message points to is readable.
 pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-    // SAFETY: by contract.
+    // SAFETY: what the message points to is readable, as the caller says.
     move_bytes(|| unsafe { libc::sendmsg(fd, message, flags) })
 }
 
@@ -215,7 +215,7 @@ pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<u
 /// # Safety
 /// `place` is writable for `len` bytes.
 pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
-    // SAFETY: by contract.
+    // SAFETY: `place` is writable for `len` bytes, as the caller says.
     move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) })
 }
 
@@ -224,7 +224,7 @@ pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize
 /// # Safety
 /// What the message points to is writable.
 pub(crate) unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
-    // SAFETY: by contract.
+    // SAFETY: what the message points to is writable, as the caller says.
     move_bytes(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) })
 }
 

@@ -74,7 +74,7 @@ impl Context {
     pub(crate) unsafe fn queue(&self, task: &Task, owner: &(dyn Background + 'static)) {
         if !task.is_queued.replace(true) {
             task.owner.set(Some(NonNull::from(owner)));
-            // SAFETY: it is in no list; by contract.
+            // SAFETY: it is in no list, as was checked above, and stays until it is withdrawn, as the caller says.
             unsafe { self.tasks.push_back(task) };
         }
     }
@@ -89,7 +89,7 @@ impl Context {
         alarm.owner.set(Some(NonNull::from(owner)));
         alarm.node.set_deadline(time);
         alarm.node.belongs_to(alarm);
-        // SAFETY: it is in no heap; by contract.
+        // SAFETY: it was disarmed above, and stays in place until it is disarmed again, as the caller says.
         unsafe { self.alarms.insert(&alarm.node) };
     }
 

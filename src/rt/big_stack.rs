@@ -93,7 +93,7 @@ fn function_for<F: FnOnce() -> R, R>(_: &Job<F, R>) -> unsafe extern "C" fn(*mut
 /// # Safety
 /// `job` is one, and nobody else's.
 unsafe extern "C" fn perform<F: FnOnce() -> R, R>(job: *mut c_void) {
-    // SAFETY: by contract.
+    // SAFETY: `run` passes the job that is on its stack, and touches it again when this has returned.
     let job = unsafe { &mut *job.cast::<Job<F, R>>() };
     job.result = job.function.take().map(|function| function());
 }

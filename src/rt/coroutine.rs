@@ -86,7 +86,7 @@ impl EndHook {
     /// The hook is on no list. Both it and the watcher stay in place until the hook is withdrawn.
     pub(crate) unsafe fn put(&self, context: &Context, watcher: &(dyn EndWatcher + 'static)) {
         self.watcher.set(Some(ptr::NonNull::from(watcher)));
-        // SAFETY: by contract.
+        // SAFETY: the hook is on no list, and stays in place until it is withdrawn, as the caller says.
         unsafe { context.current().at_end.push_back(self) };
     }
 
@@ -177,7 +177,7 @@ impl Coroutine {
     /// # Safety
     /// It is alive, or its memory is at least.
     pub(super) unsafe fn registers(coroutine: *const Coroutine) -> *const Registers {
-        // SAFETY: by contract.
+        // SAFETY: the memory of a coroutine is still there, as the caller says; no reference to it is made.
         unsafe { &raw const (*coroutine).registers }
     }
 
@@ -186,7 +186,7 @@ impl Coroutine {
     /// # Safety
     /// The pointer was returned by `registers`.
     pub(super) unsafe fn from_registers(registers: *const Registers) -> *const Coroutine {
-        // SAFETY: by contract; the pointer is that to the whole, moved.
+        // SAFETY: the pointer is that to the whole coroutine, moved by `registers`; see there.
         unsafe { registers.byte_sub(offset_of!(Coroutine, registers)) }.cast()
     }
 
@@ -237,7 +237,7 @@ pub(crate) unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize, line: Sou
     let context = Context::get()?;
     context.check_cancelled()?;
     if bundle != NEW_BUNDLE {
-        // SAFETY: by contract.
+        // SAFETY: `buffer` is null, or belongs to the coroutine until it ends, as the caller says.
         let launched = unsafe { launch(context, &bundle::find(bundle)?, buffer, len, line) };
         return launched.map(|(registers, stack)| Started { handle: 0, registers, stack });
     }
@@ -247,7 +247,7 @@ pub(crate) unsafe fn start(bundle: c_int, buffer: *mut u8, len: usize, line: Sou
         None => return Err(Errno::ENOMEM),
     };
     let handle = bundle::make()?;
-    // SAFETY: by contract.
+    // SAFETY: `buffer` is null, or belongs to the coroutine until it ends, as the caller says.
     match bundle::find(handle).and_then(|bundle| unsafe { launch(context, &bundle, buffer, len, line) }) {
         Ok((registers, stack)) => Ok(Started { handle, registers, stack }),
         Err(error) => {

@@ -33,7 +33,7 @@ pub(super) type Switch = unsafe extern "C" fn(*const Registers, *const Registers
 
 unsafe extern "C" fn tell_and_switch(save: *const Registers, load: *const Registers) {
     if let Some(context) = Context::existing() {
-        // SAFETY: by contract they are those of a coroutine.
+        // SAFETY: those of a coroutine, as the contract of `Switch` has it.
         let from = unsafe { Coroutine::from_registers(save) };
         // SAFETY: as above.
         let to = unsafe { Coroutine::from_registers(load) };
@@ -42,7 +42,7 @@ unsafe extern "C" fn tell_and_switch(save: *const Registers, load: *const Regist
         // SAFETY: the one that goes on is alive.
         context.runtimes.tell(from, unsafe { &(*to).fiber });
     }
-    // SAFETY: by contract.
+    // SAFETY: this is the function that `switch` stands for: its caller keeps the same contract.
     unsafe { switch(save, load) };
 }
 

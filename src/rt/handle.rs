@@ -243,7 +243,7 @@ impl Id {
 /// # Safety
 /// `vfs` is null, or points to functions that may be called until the handle is closed.
 pub(crate) unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
-    // SAFETY: by contract.
+    // SAFETY: the caller answers for the functions; without `about` there is nothing else to answer for.
     unsafe { make_described(vfs, None) }
 }
 
@@ -252,7 +252,7 @@ pub(crate) unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
 /// # Safety
 /// As `make`; `about` is right for this object until the handle is closed.
 pub(super) unsafe fn make_described(vfs: *mut Hvfs, about: Option<AboutFunction>) -> Result<c_int> {
-    // SAFETY: by contract.
+    // SAFETY: null, or functions that stay until the handle is closed, as the caller says.
     let functions = unsafe { vfs.as_ref() }.ok_or(Errno::EINVAL)?;
     if functions.query.is_none() || functions.close.is_none() {
         return Err(Errno::EINVAL);

@@ -107,7 +107,7 @@ impl<T: Kind> Ref<T> {
     /// # Safety
     /// The table belongs to a living object of this type.
     unsafe fn from_hvfs(hvfs: *mut Hvfs) -> Ref<T> {
-        // SAFETY: by contract; the table of an object is never null.
+        // SAFETY: the table is that of a living object, as the caller says, and so is not null.
         let reference = Ref(unsafe { NonNull::new_unchecked(hvfs.cast::<Object<T>>()) });
         reference.retain();
         reference
@@ -118,7 +118,7 @@ impl<T: Kind> Ref<T> {
     /// # Safety
     /// The table belongs to a living object of this type.
     pub(crate) unsafe fn from_vfs(vfs: *mut T::Vfs) -> Ref<T> {
-        // SAFETY: by contract the table is this field of an object.
+        // SAFETY: the table is this field of a living object, as the caller says.
         let object = unsafe { vfs.byte_sub(core::mem::offset_of!(Object<T>, vfs)) };
         // SAFETY: as above.
         unsafe { Ref::from_hvfs(object.cast()) }
@@ -181,7 +181,7 @@ unsafe extern "C" fn query<T: Kind>(hvfs: *mut Hvfs, kind: *const c_void) -> *mu
 /// # Safety
 /// The table is that of a living object of this type.
 unsafe fn about_object<T: Kind>(hvfs: *mut Hvfs) -> About {
-    // SAFETY: by contract.
+    // SAFETY: the table is the first field of a living `Object<T>`, as the caller says.
     unsafe { &(*hvfs.cast::<Object<T>>()).body }.about()
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
 #[cfg(feature = "sockets")]
 pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -> Result<Ref<T>> {
     let object = handle::query(handle, id)?;
-    // SAFETY: by contract.
+    // SAFETY: what answered is `Ref::as_interface` of a living object of this type, as the caller says.
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
 }
 
@@ -239,8 +239,8 @@ pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -
 #[inline]
 pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
     let object = context.handles.queried(handle, T::type_id())?;
-    // SAFETY: only objects of this type answer its identity, with their own address; by contract it is
-    // alive.
+    // SAFETY: only objects of this type answer its identity, with their own address; nothing closes it while
+    // the reference is in use, as the caller says.
     Some(unsafe { &(*object.cast::<Object<T>>()).body })
 }
 

@@ -190,7 +190,7 @@ fn is_from_reserve(block: *mut u8) -> bool {
 unsafe impl GlobalAlloc for Allocator {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: by contract.
+        // SAFETY: the same contract as that of this function: the size is not zero.
         let block = unsafe { System.alloc(layout) };
         if block.is_null() { from_reserve(layout) } else { block }
     }
@@ -198,14 +198,14 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if !is_from_reserve(block) {
-            // SAFETY: by contract, and it is the system's.
+            // SAFETY: not from a reserve, so the system's, with the layout that the caller names.
             unsafe { System.dealloc(block, layout) };
         }
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: by contract.
+        // SAFETY: the same contract as that of this function: the size is not zero.
         let block = unsafe { System.alloc_zeroed(layout) };
         // A reserve is given out once, and so it is all zeros.
         if block.is_null() { from_reserve(layout) } else { block }
@@ -214,13 +214,13 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if ARENAS_IN_USE.load(Ordering::Relaxed) == 0 {
-            // SAFETY: by contract, and it is the system's.
+            // SAFETY: not from a reserve, so the system's, with the layout that the caller names.
             let new = unsafe { System.realloc(block, layout, size) };
             if !new.is_null() {
                 return new;
             }
         }
-        // SAFETY: by contract.
+        // SAFETY: the same contract as that of this function.
         unsafe { move_block(self, block, layout, size) }
     }
 }
@@ -236,7 +236,7 @@ unsafe fn move_block(allocator: &Allocator, block: *mut u8, layout: Layout, size
     if !new.is_null() {
         // SAFETY: both are as large as this, and the new one is nobody else's.
         unsafe { ptr::copy_nonoverlapping(block, new, layout.size().min(size)) };
-        // SAFETY: by contract.
+        // SAFETY: the block is the caller's, with this layout, and not used afterwards.
         unsafe { allocator.dealloc(block, layout) };
     }
     new

@@ -119,9 +119,9 @@ impl<T> Heap<T> {
 /// # Safety
 /// Each is null or a living root.
 unsafe fn meld<T>(a: *const Node<T>, b: *const Node<T>) -> *const Node<T> {
-    // SAFETY: by contract.
+    // SAFETY: null or a living root, as the caller says.
     let Some(left) = (unsafe { a.as_ref() }) else { return b };
-    // SAFETY: by contract.
+    // SAFETY: null or a living root, as the caller says.
     let Some(right) = (unsafe { b.as_ref() }) else { return a };
     let (parent, child) = if right.before(left) { (right, left) } else { (left, right) };
     child.prev.set(parent);

@@ -122,7 +122,7 @@ impl Context {
     /// The clause is registered with its source and stays in place until this returns.
     pub(crate) unsafe fn wait_for(&self, clause: &Clause, deadline: i64) -> Result<()> {
         self.arm(clause);
-        // SAFETY: by contract.
+        // SAFETY: the clause is registered and stays in place until this returns, as the caller says.
         unsafe { self.wait_armed(deadline) }.result()
     }
 

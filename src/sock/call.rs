@@ -17,7 +17,7 @@ pub(crate) fn one_element(base: *mut c_void, len: usize) -> IoList {
 /// # Safety
 /// `last` is null or readable.
 unsafe fn check_ends(first: *mut IoList, last: *mut IoList) -> Result<()> {
-    // SAFETY: by contract.
+    // SAFETY: `last` is null or readable, as the caller says.
     match unsafe { last.as_ref() } {
         Some(last) if !first.is_null() && last.iol_next.is_null() => Ok(()),
         _ => Err(Errno::EINVAL),
@@ -29,7 +29,7 @@ unsafe fn check_receive_ends(first: *mut IoList, last: *mut IoList) -> Result<()
     if first.is_null() && last.is_null() {
         return Ok(());
     }
-    // SAFETY: by contract.
+    // SAFETY: null or readable, as the callers say of their lists.
     unsafe { check_ends(first, last) }
 }
 
@@ -39,7 +39,7 @@ unsafe fn check_receive_ends(first: *mut IoList, last: *mut IoList) -> Result<()
 /// The list is alive, and its bytes readable.
 pub(crate) unsafe fn bsendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, BSOCK_TYPE.get())?.cast::<BsockVfs>();
-    // SAFETY: by contract.
+    // SAFETY: the caller's list is alive, its last element too.
     unsafe { check_ends(first, last) }?;
     // SAFETY: the table of an open handle is alive.
     let function = unsafe { (*vfs).bsendl }.ok_or(Errno::ENOTSUP)?;
@@ -53,7 +53,7 @@ pub(crate) unsafe fn bsendl(s: c_int, first: *mut IoList, last: *mut IoList, dea
 /// The list is alive, and its bytes writable.
 pub(crate) unsafe fn brecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, BSOCK_TYPE.get())?.cast::<BsockVfs>();
-    // SAFETY: by contract.
+    // SAFETY: the caller's list is alive, its last element too.
     unsafe { check_receive_ends(first, last) }?;
     // SAFETY: the table of an open handle is alive.
     let function = unsafe { (*vfs).brecvl }.ok_or(Errno::ENOTSUP)?;
@@ -67,7 +67,7 @@ pub(crate) unsafe fn brecvl(s: c_int, first: *mut IoList, last: *mut IoList, dea
 /// The list is alive, and its bytes readable.
 pub(crate) unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<()> {
     let vfs = handle::query(s, MSOCK_TYPE.get())?.cast::<MsockVfs>();
-    // SAFETY: by contract.
+    // SAFETY: the caller's list is alive, its last element too.
     unsafe { check_ends(first, last) }?;
     // SAFETY: the table of an open handle is alive.
     let function = unsafe { (*vfs).msendl }.ok_or(Errno::ENOTSUP)?;
@@ -81,7 +81,7 @@ pub(crate) unsafe fn msendl(s: c_int, first: *mut IoList, last: *mut IoList, dea
 /// The list is alive, and its bytes writable.
 pub(crate) unsafe fn mrecvl(s: c_int, first: *mut IoList, last: *mut IoList, deadline: i64) -> Result<usize> {
     let vfs = handle::query(s, MSOCK_TYPE.get())?.cast::<MsockVfs>();
-    // SAFETY: by contract.
+    // SAFETY: the caller's list is alive, its last element too.
     unsafe { check_receive_ends(first, last) }?;
     // SAFETY: the table of an open handle is alive.
     let function = unsafe { (*vfs).mrecvl }.ok_or(Errno::ENOTSUP)?;

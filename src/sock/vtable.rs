@@ -78,7 +78,7 @@ pub(crate) unsafe fn receive_list<'a>(first: *mut IoList, last: *mut IoList) -> 
     if ptr::eq(first, last) && first.is_null() {
         return Ok(None);
     }
-    // SAFETY: by contract.
+    // SAFETY: the caller answers for the elements, as `to_receive` asks.
     unsafe { Pieces::to_receive(first, last) }.map(Some)
 }
 
@@ -88,7 +88,7 @@ pub(crate) unsafe fn receive_list<'a>(first: *mut IoList, last: *mut IoList) -> 
 /// # Safety
 /// The table is that of a living object of this type.
 unsafe fn call<T: Kind>(vfs: *mut T::Vfs, operation: impl FnOnce(&Ref<T>) -> Result<usize>) -> libc::ssize_t {
-    // SAFETY: by contract.
+    // SAFETY: the table is that of a living object of this type, as the caller says.
     let this: Ref<T> = unsafe { Ref::from_vfs(vfs) };
     let waits = wait::count();
     let result = operation(&this);

@@ -12,7 +12,7 @@ pub(crate) fn are_wide() -> bool {
 /// `are_wide`.
 #[inline(always)]
 pub(crate) unsafe fn run_wide(f: impl FnOnce()) {
-    // SAFETY: by contract the processor has AVX2.
+    // SAFETY: the caller has asked `are_wide`: the processor has AVX2.
     unsafe { with_avx2(f) }
 }
 

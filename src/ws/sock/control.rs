@@ -29,7 +29,9 @@ impl Ws {
     ) -> Result<()> {
         let frame = self.control_frame(context, opcode, payload)?;
         let element = element_of(payload.as_bytes());
-        self.send_frame(context, &Outgoing { frame, payload: Pieces::one(&element) }, false, deadline)?;
+        // SAFETY: the element is that of the payload, which stays until this returns.
+        let payload = unsafe { Pieces::one(&element) };
+        self.send_frame(context, &Outgoing { frame, payload }, false, deadline)?;
         self.sent.count_control(opcode);
         Ok(())
     }

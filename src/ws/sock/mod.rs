@@ -219,7 +219,9 @@ pub(crate) fn complete_send(
         FastSend::NotTaken => {
             let ws = find_sender(s, flags)?;
             let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);
-            ws.send_message(flags, Pieces::one(&element), deadline)
+            // SAFETY: the element is that of the payload, which stays until this returns.
+            let payload = unsafe { Pieces::one(&element) };
+            ws.send_message(flags, payload, deadline)
         }
     }
 }
@@ -243,7 +245,9 @@ pub(crate) fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(
         Place::Skip(len) => (ptr::null_mut(), len),
     };
     let element = call::one_element(base.cast(), len);
-    recv(s, Some(Pieces::one(&element)), deadline)
+    // SAFETY: the element is that of `place`, which nobody else uses, or skips.
+    let pieces = unsafe { Pieces::one(&element) };
+    recv(s, Some(pieces), deadline)
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the

@@ -35,7 +35,9 @@ pub(crate) unsafe fn recv_some(
         return Err(Errno::EINVAL);
     }
     let element = call::one_element(place, len);
-    let part = ws.as_receiver(deadline, |context| ws.recv_part(context, Pieces::one(&element), deadline))?;
+    // SAFETY: the place is writable by nobody else, as the caller says, or NULL.
+    let pieces = unsafe { Pieces::one(&element) };
+    let part = ws.as_receiver(deadline, |context| ws.recv_part(context, pieces, deadline))?;
     let more = if part.last { 0 } else { MORE };
     Ok((if part.text { TEXT | more } else { more }, part.len))
 }

@@ -100,7 +100,8 @@ impl Turns {
             (false, false) => self.give(context, MESSAGE),
             (false, true) => {
                 self.keeper.set(context.current());
-                // SAFETY: nobody has kept the turn before; by contract.
+                // SAFETY: nobody has kept the turn, so the hook is on no list; it is a part of this, which the
+                // caller keeps in place.
                 unsafe { self.hook.put(context, watcher) };
                 self.let_closers_pass(context);
             }
