@@ -12,8 +12,30 @@ import gdb.unwinder
 
 FIELDS = ("version", "current", "main", "slots", "len", "slot_size", "vfs", "close_bundle", "members", "next",
           "registers", "ready", "cancelled", "file", "line")
-# The saved registers, in the order in which src/arch/x86_64/switch.rs saves them.
-SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15", "rsp", "rip")
+
+
+class Processor:
+    def __init__(self, stack, instruction, thread, saved):
+        self.stack = stack
+        self.instruction = instruction
+        # What the thread pointer is called, by gdb itself or by qemu.
+        self.thread = thread
+        # The saved registers, and where src/arch/*/switch.rs saves them.
+        self.saved = saved
+
+
+PROCESSORS = {
+    "i386:x86-64": Processor("rsp", "rip", ("fs_base",),
+                             {"rbx": 0, "rbp": 8, "r12": 16, "r13": 24, "r14": 32, "r15": 40, "rsp": 48, "rip": 56}),
+    # x30 is where to go on. d8 to d15 are saved as well, but not shown.
+    "aarch64": Processor("sp", "pc", ("tpidr", "TPIDR_EL0"),
+                         {"x19": 288, "x20": 296, "x21": 0, "x22": 8, "x23": 16, "x24": 24, "x25": 32, "x26": 40,
+                          "x27": 48, "x28": 56, "x29": 272, "x30": 280, "sp": 304, "pc": 280}),
+}
+
+
+def processor():
+    return PROCESSORS.get(gdb.selected_inferior().architecture().name())
 
 
 def symbol(name):
@@ -48,8 +70,8 @@ def layout():
         table = symbol("dill_layout")
     except gdb.error:
         raise gdb.GdbError("no libdill with symbols in this process (Debian: libdill20-dbgsym)")
-    if gdb.selected_inferior().architecture().name() != "i386:x86-64":
-        raise gdb.GdbError("this works on x86-64 only")
+    if processor() is None:
+        raise gdb.GdbError("this works on x86-64 and 64-bit ARM only")
     found = {name: word(table + 8 * i) for i, name in enumerate(FIELDS)}
     if found["version"] != 1:
         raise gdb.GdbError("this script and the library are of different versions")
@@ -64,7 +86,7 @@ class Coroutine:
         self.cancelled = memory(address + at["cancelled"], 1) != 0
         self.file = string(word(address + at["file"]))
         self.line = memory(address + at["line"], 4)
-        self.registers = {name: word(address + at["registers"] + 8 * i) for i, name in enumerate(SAVED)}
+        self.registers = {name: word(address + at["registers"] + offset) for name, offset in processor().saved.items()}
 
     def frames(self):
         """The frames, newest first, while the unwinder shows this coroutine."""
@@ -94,13 +116,29 @@ class Coroutine:
         return state + (", being shut down" if self.cancelled else "")
 
 
+def context_of_thread():
+    """The context of the selected thread, 0 if it has none."""
+    try:
+        return word(symbol("dill_rt_context"))
+    except gdb.error:
+        pass
+    # gdb cannot ask the C library where a thread has its variables: it is that of another machine.
+    offset = word(symbol("dill_slot_offset"))
+    if not offset:
+        return 0
+    for name in processor().thread:
+        try:
+            pointer = int(gdb.newest_frame().read_register(name))
+        except ValueError:
+            continue
+        return word((pointer + offset) % 2**64)
+    raise gdb.GdbError("no variables of threads can be found here: the thread pointer is not known")
+
+
 def coroutines():
     """Those of the selected thread."""
     at = layout()
-    try:
-        context = word(symbol("dill_rt_context"))
-    except gdb.error:
-        return []
+    context = context_of_thread()
     if not context:
         return []
     current = word(context + at["current"])
@@ -136,7 +174,7 @@ class Unwinder(gdb.unwinder.Unwinder):
     def __call__(self, pending):
         if self.shown is None:
             return None
-        here = pending.read_register("rsp"), pending.read_register("rip")
+        here = pending.read_register(processor().stack), pending.read_register(processor().instruction)
         if (int(here[0]), int(here[1])) != self.innermost:
             return None
         info = pending.create_unwind_info(FrameId(*here))
@@ -148,7 +186,7 @@ class Unwinder(gdb.unwinder.Unwinder):
         """Runs an action while the frames are those of the coroutine."""
         gdb.execute("frame 0", to_string=True)
         frame = gdb.newest_frame()
-        self.innermost = int(frame.read_register("rsp")), int(frame.read_register("rip"))
+        self.innermost = tuple(int(frame.read_register(name)) for name in (processor().stack, processor().instruction))
         self.shown = None if coroutine.running else coroutine
         gdb.invalidate_cached_frames()
         try:

@@ -14,4 +14,15 @@ core::arch::global_asm!(
     "dill_rt_context:",
     ".zero 8",
     ".popsection",
+    // How far that is from the thread pointer, which is the same in all threads: for debuggers that cannot ask the C
+    // library, since the process is on another machine or dead. `set` writes it.
+    ".pushsection .bss.dill_slot_offset, \"aw\", @nobits",
+    ".balign 8",
+    ".globl dill_slot_offset",
+    ".hidden dill_slot_offset",
+    ".type dill_slot_offset, @object",
+    ".size dill_slot_offset, 8",
+    "dill_slot_offset:",
+    ".zero 8",
+    ".popsection",
 );

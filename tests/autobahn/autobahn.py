@@ -1,12 +1,12 @@
 """The Autobahn test suite against our echo server and against our client.
 
-autobahn.py FOLDER [layered | context | tls]
+autobahn.py FOLDER [layered | context | plain | tls]
 
 FOLDER holds our programs, echo_server and client. Every case has to end as expected.json says:
 there each case has two verdicts, one on the messages and one on the closing handshake. The cases on
 compression all have to end well. "layered": without those, and with other verdicts of that file,
-which take precedence; "context": those alone; "tls": without those, through relays that turn the suite's TCP into TLS, with
-the certificates of $TLS_FILES. What differs is printed; the summary is the last line.
+which take precedence; "context": those alone; "plain": without those; "tls": the same through relays that turn the
+suite's TCP into TLS, with the certificates of $TLS_FILES. What differs is printed; the summary is the last line.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ COMPRESSION = {
 }
 EXPECTED = {
     "": LISTS["expected"] | COMPRESSION,
+    "plain": LISTS["expected"],
     "tls": LISTS["expected"],
     "layered": LISTS["expected"] | LISTS["layered"],
     "context": COMPRESSION,

@@ -67,7 +67,11 @@ impl Registers {
 /// once for each time it was filled.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Registers) {
+    // For debuggers and profilers: until the stack pointer is loaded, this is the frame of the one that leaves,
+    // whose caller's registers are still there or already saved; then it is that of the one that goes on. Where the
+    // caller's d8 to d15 are is not told.
     core::arch::naked_asm!(
+        ".cfi_startproc",
         "stp x21, x22, [x0]",
         "stp x23, x24, [x0, #16]",
         "stp x25, x26, [x0, #32]",
@@ -80,6 +84,18 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
         "stp x19, x20, [x0, #288]",
         "mov x9, sp",
         "str x9, [x0, #304]",
+        ".cfi_escape {saved}, 21, 2, {at_x0}, 0",
+        ".cfi_escape {saved}, 22, 2, {at_x0}, 8",
+        ".cfi_escape {saved}, 23, 2, {at_x0}, 16",
+        ".cfi_escape {saved}, 24, 2, {at_x0}, 24",
+        ".cfi_escape {saved}, 25, 2, {at_x0}, 32",
+        ".cfi_escape {saved}, 26, 2, {at_x0}, 40",
+        ".cfi_escape {saved}, 27, 2, {at_x0}, 48",
+        ".cfi_escape {saved}, 28, 2, {at_x0}, 56",
+        ".cfi_escape {saved}, 29, 3, {at_x0}, 0x90, 2",
+        ".cfi_escape {saved}, 30, 3, {at_x0}, 0x98, 2",
+        ".cfi_escape {saved}, 19, 3, {at_x0}, 0xa0, 2",
+        ".cfi_escape {saved}, 20, 3, {at_x0}, 0xa8, 2",
         "ldp x21, x22, [x1]",
         "ldp x23, x24, [x1, #16]",
         "ldp x25, x26, [x1, #32]",
@@ -92,8 +108,24 @@ pub(crate) unsafe extern "C" fn switch(save: *const Registers, load: *const Regi
         "ldp x19, x20, [x1, #288]",
         "ldr x9, [x1, #304]",
         "mov sp, x9",
+        ".cfi_same_value x21",
+        ".cfi_same_value x22",
+        ".cfi_same_value x23",
+        ".cfi_same_value x24",
+        ".cfi_same_value x25",
+        ".cfi_same_value x26",
+        ".cfi_same_value x27",
+        ".cfi_same_value x28",
+        ".cfi_same_value x29",
+        ".cfi_same_value x30",
+        ".cfi_same_value x19",
+        ".cfi_same_value x20",
         "mov w0, #1",
         "ret",
+        ".cfi_endproc",
+        // DW_CFA_expression: a register's caller's value is in memory. DW_OP_breg0: x0 and an offset, as SLEB128.
+        saved = const 0x10,
+        at_x0 = const 0x70,
     )
 }
 

@@ -21,13 +21,16 @@ pub(crate) fn get<T>() -> *const T {
 
 /// Sets this thread's pointer.
 pub(crate) fn set<T>(value: *const T) {
-    // SAFETY: writes this thread's variable, which `arch/thread_slot.rs` defines.
+    // SAFETY: writes this thread's variable, which `arch/thread_slot.rs` defines, and the one for debuggers, which the
+    // program does not read.
     unsafe {
         core::arch::asm!(
             "adrp {1}, :gottprel:dill_rt_context",
             "mrs {2}, tpidr_el0",
             "ldr {1}, [{1}, :gottprel_lo12:dill_rt_context]",
             "str {0}, [{2}, {1}]",
+            "adrp {2}, dill_slot_offset",
+            "str {1}, [{2}, :lo12:dill_slot_offset]",
             in(reg) value,
             out(reg) _,
             out(reg) _,

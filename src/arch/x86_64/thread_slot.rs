@@ -18,11 +18,13 @@ pub(crate) fn get<T>() -> *const T {
 
 /// Sets this thread's pointer.
 pub(crate) fn set<T>(value: *const T) {
-    // SAFETY: writes this thread's variable, which `arch/thread_slot.rs` defines.
+    // SAFETY: writes this thread's variable, which `arch/thread_slot.rs` defines, and the one for debuggers, which the
+    // program does not read.
     unsafe {
         core::arch::asm!(
             "mov {1}, qword ptr [rip + dill_rt_context@GOTTPOFF]",
             "mov qword ptr fs:[{1}], {0}",
+            "mov qword ptr [rip + dill_slot_offset], {1}",
             in(reg) value,
             out(reg) _,
             options(nostack, preserves_flags),
