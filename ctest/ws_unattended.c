@@ -10,11 +10,20 @@
 
 static struct wire w;
 
-/* Calls are counted: the program's symbol wins over that of libc. */
-static int sends;
+/* Calls are counted: the program's symbol wins over that of libc. What they send may be held back, so that it
+   comes at once. */
+static int sends, is_held;
+static struct { int fd; size_t len; char bytes[60000]; } held;
 
 ssize_t send(int fd, const void *data, size_t len, int flags) {
     ++sends;
+    if (is_held) {
+        CHECK(len <= sizeof(held.bytes) - held.len);
+        memcpy(held.bytes + held.len, data, len);
+        held.len += len;
+        held.fd = fd;
+        return (ssize_t)len;
+    }
     return (ssize_t)syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
 }
 
@@ -341,5 +350,26 @@ TEST(over_TLS_pings_are_answered_too) {
     CHECK_INT(info.pongs_received, 1);
     CHECK(info.round_trip > 0);
     expect_text(ws[1], "hello");
+}
+
+TEST(over_TLS_all_of_many_pings_in_records_of_their_own_are_answered) {
+    enum { PINGS = 1800 };
+    struct ws_opts opts = {.size = sizeof(opts), .flags = WS_NOHTTP | WS_TEXT};
+    struct ws_info info = {.size = sizeof(info)};
+    int s[2], ws[2];
+    make_tls_over_tcp(s);
+    ws[0] = ws_attach_client_opts(s[0], NULL, NULL, &opts, -1);
+    ws[1] = ws_attach_server_opts(s[1], &opts, -1);
+    CHECK(ws[0] >= 0 && ws[1] >= 0);
+    look();
+    is_held = 1;
+    for (int i = 0; i != PINGS; ++i) CHECK_INT(ws_ping(ws[0], "hi", 2, in_time()), 0);
+    is_held = 0;
+    CHECK_INT(send(held.fd, held.bytes, held.len, 0), held.len);
+    for (int i = 0; i != 1000 && info.pongs_received != PINGS; ++i) {
+        look();
+        CHECK_INT(ws_info(ws[0], &info), 0);
+    }
+    CHECK_INT(info.pongs_received, PINGS);
 }
 #endif

@@ -257,9 +257,9 @@ impl Stream {
         self.may_hold_more.set(true);
     }
 
-    /// Whether the kernel may hold something, as far as is known without asking it.
+    /// Whether there may be something to receive, as far as is known without asking the kernel.
     pub(crate) fn may_hold_more(&self) -> bool {
-        self.may_hold_more.get()
+        self.may_hold_more.get() || self.has_something_to_open()
     }
 
     /// Whether the kernel holds something, the end of the stream not counted. Asks it.

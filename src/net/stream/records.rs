@@ -109,6 +109,11 @@ impl Stream {
         self.has_records.get() && self.wire.borrow().as_ref().is_some_and(|wire| !wire.unsent.is_empty())
     }
 
+    /// Whether something was received that may be opened.
+    pub(super) fn has_something_to_open(&self) -> bool {
+        self.has_records.get() && self.wire().is_some_and(|wire| wire.fresh)
+    }
+
     /// How much sealed waits for the kernel.
     pub(super) fn unsent_len(&self) -> usize {
         if self.has_records.get() { self.wire().map_or(0, |wire| wire.unsent.len()) } else { 0 }
@@ -261,7 +266,7 @@ impl Ref<Stream> {
 
     /// Whether one has to wait before there can be anything to open.
     fn has_nothing_to_open(&self, context: &Context) -> bool {
-        self.is_drained(context) && !self.wire().is_some_and(|wire| wire.fresh)
+        self.is_drained(context) && !self.has_something_to_open()
     }
 
     /// Sends what received has made necessary. If that is not possible, the next send tells.
