@@ -5,7 +5,6 @@ use super::handshake::Handshake;
 use super::records::{HEADER, Session};
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Piece, Pieces};
-use crate::memory::try_extend;
 use crate::net::stream::records::Records;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
@@ -20,8 +19,9 @@ use std::io::IoSlice;
 const BATCH: usize = 16;
 /// How much is sealed for one call of the bytestream, in bytes.
 const PIECE: usize = 32 * 1024;
-/// How much is received on a coroutine's stack at a time, in bytes.
-const ON_STACK: usize = 1024;
+/// How much is received at a time, in bytes: what has not come takes no more memory than that, whatever its
+/// header says.
+const STEP: usize = 4096;
 
 /// The state of a connection.
 pub(super) struct Custom {
@@ -220,12 +220,12 @@ pub(super) fn send_all(layer: &Layer, records: &[u8], deadline: i64) -> Result<(
 }
 
 fn receive_into(record: &mut Vec<u8>, layer: &Layer, mut len: usize, deadline: i64) -> Result<()> {
-    let mut piece = [0; ON_STACK];
     while len > 0 {
-        let piece = &mut piece[..len.min(ON_STACK)];
-        call::recv_all(layer.lower(), piece, deadline)?;
-        try_extend(record, piece)?;
-        len -= piece.len();
+        let (start, step) = (record.len(), len.min(STEP));
+        record.try_reserve(step).map_err(|_| Errno::ENOMEM)?;
+        record.resize(start + step, 0);
+        call::recv_all(layer.lower(), &mut record[start..], deadline)?;
+        len -= step;
     }
     Ok(())
 }
