@@ -231,6 +231,57 @@ TEST(a_message_that_just_fits_does_so_though_its_last_fragment_has_not_come) {
     }
 }
 
+/* --- What takes long --- */
+
+static coroutine void count_turns(int *turns) {
+    while (yield() == 0) ++*turns;
+}
+
+/* Dynamic blocks with a table and nothing else; returns how long they are. */
+static size_t make_empty_blocks(char *place, size_t blocks) {
+    /* The bits of one, and how many: its type; 257, 1 and 18 codes; of those of lengths, 18 and 1 have one bit;
+       256 zeros; ones for the end of the block and a distance; the end of the block. */
+    static const struct { unsigned value; int bits; } block[] = {
+        {4, 3}, {0, 5}, {0, 5}, {14, 4}, {0, 6}, {1, 3}, {0, 30}, {0, 12}, {1, 3},
+        {1, 1}, {127, 7}, {1, 1}, {107, 7}, {0, 1}, {0, 1}, {0, 1}};
+    size_t bit = 0;
+    memset(place, 0, blocks * 12 + 10);
+    for (size_t i = 0; i != blocks; ++i)
+        for (size_t k = 0; k != sizeof(block) / sizeof(*block); ++k)
+            for (int n = 0; n != block[k].bits; ++n, ++bit)
+                place[bit / 8] |= (char)((block[k].value >> n & 1) << bit % 8);
+    /* An empty stored block, as far as it is sent. */
+    return (bit + 3 + 7) / 8;
+}
+
+TEST(blocks_with_nothing_in_them_do_not_keep_others_from_running) {
+    enum { BLOCKS = 12000 };
+    int turns = 0;
+    how = (struct ws_deflate){.size = sizeof(how)};
+    size_t len = make_empty_blocks(data, BLOCKS);
+    accept_offer("permessage-deflate");
+    wire_send(&w, FIN | COMPRESSED | TEXT, data, len);
+    /* All of it is here then: no wait lets others run. */
+    CHECK_INT(msleep(now() + 5), 0);
+    int h = go(count_turns(&turns));
+    turns = 0;
+    CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), 0);
+    CHECK(turns > 2);
+    CHECK_INT(hclose(h), 0);
+}
+
+TEST(others_run_while_a_message_is_compressed_to_almost_nothing) {
+    static char zeros[32 * 1024 * 1024];
+    int turns = 0;
+    how = (struct ws_deflate){.size = sizeof(how)};
+    accept_offer("permessage-deflate");
+    int h = go(count_turns(&turns));
+    turns = 0;
+    CHECK_INT(ws_send(w.ws, WS_BINARY, zeros, sizeof(zeros), now() + 10000), 0);
+    CHECK(turns > 2);
+    CHECK_INT(hclose(h), 0);
+}
+
 TEST(what_is_no_deflate_stream_gives_EPROTO_and_1007) {
     static const char *const broken[] = {"\xff\xff", "\x06\x01\x02", "\xf2\x48", "\x00\x05\x00\xfa\xfe"};
     static const size_t lens[] = {2, 3, 2, 5};

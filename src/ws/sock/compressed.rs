@@ -11,6 +11,7 @@ use crate::iol::Pieces;
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::big_stack::BigStack;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
 use crate::sock::call;
@@ -24,8 +25,12 @@ use crate::ws::frame::MAX_HEADER;
 const FRAME: usize = 64 * 1024 - 1;
 /// The header of such a frame: four bytes and a key.
 const HEADER: usize = 8;
-/// How much is decompressed before others get a chance to run, in bytes.
+/// How much is compressed or decompressed before others get a chance to run, in bytes.
 const STEP: usize = 64 * 1024;
+/// And of how much that is, when decompressing, with what a byte of it costs, in bytes moved: there may be blocks with
+/// nothing in them.
+const STEP_INPUT: usize = 8 * 1024;
+const WORK_OF_INPUT: usize = 8;
 
 /// A message on its way out, or a part of one.
 pub(super) struct Message<'a> {
@@ -39,7 +44,7 @@ pub(super) struct Message<'a> {
 
 /// A frame that was made of the next bytes of a message.
 struct Made {
-    /// How long it is.
+    /// How long it is. 0: all is still in the codec.
     len: usize,
     /// Bytes of the message that are in it, or still in the codec.
     consumed: usize,
@@ -67,14 +72,14 @@ impl Ws {
         message: &Message<'_>,
         deadline: i64,
     ) -> Result<()> {
-        let mut done = 0;
+        let (mut done, mut begun, mut rounds) = (0, false, Rounds::default());
         loop {
             let before = *self.connection.borrow().encoder();
             let sent = match &self.transport {
                 Transport::Stream(stream) => self.send_own_part(context, stream, message, done, deadline),
                 Transport::Custom(custom) => self.send_custom_part(context, custom, message, done, deadline),
             };
-            let made = sent.inspect_err(|_| self.part_was_lost(done > 0, before))?;
+            let made = sent.inspect_err(|_| self.part_was_lost(begun, before))?;
             if made.last {
                 if let Some(extension) = self.extension.borrow_mut().as_mut() {
                     extension.note_part_left();
@@ -82,10 +87,12 @@ impl Ws {
                 return Ok(());
             }
             done += made.consumed;
+            begun |= made.len > 0;
             // RFC 6455, 5.4: control frames may stand between the frames of a message.
             let _ = self.send_pending_pong(context, deadline);
-            context.charge(made.consumed);
-            context.pause();
+            let before = *self.connection.borrow().encoder();
+            let spent = rounds.spend(context, made.consumed, deadline);
+            spent.inspect_err(|_| self.part_was_lost(begun, before))?;
             self.check_outbound()?;
         }
     }
@@ -112,7 +119,7 @@ impl Ws {
     ) -> Result<Made> {
         let buffers = context.buffers();
         self.wait_clear(context, stream, deadline)?;
-        let most = HEADER + FRAME.min(message.payload.total() - done + MIN_ROOM);
+        let most = HEADER + FRAME.min(message.payload.total() + MIN_ROOM);
         if buffers.gathered(stream) + most > GATHER_LIMIT {
             buffers.flush();
             self.wait_clear(context, stream, deadline)?;
@@ -121,6 +128,9 @@ impl Ws {
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_buf_mut(begin) };
         let made = self.make_part(context, &mut place[..HEADER + FRAME], message, done)?;
+        if made.len == 0 {
+            return Ok(made);
+        }
         let end = begin + made.len;
         if message.gather && made.last {
             buffers.set_gathered(context, end);
@@ -141,11 +151,14 @@ impl Ws {
         done: usize,
         deadline: i64,
     ) -> Result<Made> {
-        let len = HEADER + FRAME.min(message.payload.total() - done + 2 * MIN_ROOM);
+        let len = HEADER + FRAME.min(message.payload.total() + 2 * MIN_ROOM);
         let mut place = Vec::new();
         place.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
         place.resize(len, 0);
         let made = self.make_part(context, &mut place, message, done)?;
+        if made.len == 0 {
+            return Ok(made);
+        }
         let sent = call::send_all(custom.handle(), &place[..made.len], deadline);
         // It takes all or nothing, and after a failure nothing more.
         sent.inspect_err(|_| self.note_broken())?;
@@ -166,6 +179,9 @@ impl Ws {
         let body = &mut place[payload_at..];
         let compress = || self.compress(message, done, body);
         let (filled, made) = BigStack::get()?.run(compress)?;
+        if filled == 0 && !made.last {
+            return Ok(made);
+        }
 
         let mut kind = MessageKind { text: message.text, extension_bits: 0 };
         let is_whole = message.last && !self.connection.borrow().has_open_message();
@@ -193,7 +209,7 @@ impl Ws {
         self.extension.borrow().as_ref().is_some_and(|extension| extension.negotiated().context)
     }
 
-    /// Compresses until the payload or the room ends: how much was filled, and what with.
+    /// Compresses until the payload, the room or the step ends: how much was filled, and what with.
     fn compress(&self, message: &Message<'_>, done: usize, body: &mut [u8]) -> Result<(usize, Made)> {
         let payload = message.payload;
         let mut extension = self.extension.borrow_mut();
@@ -204,7 +220,9 @@ impl Ws {
         loop {
             let input: &[u8] = match cursor.piece() {
                 // SAFETY: the pieces of a list to send are readable.
-                Some(piece) => unsafe { core::slice::from_raw_parts(piece.base, piece.len) },
+                Some(piece) => unsafe {
+                    core::slice::from_raw_parts(piece.base, piece.len.min(STEP - consumed))
+                },
                 None => &[],
             };
             let ends = match done + consumed + input.len() == payload.total() {
@@ -217,7 +235,7 @@ impl Ws {
             cursor.advance(progress.consumed);
             consumed += progress.consumed;
             filled += progress.produced;
-            if progress.done || body.len() - filled < MIN_ROOM {
+            if progress.done || body.len() - filled < MIN_ROOM || consumed == STEP {
                 return Ok((filled, Made { len: 0, consumed, last: progress.done }));
             }
         }
@@ -240,13 +258,15 @@ impl Ws {
             Some(place) => Output::Place(place),
             None => Output::Skip(len),
         };
-        let decoded = self.transport.peek(context, |front| self.decompress(front, output))?;
+        let step = |front: &[u8]| self.decompress(&front[..front.len().min(STEP_INPUT)], output);
+        let decoded = self.transport.peek(context, step)?;
         let Decoded { consumed, produced, stop } = decoded.map_err(|error| match error {
             NotDecoded::Violation(violation) => self.fail_connection(context, violation),
             NotDecoded::NoMemory => Errno::ENOMEM,
         })?;
         self.transport.consume(context, consumed);
         sink.advance(produced);
+        sink.work += WORK_OF_INPUT * consumed;
         self.received.count_payload(produced);
         match stop {
             Stop::EndOfFrame => return Ok(true),
@@ -257,6 +277,7 @@ impl Ws {
             Stop::NeedRoom => {}
             // It is given before more is waited for.
             Stop::NeedPayload if sink.takes_some && produced > 0 => {}
+            Stop::NeedPayload if !self.transport.peek(context, <[u8]>::is_empty) => {}
             Stop::NeedPayload => self.fill_payload(context, deadline)?,
         }
         Ok(false)

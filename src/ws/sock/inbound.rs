@@ -42,11 +42,19 @@ pub(super) struct MessageSink<'a> {
     pub(super) len: usize,
     /// What does not fit is left for the next call.
     pub(super) takes_some: bool,
+    /// What was done for it and not charged yet, in bytes moved.
+    pub(super) work: usize,
 }
 
 impl<'a> MessageSink<'a> {
     pub(super) fn new(pieces: Option<Pieces<'a>>) -> MessageSink<'a> {
-        MessageSink { cursor: pieces.map(|pieces| pieces.cursor()), pieces, len: 0, takes_some: false }
+        MessageSink {
+            cursor: pieces.map(|pieces| pieces.cursor()),
+            pieces,
+            len: 0,
+            takes_some: false,
+            work: 0,
+        }
     }
 
     pub(super) fn room(&self) -> usize {
@@ -73,6 +81,7 @@ impl<'a> MessageSink<'a> {
             cursor.advance(len);
         }
         self.len += len;
+        self.work += len;
     }
 
     /// Takes what an earlier call had received. False: bytes are wanted that were dropped.
@@ -285,13 +294,17 @@ impl Ws {
     /// Receives the rest of the current message, or the next one, into the sink.
     fn run(&self, context: &Context, sink: &mut MessageSink<'_>, deadline: i64) -> Result<()> {
         // Pings, fragments and payload that is dropped may come faster than they are dealt with.
-        let (mut rounds, mut before) = (Rounds::default(), sink.len);
+        let mut rounds = Rounds::default();
+        sink.work = 0;
         loop {
-            rounds.spend(context, sink.len - before, deadline)?;
-            before = sink.len;
-            if self.step(context, sink, deadline)? {
+            let has_ended = self.step(context, sink, deadline)?;
+            let work = core::mem::take(&mut sink.work);
+            if has_ended {
+                // The message is there whatever the time is: the next call yields.
+                context.charge(work);
                 return Ok(());
             }
+            rounds.spend(context, work, deadline)?;
         }
     }
 

@@ -60,10 +60,12 @@ impl Ws {
         let mut rounds = Rounds::default();
         loop {
             let ended = self.step(context, &mut sink, deadline)?;
+            let work = core::mem::take(&mut sink.work);
             if ended || sink.len > 0 {
+                context.charge(work);
                 return Ok(self.part(sink.len, ended));
             }
-            rounds.spend(context, 0, deadline)?;
+            rounds.spend(context, work, deadline)?;
         }
     }
 
