@@ -26,6 +26,7 @@
 //! borrow is held across it.
 
 #![cfg_attr(not(feature = "sockets"), allow(dead_code, reason = "what only sockets need of the runtime"))]
+#![cfg_attr(not(feature = "fuzzing"), allow(unreachable_pub, reason = "what fuzz targets drive is pub"))]
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests may abort"))]
 
 #[cfg(not(any(panic = "abort", test)))]
@@ -73,38 +74,31 @@ mod ws;
 mod zlib;
 
 /// What the fuzz targets drive without a socket; no part of any interface.
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::error::Errno;
     pub use crate::rt::handle::Id;
-    #[cfg(feature = "sockets")]
     pub use crate::transport::delimiter;
 
-    #[cfg(feature = "tls")]
     pub mod certificate {
         pub use crate::tls::certificate::{public_key, validity};
     }
-    #[cfg(feature = "fuzzing")]
     pub mod records {
         pub use crate::tls::records::ends::{End, connect};
     }
-    #[cfg(feature = "sockets")]
     pub mod dial {
         pub use crate::dial::{no_proxy, proxy, url};
     }
-    #[cfg(feature = "sockets")]
     pub mod http {
         pub use crate::http::grammar;
     }
-    #[cfg(feature = "sockets")]
     pub mod prefix {
         pub use crate::prefix::header::Format;
     }
-    #[cfg(feature = "sockets")]
     pub mod socks5 {
         pub use crate::socks5::{client, proxy};
     }
-    #[cfg(feature = "sockets")]
     pub mod ws {
         pub use crate::ws::decoder::{Decoder, Next, Violation};
         pub use crate::ws::frame::Role;

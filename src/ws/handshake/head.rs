@@ -10,7 +10,7 @@ use memchr::{memchr, memchr3};
 /// The longest head, from its first byte to the end of the empty line.
 pub const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields a head may have.
-pub const MAX_FIELDS: usize = 128;
+pub(super) const MAX_FIELDS: usize = 128;
 
 /// What [`HeadScan::scan`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

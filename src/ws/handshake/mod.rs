@@ -23,14 +23,17 @@ mod response;
 mod stored;
 pub mod subprotocol;
 
-pub use head::{Fields, HeadScan, MAX_FIELDS, MAX_HEAD, Scan};
+pub use head::{Fields, HeadScan, MAX_HEAD, Scan};
 pub use key::{ACCEPT_LEN, KEY_LEN, accept_key, encode_key, is_valid_key};
-pub use request::{ClientRequest, Request, RequestHead, Upgrade, parse_request, parse_request_head, request};
+#[cfg(test)]
+pub(crate) use request::Request;
+pub use request::{ClientRequest, RequestHead, parse_request, parse_request_head};
 pub use response::{
-    Accept, Accepted, AnswerHead, MAX_INTERIM, Offered, Reply, check_response, parse_answer_head,
-    refusal_response, response,
+    Accept, AnswerHead, MAX_INTERIM, Offered, Reply, parse_answer_head, refusal_response, response,
 };
 pub use stored::StoredHead;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use {request::request, response::check_response};
 
 use crate::error::Errno;
 use crate::http::grammar::{Field, Malformed, has_member};

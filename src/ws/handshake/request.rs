@@ -52,7 +52,7 @@ impl<'a> ClientRequest<'a> {
     }
 
     /// The head, to be sent in one write.
-    pub fn to_bytes(&self) -> CoreResult<Vec<u8>, BuildError> {
+    pub fn to_bytes(self) -> CoreResult<Vec<u8>, BuildError> {
         if !is_word(self.resource) {
             return Err(BuildError::Invalid("RFC 9112, 3.2: space or control character in the resource"));
         }
@@ -89,6 +89,7 @@ impl<'a> ClientRequest<'a> {
 }
 
 /// The head of a request for the resource, to be sent in one write.
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn request(resource: &[u8], host: &[u8], key: &[u8; KEY_LEN]) -> CoreResult<Vec<u8>, BuildError> {
     ClientRequest::new(resource, host, key).to_bytes()
 }
