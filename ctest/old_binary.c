@@ -365,3 +365,44 @@ TEST(a_hundred_thousand_launches_of_old_code_keep_the_registers) {
         CHECK_INT(hclose(h), 0);
     }
 }
+
+#ifdef __aarch64__
+
+#include <alloca.h>
+#include <setjmp.h>
+
+/* The sequence as a macro in C has it, which moves the stack pointer by an allocation of the distance. */
+#define FALLBACK_GO(expr)                                                                                   \
+    __extension__({                                                                                         \
+        sigjmp_buf *ctx_;                                                                                   \
+        void *stack_ = NULL;                                                                                \
+        int handle_ = dill_prologue(&ctx_, &stack_, 0, -1, __FILE__, __LINE__);                             \
+        if (handle_ >= 0 && !sigsetjmp(*ctx_, 0)) {                                                         \
+            dill_unoptimisable = alloca((size_t)((char *)alloca(sizeof(size_t)) - (char *)stack_));         \
+            expr;                                                                                           \
+            dill_epilogue();                                                                                \
+        }                                                                                                   \
+        handle_;                                                                                            \
+    })
+
+__attribute__((noinline)) static void add_later(int *sum, int number) {
+    CHECK_INT(yield(), 0);
+    *sum += number;
+}
+
+__attribute__((noinline)) static int launch(int *sum, int number) { return FALLBACK_GO(add_later(sum, number)); }
+
+TEST(a_parent_that_calls_sigsetjmp_in_C_launches_many) {
+    int sum = 0, handles[100];
+    for (int i = 0; i != 100; ++i) {
+        handles[i] = launch(&sum, i);
+        CHECK(handles[i] >= 0);
+    }
+    for (int i = 0; i != 100; ++i) {
+        CHECK_INT(bundle_wait(handles[i], -1), 0);
+        CHECK_INT(hclose(handles[i]), 0);
+    }
+    CHECK_INT(sum, 99 * 100 / 2);
+}
+
+#endif
