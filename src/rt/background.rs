@@ -2,6 +2,8 @@
 //! waits for.
 
 use super::big_stack::BigStack;
+use super::budget::SLICE;
+use super::clock;
 use super::context::Context;
 use super::list::{Link, Linked};
 use super::timer;
@@ -93,8 +95,9 @@ impl Context {
         unsafe { self.alarms.insert(&alarm.node) };
     }
 
-    /// Does what was put off until the thread polls.
+    /// Does what was put off until the thread polls, for about a time slice: the rest is put off again.
     pub(super) fn run_tasks(&self) {
+        let end = clock::nanoseconds() + SLICE;
         on_big_stack(|| {
             // SAFETY: a queued task is alive.
             while let Some(task) = unsafe { self.tasks.front().as_ref() } {
@@ -102,6 +105,9 @@ impl Context {
                 if let Some(owner) = task.owner.take() {
                     // SAFETY: by the contract of `queue`.
                     unsafe { owner.as_ref() }.work(self);
+                }
+                if clock::nanoseconds() >= end {
+                    return;
                 }
             }
         });

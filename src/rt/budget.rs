@@ -15,7 +15,7 @@ const CALL: usize = 256;
 pub(crate) const SYSTEM_CALL: usize = 2048;
 /// How long a coroutine may go on without waiting, in ns. (Seen: with 1 ms, an echo beside one
 /// flooding client takes 0.6 ms, with half of that 0.3.)
-const SLICE: i64 = 500_000;
+pub(super) const SLICE: i64 = 500_000;
 
 /// What is left of the time slice of the coroutine that runs.
 pub(crate) struct Budget {

@@ -246,7 +246,7 @@ impl Context {
             self.work_in_background();
             let timeout = if blocking { self.timeout(clock::milliseconds(now)) } else { 0 };
             self.poller.poll(self, timeout);
-            if timeout != 0 {
+            if blocking {
                 now = clock::nanoseconds();
                 self.last_clock_read.set(now);
             }
@@ -281,9 +281,17 @@ impl Context {
         self.has_ready() || self.has_spent()
     }
 
+    /// Whether something is to be done before the thread polls.
+    fn has_work(&self) -> bool {
+        #[cfg(feature = "sockets")]
+        return self.has_tasks();
+        #[cfg(not(feature = "sockets"))]
+        return false;
+    }
+
     /// When somebody can go on without I/O: a time of deadlines; -1: never.
     pub(super) fn next_time(&self) -> i64 {
-        if self.has_more() {
+        if self.has_more() || self.has_work() {
             return clock::now();
         }
         self.first_time().map_or(-1, |first| first.max(0))
@@ -302,6 +310,9 @@ impl Context {
 
     /// Milliseconds until then, as the poller takes them.
     fn timeout(&self, now: i64) -> libc::c_int {
+        if self.has_work() {
+            return 0;
+        }
         self.first_time().map_or(-1, |first| {
             let left = first.saturating_sub(now).max(0);
             libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)

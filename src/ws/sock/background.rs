@@ -136,15 +136,21 @@ impl Ws {
         Ok(self.ahead.borrow().as_ref().is_some_and(|ahead| !ahead.has_ended()))
     }
 
-    /// Deals with control frames while nobody receives.
+    /// Deals with control frames while nobody receives. If more may come than is received at once, that is later.
     fn attend(&self, context: &Context, stream: &Ref<Stream>) -> Result<()> {
+        let mut has_received = false;
         while self.look_ahead(context, stream)? {
             let unread = stream.peek(context, <[u8]>::len);
             let has_room = unread < MAX_UNREAD && context.buffers().saved() < MAX_SAVED;
             if !stream.may_hold_more() || !has_room {
                 break;
             }
+            if has_received {
+                self.look_later(context, stream);
+                break;
+            }
             stream.receive_now(context, MAX_UNREAD)?;
+            has_received = true;
         }
         Ok(())
     }
