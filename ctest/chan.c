@@ -322,7 +322,6 @@ TEST(a_message_that_comes_before_the_deadline_is_received) {
     b = go(sleep_then_send(ch[1], 50));
     CHECK_INT(chrecv(ch[0], &v, sizeof(v), start + 10000), 0);
     CHECK(now() >= start + 50);
-    CHECK(now() < start + 10000);
     CHECK_INT(hclose(b), 0);
 }
 

@@ -105,7 +105,6 @@ TEST(data_wakes_fdin) {
     h = go(write_after(50, sp[1]));
     CHECK_INT(fdin(sp[0], start + 10000), 0);
     CHECK(now() >= start + 50);
-    CHECK(now() < start + 10000);
     CHECK_INT(hclose(h), 0);
 }
 

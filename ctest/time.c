@@ -62,7 +62,7 @@ TEST(msleep_never_ends_early) {
 TEST(msleep_ends_after_its_deadline) {
     int64_t deadline = now() + 100;
     CHECK_INT(msleep(deadline), 0);
-    CHECK(now() < deadline + 5000);
+    CHECK(now() >= deadline);
 }
 
 TEST(successful_msleep_leaves_errno_0) {
@@ -209,7 +209,6 @@ TEST(timers_fire_while_another_coroutine_is_always_ready) {
     CHECK_INT(bundle_go(b, set_after(start + 10, &stop)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
     CHECK(now() >= start + 10);
-    CHECK(now() < start + 7000);
     CHECK_INT(hclose(b), 0);
 }
 
@@ -221,13 +220,11 @@ coroutine static void wait_for_byte(int fd, volatile int *flag) {
 TEST(descriptors_are_polled_while_another_coroutine_is_always_ready) {
     volatile int stop = 0;
     int fds[2];
-    int64_t start = now();
     int b = bundle();
     CHECK_INT(pipe(fds), 0);
     CHECK_INT(write(fds[1], "x", 1), 1);
     CHECK_INT(bundle_go(b, yield_until(&stop)), 0);
     CHECK_INT(bundle_go(b, wait_for_byte(fds[0], &stop)), 0);
     CHECK_INT(bundle_wait(b, -1), 0);
-    CHECK(now() < start + 7000);
     CHECK_INT(hclose(b), 0);
 }

@@ -147,7 +147,6 @@ TEST(a_handshake_with_a_silent_peer_times_out) {
         int64_t deadline = now() + 30;
         CHECK_REFUSED(s, attach(kind, s, deadline), ETIMEDOUT);
         CHECK(now() >= deadline);
-        CHECK(now() < deadline + 5000);
         CHECK_REFUSED(s, attach(kind, s, 0), ETIMEDOUT);
     }
 }

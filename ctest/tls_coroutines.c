@@ -13,7 +13,6 @@ TEST(a_receive_that_times_out_breaks_its_direction_only) {
         int64_t deadline = now() + 30;
         CHECK_ERR(brecv(h[0], NULL, 1, deadline), -1, ETIMEDOUT);
         CHECK(now() >= deadline);
-        CHECK(now() < deadline + 5000);
         CHECK_STAYS(brecv(h[0], NULL, 1, soon()), ECONNRESET);
         CHECK_SENT(h[0], "goes on");
         CHECK_RECEIVED(h[1], "goes on");

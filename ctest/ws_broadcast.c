@@ -349,7 +349,6 @@ TEST(who_is_closed_takes_nothing_from_the_others) {
 }
 
 TEST(a_ping_is_answered_however_much_is_queued) {
-    int64_t end = now() + 5000;
     char text[100];
     make_pairs(1);
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, large, LARGE, 0, errors), 1);
@@ -358,7 +357,6 @@ TEST(a_ping_is_answered_however_much_is_queued) {
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, "after", 5, SIZE_MAX, errors), 1);
     expect_letters(clients[0], 'L', LARGE);
     expect_text(clients[0], "after"); /* and has taken in the pong before it */
-    CHECK(now() < end);
     close_pairs(1);
 }
 

@@ -256,13 +256,16 @@ static long long send_third(struct interrupted_call *c, int64_t deadline) {
 
 /* Two messages are gathered, at the first attempt or a later one. */
 static void gather_two(void) {
-    for (;;) {
+    int are_held = 0;
+    ATTEMPT_UNTIL(are_held) {
         gather("one");
         gather("two");
-        if (bytes_at_peer() == 0) return;
+        are_held = bytes_at_peer() == 0;
+        if (are_held) break;
         wire_expect_text(&w, FIN | TEXT, "one");
         wire_expect_text(&w, FIN | TEXT, "two");
     }
+    CHECK(are_held);
 }
 
 /* Two gathered messages and a third that sends them off, which is interrupted at a byte of all three. */
