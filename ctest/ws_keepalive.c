@@ -57,6 +57,22 @@ TEST(a_silent_peer_is_asked_and_one_that_answers_is_asked_again) {
     }
 }
 
+TEST(a_ping_of_the_programs_is_answered_though_another_has_left_meanwhile) {
+    EACH_PINGED(20, 5000) {
+        struct wire_frame f = {0, 0, {0}, 0, NULL};
+        struct ws_info info = {.size = sizeof(info)};
+        CHECK_INT(ws_ping(w.ws, "mine", 4, in_time()), 0);
+        wire_expect_text(&w, FIN | PING, "mine");
+        get_ping(&f);
+        wire_send_text(&w, FIN | PONG, "mine");
+        wire_send_text(&w, FIN | TEXT, "a");
+        expect_text(w.ws, "a");
+        CHECK_INT(ws_info(w.ws, &info), 0);
+        CHECK(info.round_trip >= 19000);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
 coroutine static void receive_nothing(int err, int *done) {
     char c;
     CHECK_ERR(ws_recv(w.ws, NULL, &c, 1, -1), -1, err);
@@ -315,6 +331,26 @@ TEST(many_peers_are_asked_and_judged_each_at_its_time) {
         w.fd = all[i].fd;
         get_ping(&f);
     }
+}
+
+TEST(others_run_between_pings_that_are_due_at_the_same_time) {
+    enum { MANY = 400 };
+    static struct pollfd all[MANY];
+    int asked = 0, most = 0;
+    for (int i = 0; i != MANY; ++i) {
+        int s, fd;
+        make_ipc_and_raw(&s, &fd);
+        attach_to(s, SERVER, 20, 100000);
+        all[i] = (struct pollfd){fd, POLLIN, 0};
+    }
+    usleep(50000);
+    while (asked != MANY) {
+        CHECK_INT(msleep(now()), 0);
+        int before = asked;
+        asked = poll(all, MANY, 0);
+        if (asked - before > most) most = asked - before;
+    }
+    CHECK(most <= 100);
 }
 
 #ifndef DILL_DISABLE_TLS

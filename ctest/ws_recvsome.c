@@ -122,7 +122,7 @@ TEST(after_a_deadline_of_ws_recv_the_message_is_given_from_its_start) {
     }
 }
 
-TEST(bytes_that_a_call_before_has_skipped_can_be_skipped_only) {
+TEST(bytes_that_a_call_before_has_skipped_are_gone_and_what_follows_them_is_given) {
     EACH_ROLE_ON_OWN(&w, WS_TEXT) {
         wire_send_text(&w, TEXT, "ab");
         CHECK_ERR(ws_recv(w.ws, NULL, NULL, 9, now() + 5), -1, ETIMEDOUT);
@@ -134,6 +134,23 @@ TEST(bytes_that_a_call_before_has_skipped_can_be_skipped_only) {
         CHECK_ERR(ws_recv(w.ws, NULL, NULL, 9, now() + 5), -1, ETIMEDOUT);
         wire_send_text(&w, FIN | CONTINUATION, "c");
         wire_send_text(&w, FIN | BINARY, "next");
+        expect_part(WS_TEXT, "c");
+        expect_part(WS_BINARY, "next");
+    }
+}
+
+TEST(a_message_some_of_which_was_skipped_ends_before_the_next_one_begins) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+        char front[2], end[9];
+        struct iolist list[3] = {{front, 2, &list[1], 0}, {NULL, 2, &list[2], 0}, {end, sizeof(end), NULL, 0}};
+        wire_send_text(&w, TEXT, "abcdef");
+        CHECK_ERR(ws_recvl(w.ws, NULL, &list[0], &list[2], now() + 5), -1, ETIMEDOUT);
+        wire_send_text(&w, FIN | CONTINUATION, "gh");
+        wire_send_text(&w, FIN | BINARY, "next");
+        expect_part_of(9, WS_TEXT | WS_MORE, "ab");
+        expect_part_of(1, WS_TEXT | WS_MORE, "e");
+        expect_part_of(9, WS_TEXT | WS_MORE, "f");
+        expect_part_of(9, WS_TEXT, "gh");
         expect_part(WS_BINARY, "next");
     }
 }

@@ -1,6 +1,6 @@
 /* Peers that break the protocol: the close code on the wire, and what the handle says afterwards. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "test.h"
 #include "wire.h"
@@ -206,6 +206,48 @@ TEST(a_violation_while_the_transport_is_full_does_not_wait) {
         wire_send_text(&w, FIN | 3, "");
         CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
         CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
+/* The peer reads so many bytes, and the next frame is a close frame with this code. */
+static void expect_close_behind(size_t len, int code) {
+    static char sink[100000];
+    struct pollfd p = {w.fd, POLLIN, 0};
+    while (len) {
+        ssize_t n = recv(w.fd, sink, len < sizeof(sink) ? len : sizeof(sink), MSG_DONTWAIT);
+        if (n > 0) len -= (size_t)n;
+        else CHECK_INT(msleep(now() + 1), 0);
+    }
+    while (poll(&p, 1, 0) == 0) CHECK_INT(msleep(now() + 1), 0);
+    wire_expect_close(&w, code);
+}
+
+static char large[1000000];
+
+TEST(the_close_frame_of_a_violation_leaves_behind_what_is_queued) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+        struct ws_info info = {.size = sizeof(info)};
+        int taken = 0;
+        while (ws_broadcast(&w.ws, 1, WS_BINARY, large, sizeof(large), 0, NULL) == 1) ++taken;
+        CHECK_INT(ws_info(w.ws, &info), 0);
+        CHECK(info.queued > 0);
+        wire_send_text(&w, FIN | 3, "");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+        CHECK_ERR(ws_broadcast(&w.ws, 1, WS_BINARY, large, 1, SIZE_MAX, NULL), 0, 0);
+        expect_close_behind((size_t)taken * (sizeof(large) + (w.role == CLIENT ? 14 : 10)), 1002);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
+TEST(a_stream_that_is_cut_short_is_reset_though_a_close_frame_was_queued) {
+    EACH_ROLE_ON_TCP(&w, WS_TEXT) {
+        while (ws_broadcast(&w.ws, 1, WS_BINARY, large, sizeof(large), 0, NULL) == 1) continue;
+        wire_send_text(&w, FIN | 3, "");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+        CHECK_INT(hclose(w.ws), 0);
+        ssize_t n;
+        while ((n = recv(w.fd, large, sizeof(large), 0)) > 0) continue;
+        CHECK(n < 0 && errno == ECONNRESET);
     }
 }
 

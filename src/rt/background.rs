@@ -10,6 +10,9 @@ use super::timer;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
+/// How many alarms are dealt with between two polls: each may cost a system call or two.
+const MAX_ALARMS: usize = 64;
+
 /// Whoever does something without a coroutine. Nothing of it may wait, or call the program.
 pub(crate) trait Background {
     /// Input has come to its descriptor, and nobody waits for it.
@@ -113,14 +116,15 @@ impl Context {
         });
     }
 
-    /// Does what is due.
+    /// Does what is due, or some of it: what is left is done after the next poll, and others run meanwhile.
     pub(super) fn run_alarms(&self, now: i64) {
         let is_due = |alarm: &&Alarm| alarm.node.deadline() <= now;
         if self.first_alarm().filter(is_due).is_none() {
             return;
         }
         on_big_stack(|| {
-            while let Some(alarm) = self.first_alarm().filter(is_due) {
+            for _ in 0..MAX_ALARMS {
+                let Some(alarm) = self.first_alarm().filter(is_due) else { return };
                 alarm.disarm(self);
                 if let Some(owner) = alarm.owner.get() {
                     // SAFETY: by the contract of `arm_alarm`.

@@ -343,7 +343,9 @@ impl Stream {
         if context.buffers().gathered(self) > 0 {
             context.buffers().flush();
         }
-        if self.close_mode.get() == CloseMode::Graceful && self.has_records.get() && !self.has_backlog() {
+        // A stream that is cut short does not end in order.
+        let mode = if self.has_backlog() { CloseMode::Abort } else { self.close_mode.get() };
+        if mode == CloseMode::Graceful && self.has_records.get() {
             // Whoever has ended our direction before has said so.
             let _ = self.end_records(context);
         }
@@ -355,7 +357,7 @@ impl Stream {
         self.inbound.close();
         self.outbound.close();
         context.new_epoch();
-        match self.close_mode.get() {
+        match mode {
             CloseMode::Graceful if is_empty => {}
             CloseMode::Graceful => drop_unread(fd.get()),
             CloseMode::Abort => socket::make_close_abortive(fd.get()),

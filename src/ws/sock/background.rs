@@ -207,7 +207,7 @@ impl Ws {
         if self.turns.frame_is_taken() || stream.has_backlog() {
             return;
         }
-        self.ping_times.note_ping(&payload);
+        self.ping_times.keepalives.note(&payload);
         // What fails is noted, and the next send reports it.
         let _ = self.post(context, stream, Opcode::Ping, &payload, false);
     }

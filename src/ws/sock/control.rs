@@ -107,23 +107,30 @@ impl Ws {
         Ok(())
     }
 
-    /// Sends the close frame of a connection that has failed, if that is possible without waiting.
+    /// Sends the close frame of a connection that has failed, without waiting, unless a frame is being sent.
     pub(super) fn close_at_once(&self, context: &Context, payload: &ControlPayload) {
-        if self.turns.frame_is_taken() {
-            return;
+        if !self.turns.frame_is_taken() {
+            // An error leaves the peer without the code, and the connection fails all the same.
+            let _ = self.turns.run_frame(context, 0, || self.close_in_turn(context, payload));
         }
-        // An error leaves the peer without the code, and the connection fails all the same.
+    }
+
+    fn close_in_turn(&self, context: &Context, payload: &ControlPayload) -> Result<()> {
         match &self.transport {
             Transport::Stream(stream) => {
-                if !stream.has_backlog() {
-                    let _ = self.post(context, stream, Opcode::Close, payload, false);
-                    stream.set_close_mode(CloseMode::Graceful);
-                }
+                stream.set_close_mode(CloseMode::Graceful);
+                self.post(context, stream, Opcode::Close, payload, false)
             }
-            Transport::Custom(_) => {
-                let send = || self.send_control(context, Opcode::Close, payload, 0);
-                let _ = self.turns.run_frame(context, 0, send);
-            }
+            Transport::Custom(_) => self.send_control(context, Opcode::Close, payload, 0),
+        }
+    }
+
+    /// Sends the close frame of a connection that has failed while a frame was being sent. The caller has the turn.
+    #[inline(never)]
+    pub(super) fn send_pending_close(&self, context: &Context) {
+        let close = self.connection.borrow_mut().take_pending_close();
+        if let Some(payload) = close {
+            let _ = self.close_in_turn(context, &payload);
         }
     }
 }

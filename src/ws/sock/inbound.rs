@@ -442,12 +442,14 @@ impl Ws {
         error
     }
 
-    /// RFC 6455, 7.1.7: fails the connection, with a close frame if it can go out at once.
+    /// RFC 6455, 7.1.7: fails the connection, with a close frame. Whoever is sending a frame sends that behind it.
     #[cold]
     pub(super) fn fail_connection(&self, context: &Context, violation: Violation) -> Errno {
-        let close = self.connection.borrow_mut().take_pending_close();
-        if let Some(payload) = close {
-            self.close_at_once(context, &payload);
+        if !self.turns.frame_is_taken() {
+            let _ = self.turns.run_frame(context, 0, || {
+                self.send_pending_close(context);
+                Ok(())
+            });
         }
         self.release_ended_message(context);
         why::note(Errno::EPROTO, Fact::Peer(violation.rule))

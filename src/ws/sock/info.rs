@@ -86,31 +86,44 @@ impl Traffic {
     }
 }
 
-/// The newest ping that we have sent, and how long an answer has taken.
+/// The newest pings that we have sent, and how long an answer has taken.
 pub(super) struct PingTimes {
-    /// Of its payload.
-    hash: Cell<u64>,
-    /// When it was sent, in ns; 0: it was answered.
-    sent: Cell<i64>,
+    pub(super) programs: SentPing,
+    pub(super) keepalives: SentPing,
     /// In microseconds; negative: no ping has been answered.
     round_trip: Cell<i64>,
 }
 
-impl PingTimes {
-    pub(super) const fn new() -> PingTimes {
-        PingTimes { hash: Cell::new(0), sent: Cell::new(0), round_trip: Cell::new(-1) }
+/// A ping on its way.
+pub(super) struct SentPing {
+    /// Of its payload.
+    hash: Cell<u64>,
+    /// When it was sent, in ns; 0: it was answered.
+    time: Cell<i64>,
+}
+
+impl SentPing {
+    const fn new() -> SentPing {
+        SentPing { hash: Cell::new(0), time: Cell::new(0) }
     }
 
-    pub(super) fn note_ping(&self, payload: &ControlPayload) {
+    pub(super) fn note(&self, payload: &ControlPayload) {
         self.hash.set(payload.hash());
-        self.sent.set(clock::nanoseconds());
+        self.time.set(clock::nanoseconds());
+    }
+}
+
+impl PingTimes {
+    pub(super) const fn new() -> PingTimes {
+        PingTimes { programs: SentPing::new(), keepalives: SentPing::new(), round_trip: Cell::new(-1) }
     }
 
     /// RFC 6455, 5.5.3: the answer has the payload of the ping.
     pub(super) fn note_pong(&self, hash: u64) {
-        if self.sent.get() != 0 && self.hash.get() == hash {
-            let sent = self.sent.replace(0);
-            self.round_trip.set((clock::nanoseconds() - sent) / 1000);
+        for ping in [&self.programs, &self.keepalives] {
+            if ping.time.get() != 0 && ping.hash.get() == hash {
+                self.round_trip.set((clock::nanoseconds() - ping.time.take()) / 1000);
+            }
         }
     }
 }

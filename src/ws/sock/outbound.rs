@@ -260,7 +260,7 @@ impl Ws {
         self.explain(sent)
     }
 
-    /// Sends something whose turn has come, and answers a ping that came meanwhile.
+    /// Sends something whose turn has come, and answers a ping, or a violation, that came meanwhile.
     pub(super) fn send_in_turn(
         &self,
         context: &Context,
@@ -272,6 +272,7 @@ impl Ws {
             return Err(Errno::EBADF);
         }
         self.release_broadcasts(context);
+        self.send_pending_close(context);
         // What fails here is noted and will be reported by the next send.
         let _ = self.send_pending_pong(context, deadline);
         sent

@@ -45,15 +45,8 @@ pub(crate) unsafe fn recv_some(
 impl Ws {
     fn recv_part(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<Part> {
         self.drop_unwanted(context, deadline)?;
-        let wants = pieces.single().is_some();
         if let Some(len) = self.take_partial(pieces.cursor()) {
             return Ok(self.part(len, false));
-        }
-        if wants && !self.partial.borrow().is_empty() {
-            // The front is gone.
-            self.partial.take();
-            self.dropping.set(true);
-            self.drop_unwanted(context, deadline)?;
         }
         let mut sink = MessageSink::new(Some(pieces));
         sink.takes_some = true;
@@ -74,11 +67,14 @@ impl Ws {
         Part { text: self.connection.borrow().decoder().message_is_text(), len, last }
     }
 
-    /// Takes some of what an earlier call had received. None: there is nothing, or it was dropped though it
-    /// is wanted.
+    /// Takes some of what an earlier call had received. None: there is nothing.
     fn take_partial(&self, mut place: Cursor<'_>) -> Option<usize> {
-        let mut partial = self.partial.borrow_mut();
-        let (first, room) = (partial.first_mut()?, place.piece()?);
+        let (mut partial, room) = (self.partial.borrow_mut(), place.piece()?);
+        if !room.base.is_null() {
+            // What that call has skipped is gone.
+            partial.retain(|chunk| matches!(chunk, PartialChunk::Bytes { .. }));
+        }
+        let first = partial.first_mut()?;
         let taken = first.len().min(room.len);
         match first {
             PartialChunk::Bytes { bytes, given } => {
@@ -90,7 +86,6 @@ impl Ws {
                 }
                 *given += taken;
             }
-            PartialChunk::Dropped(_) if !room.base.is_null() => return None,
             PartialChunk::Dropped(len) => *len -= taken,
         }
         if first.len() == 0 {

@@ -27,7 +27,7 @@ fn send(s: c_int, opcode: Opcode, payload: Option<&[u8]>, deadline: i64) -> Resu
     let context = Context::get()?;
     ws.as_control_sender(context, deadline, || {
         if opcode == Opcode::Ping {
-            ws.ping_times.note_ping(&payload);
+            ws.ping_times.programs.note(&payload);
         }
         ws.send_control(context, opcode, &payload, deadline)
     })
