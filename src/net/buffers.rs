@@ -270,6 +270,14 @@ impl Buffers {
         if self.sender.is_held_by(stream) { self.gathered.get() } else { 0 }
     }
 
+    /// Sends a stream's gathered bytes, if it has any, as `flush` does.
+    #[inline]
+    pub(crate) fn flush_gathered(&self, stream: &Stream) {
+        if self.gathered(stream) > 0 {
+            self.flush();
+        }
+    }
+
     /// Sends a stream's gathered bytes if they are stale. To be called at each use of the socket.
     #[inline(always)]
     pub(crate) fn flush_if_stale(&self, stream: &Stream) {

@@ -152,9 +152,7 @@ impl Tls {
     fn prepare(&self, context: &Context) -> Result<()> {
         let Below::Stream(stream) = &self.below else { return Ok(()) };
         stream.check_inbound().and_then(|()| stream.check_outbound()).map_err(cut_off)?;
-        if context.buffers().gathered(stream) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(stream);
         // Whatever leaves is complete: to wait for more of it would only cost time.
         if stream.family() == Family::Tcp {
             socket::send_at_once(stream.fd());

@@ -7,6 +7,7 @@
    burst:COUNT              send so many messages before reading any of their echoes
    say:TEXT                 send a text message
    hear:TEXT                expect exactly this text message
+   print:TEXT               print a line
    close:CODE:REASON        close, with a clean end of the TCP connection; code 0 is none
    closed:CODE:REASON       expect that the server closes so; answer with the same
    left:CODE:REASON         expect that the server closes so and does not wait for an answer
@@ -108,6 +109,9 @@ static int carry_out(int ws, const char *step) {
             fail("send");
     } else if (IS("hear")) {
         hear(ws, arg);
+    } else if (IS("print")) {
+        puts(arg);
+        fflush(stdout);
     } else if (IS("close")) {
         if (finish(ws, number, reason) < 0)
             fail("close");

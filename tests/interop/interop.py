@@ -99,15 +99,12 @@ def stop_while_connected():
     """A server that is told to stop tells its clients why."""
     with running([BIN / "echo_server", "0"]) as (server, port):
         client = subprocess.Popen(
-            [BIN / "client", port, "/", "text:5", "left:1001:server stops"],
+            [BIN / "client", port, "/", "text:5", "print:connected", "left:1001:server stops"],
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        try:
-            # The client waits for the end; give it the time to get there.
-            client.wait(0.5)
-        except subprocess.TimeoutExpired:
-            pass
+        client.stdout.readline()
         server.terminate()
         try:
             status = server.wait(10)

@@ -288,9 +288,7 @@ impl Stream {
 
     /// Sends a list for a bytestream call; no state is noted.
     pub(crate) fn send_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        if context.buffers().gathered(self) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(self);
         self.wait_backlog(context, deadline)?;
         let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
         while let Some(piece) = cursor.piece() {
@@ -321,9 +319,7 @@ impl Stream {
     pub(crate) fn done(&self) -> Result<()> {
         let context = Context::get()?;
         self.outbound.check()?;
-        if context.buffers().gathered(self) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(self);
         context.new_epoch();
         match socket::shutdown_write(self.fd.get()) {
             Ok(()) => {
@@ -340,10 +336,8 @@ impl Stream {
     /// Closes the socket and wakes whoever waits for it with EBADF.
     pub(crate) fn shut(&self) {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
-        if context.buffers().gathered(self) > 0 {
-            context.buffers().flush();
-        }
-        // A stream that is cut short does not end in order.
+        context.buffers().flush_gathered(self);
+        // A stream that is cut short does not end gracefully.
         let mode = if self.has_backlog() { CloseMode::Abort } else { self.close_mode.get() };
         if mode == CloseMode::Graceful && self.has_records.get() {
             // Whoever has ended our direction before has said so.

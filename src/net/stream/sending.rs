@@ -218,9 +218,7 @@ impl Stream {
 
     /// Sends it, if the end of that has been accepted; drops it otherwise.
     pub(crate) fn release_held(&self, context: &Context, wanted: bool) {
-        if context.buffers().gathered(self) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(self);
         let was_clear = !self.has_backlog();
         let released = match self.queue.borrow_mut().as_mut() {
             Some(queue) if wanted => queue.release(),

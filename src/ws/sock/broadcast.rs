@@ -138,9 +138,7 @@ impl Ws {
     #[inline(always)]
     fn take(&self, context: &Context, message: &mut BroadcastMessage<'_>, max_backlog: usize) -> Result<()> {
         let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
-        if context.buffers().gathered(stream) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(stream);
         let connection = self.connection.borrow();
         let is_plain = connection.role() == Role::Server && self.slow_path_from > message.payload.len();
         if is_plain && connection.can_begin_message() && !self.turns.is_taken() && stream.is_clear() {

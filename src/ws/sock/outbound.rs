@@ -371,9 +371,7 @@ impl Ws {
         len: usize,
         deadline: i64,
     ) -> Result<()> {
-        if context.buffers().gathered(stream) > 0 {
-            context.buffers().flush();
-        }
+        context.buffers().flush_gathered(stream);
         self.wait_clear(context, stream, deadline)?;
         let header = frame.frame.header();
         let mut cursor = frame.payload.cursor();
