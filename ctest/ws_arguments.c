@@ -236,6 +236,20 @@ TEST(sending_NULL_with_a_length_gives_EINVAL_and_sends_nothing) {
     }
 }
 
+TEST(sending_more_than_there_can_be_gives_EINVAL_and_sends_nothing) {
+    struct wire w;
+    EACH_ROLE(&w, WS_TEXT) {
+        struct iolist whole = {(void *)"A", (size_t)SSIZE_MAX + 1, NULL, 0};
+        CHECK_ERR(ws_send(w.ws, WS_TEXT, "A", SIZE_MAX, -1), -1, EINVAL);
+        CHECK_ERR(ws_sendl(w.ws, WS_TEXT, &whole, &whole, -1), -1, EINVAL);
+        CHECK_ERR(msend(w.ws, "A", SIZE_MAX, -1), -1, EINVAL);
+        CHECK_ERR(msendl(w.ws, &whole, &whole, -1), -1, EINVAL);
+        CHECK_RAW_SILENT(w.fd);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "A", 1, -1), 0);
+        wire_expect_text(&w, FIN | TEXT, "A");
+    }
+}
+
 static struct iolist list[3];
 static void make_list(void) {
     struct iolist a = {buf, 1, &list[1], 0}, b = {buf + 1, 1, &list[2], 0}, c = {buf + 2, 1, NULL, 0};

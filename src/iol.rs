@@ -19,6 +19,9 @@ pub struct IoList {
     pub iol_rsvd: c_int,
 }
 
+/// No buffer is larger than half of the address space, in bytes.
+const MAX_LEN: usize = isize::MAX as usize;
+
 /// A piece of a list.
 #[derive(Clone, Copy)]
 pub(crate) struct Piece {
@@ -46,7 +49,8 @@ impl<'a> Pieces<'a> {
         Pieces { first: element, last: element, total: element.iol_len, list: PhantomData }
     }
 
-    /// Checks a list to send from: it leads from `first` to `last` and nowhere else. EINVAL.
+    /// Checks a list to send from: it leads from `first` to `last` and nowhere else, and no element is larger than
+    /// any object can be. EINVAL.
     ///
     /// # Safety
     /// The elements are alive and unchanged for `'a`, and their bytes readable.
@@ -76,7 +80,7 @@ impl<'a> Pieces<'a> {
         loop {
             // SAFETY: the elements that a list leads to are alive, as the callers' callers say.
             let element = unsafe { &*next };
-            if element.iol_rsvd != 0 {
+            if element.iol_rsvd != 0 || (strict && element.iol_len > MAX_LEN) {
                 return Err(Errno::EINVAL);
             }
             total = total.saturating_add(element.iol_len);
@@ -116,7 +120,7 @@ impl<'a> Pieces<'a> {
         // SAFETY: a checked list is alive.
         let element = unsafe { self.first.as_ref() }?;
         let only = ptr::eq(self.first, self.last) && !element.iol_base.is_null();
-        only.then_some(Piece { base: element.iol_base.cast(), len: element.iol_len })
+        only.then_some(Piece { base: element.iol_base.cast(), len: element.iol_len.min(MAX_LEN) })
     }
 
     /// Whether bytes are promised where there are none.
@@ -141,12 +145,13 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// The rest of the element at this position, which is not empty; None at the end.
+    /// The rest of the element at this position, or so much of it as an object can have, which is not empty; None
+    /// at the end.
     pub(crate) fn piece(&mut self) -> Option<Piece> {
         loop {
             // SAFETY: a checked list is alive and ends.
             let element = unsafe { self.next.as_ref() }?;
-            let len = element.iol_len - self.used;
+            let len = (element.iol_len - self.used).min(MAX_LEN);
             if len > 0 {
                 let base = element.iol_base.cast::<u8>();
                 let base = if base.is_null() { base } else { base.wrapping_add(self.used) };
@@ -240,6 +245,18 @@ mod tests {
         list[1].iol_rsvd = 1;
         link(&mut list, |index| (index < 2).then_some(index + 1));
         assert!(check(&list, 2, true).is_err());
+    }
+
+    #[test]
+    fn what_is_larger_than_any_object_is_not_sent_and_received_as_far_as_it_goes() {
+        let list = chain(&[MAX_LEN + 1]);
+        assert_eq!(check(&list, 0, true), Err(Errno::EINVAL));
+        assert_eq!(check(&list, 0, false), Ok(MAX_LEN + 1));
+        // SAFETY: the list is alive, and no byte of it is touched.
+        let pieces = unsafe { Pieces::to_receive(&raw const list[0], &raw const list[0]) }.unwrap();
+        assert_eq!(pieces.single().map(|piece| piece.len), Some(MAX_LEN));
+        assert_eq!(pieces.cursor().map(|piece| piece.len).collect::<Vec<_>>(), [MAX_LEN, 1]);
+        assert_eq!(check(&chain(&[MAX_LEN, MAX_LEN]), 1, true), Ok(usize::MAX - 1));
     }
 
     #[test]
