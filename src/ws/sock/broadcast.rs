@@ -104,13 +104,17 @@ fn frame(kind: MessageKind, payload: &[u8], key: Option<[u8; 4]>) -> Result<Shar
 fn compress(extension: &mut Deflate, text: bool, payload: &[u8]) -> Result<Option<Compressed>> {
     let mut bytes = Vec::new();
     let made = BigStack::get()?.run(|| compress_to(extension, payload, &mut bytes));
-    made.inspect_err(|_| extension.forget_part())?;
-    let kind = MessageKind { text, extension_bits: extension.bits() };
-    let frame = Encoder::default().data(kind, true, (bytes.len() - MAX_HEADER) as u64, None);
-    let header = frame.header().len();
-    let start = MAX_HEADER - header;
-    bytes[start..MAX_HEADER].copy_from_slice(frame.header());
-    Ok(Some(Compressed { bits: extension.bits(), header, frame: Shared::new(bytes, start)? }))
+    let (bits, mut header) = (extension.bits(), 0);
+    let made = made.and_then(|()| {
+        let kind = MessageKind { text, extension_bits: bits };
+        let frame = Encoder::default().data(kind, true, (bytes.len() - MAX_HEADER) as u64, None);
+        header = frame.header().len();
+        let start = MAX_HEADER - header;
+        bytes[start..MAX_HEADER].copy_from_slice(frame.header());
+        Shared::new(bytes, start)
+    });
+    let frame = made.inspect_err(|_| extension.forget_part())?;
+    Ok(Some(Compressed { bits, header, frame }))
 }
 
 /// The same, behind room for a header.
@@ -173,11 +177,11 @@ impl Ws {
             return Err(Errno::EAGAIN);
         }
         let must_wait = self.turns.is_taken() || !self.connection.borrow().can_begin_message();
-        let frame = self.frame_of(context, message, must_wait)?;
+        let frame = self.frame_of(context, message, must_wait);
         if must_wait {
-            return stream.hold(&frame).inspect(|()| self.count_sent(message.payload.len()));
+            return stream.hold(&frame?).inspect(|()| self.count_sent(message.payload.len()));
         }
-        let sent = stream.send_shared(context, &frame);
+        let sent = frame.and_then(|frame| stream.send_shared(context, &frame));
         if sent.is_err()
             && let Some(extension) = self.extension.borrow_mut().as_mut()
         {

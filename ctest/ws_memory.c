@@ -1,0 +1,59 @@
+/* A lack of memory at any place in a broadcast: whoever did not get it understands what comes behind it. */
+
+#include "deflate_pair.h"
+#include "pair.h"
+
+/* How many allocations succeed before one fails; negative: all of them. The program's symbols win over libc's. */
+static int left = -1;
+
+static int is_to_fail(void) {
+    if (left < 0 || left-- != 0) return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+extern void *__libc_malloc(size_t len);
+extern void *__libc_realloc(void *place, size_t len);
+
+void *malloc(size_t len) { return is_to_fail() ? NULL : __libc_malloc(len); }
+void *realloc(void *place, size_t len) { return is_to_fail() ? NULL : __libc_realloc(place, len); }
+
+static char text[400], buf[500];
+
+static void expect(int ws, const char *message, size_t len) {
+    CHECK_INT(ws_recv(ws, NULL, buf, sizeof(buf), in_time()), len);
+    CHECK_MEM(buf, message, len);
+}
+
+/* One of the sides broadcasts, and the allocation after so many fails. False: there were not so many. */
+static int broadcast_without_memory(int side, int nth) {
+    int s[2], ws[2], error = 0;
+    make_ipc_pair(s);
+    make_pair(s, ws);
+    /* The window is not empty. */
+    CHECK_INT(ws_send(ws[side], WS_TEXT, text + 100, 50, in_time()), 0);
+    expect(ws[!side], text + 100, 50);
+    left = nth;
+    int taken = ws_broadcast(&ws[side], 1, WS_TEXT, text, sizeof(text), 1000000, &error);
+    int has_failed = left < 0;
+    left = -1;
+    if (taken == 1)
+        expect(ws[!side], text, sizeof(text));
+    else
+        CHECK(taken < 0 || error == ENOMEM);
+    CHECK_INT(ws_send(ws[side], WS_TEXT, text + 1, sizeof(text) - 1, in_time()), 0);
+    expect(ws[!side], text + 1, sizeof(text) - 1);
+    CHECK_INT(hclose(ws[0]), 0);
+    CHECK_INT(hclose(ws[1]), 0);
+    return has_failed;
+}
+
+TEST(what_is_sent_after_a_broadcast_that_lacked_memory_is_understood) {
+    how.flags = WS_DEFLATE_CONTEXT | WS_DEFLATE_PEER_CONTEXT;
+    for (size_t i = 0; i != sizeof(text); ++i) text[i] = (char)('a' + (i * i / 7 + i / 3) % 26);
+    for (int side = 0; side != 2; ++side) {
+        int nth = 0;
+        while (broadcast_without_memory(side, nth)) ++nth;
+        CHECK(nth > 3 || is_wrapped());
+    }
+}
