@@ -184,7 +184,8 @@ check-autobahn-tls: all
 	tests/autobahn/run --tls
 
 check-browser: all
-	@.ci/tally tests/browser/run 'tests/browser/run --firefox' 'tests/browser/run --firefox --tls'
+	@.ci/tally tests/browser/run 'tests/browser/run --firefox' 'tests/browser/run --firefox --tls' \
+		tests/browser/chat 'tests/browser/chat --firefox'
 
 # The library for 64-bit ARM, its C tests and examples, in an emulator.
 check-aarch64:

@@ -162,6 +162,52 @@ static void accept_offer(const char *offer) {
     raw_recv_head(w.fd, head, sizeof(head));
 }
 
+coroutine static void send_bytes(int s, const uint8_t *bytes, size_t len) { bsend(s, bytes, len, now() + 5000); }
+
+static long memory(void) {
+    struct rusage usage;
+    CHECK_INT(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss; /* KiB */
+}
+
+TEST(a_GiB_in_a_MiB_costs_what_there_is_room_for) {
+    /* A block of zeros, in which two bits are 258 of them. */
+    static const uint8_t begin[] = {0xec, 0xc1, 1, 1, 0, 0, 0, 0x80, 0x90, 0xfe, 0xaf, 0xee, 8, 0x0a};
+    static uint8_t payload[1 << 20], frame[sizeof(payload) + 14];
+    memcpy(payload, begin, sizeof(begin));
+    size_t len = frame_build(frame, SERVER, FIN | COMPRESSED | BINARY, payload, sizeof(payload));
+    for (int way = 0; way != 3; ++way) {
+        struct ws_info info = {.size = sizeof(info)};
+        int flags;
+        how = (struct ws_deflate){.size = sizeof(how)};
+        opts.max_message = way == 1 ? 1000 : 0;
+        accept_offer("permessage-deflate");
+        long before = memory();
+        int peer = wire_adopt(w.fd), h = go(send_bytes(peer, frame, len));
+        memset(buf, 1, sizeof(buf));
+        if (way == 0) CHECK_ERR(ws_recv(w.ws, NULL, buf, 1000, now() + 5000), -1, EMSGSIZE);
+        if (way == 1) CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+        if (way == 2) CHECK_INT(ws_recvsome(w.ws, &flags, buf, 1000, now() + 5000), 1000);
+        if (way == 2) CHECK_INT(flags, WS_BINARY | WS_MORE);
+        CHECK_INT(buf[999], 0);
+        CHECK_INT(buf[1000], 1);
+        CHECK_INT(ws_info(w.ws, &info), 0);
+        CHECK_INT(info.payload_received, way == 1 ? 0 : 1000);
+        if (way == 0) {
+            /* What is not wanted is not even made. */
+            CHECK_INT(bundle_wait(h, now() + 5000) | bsend(peer, frame, frame_build(frame, SERVER, FIN | TEXT, "a", 1), -1), 0);
+            expect_text(w.ws, "a");
+            CHECK_INT(ws_info(w.ws, &info), 0);
+            CHECK_INT(info.payload_received, 1001);
+            frame_build(frame, SERVER, FIN | COMPRESSED | BINARY, payload, sizeof(payload));
+        }
+        CHECK(memory() - before < 16 * 1024);
+        CHECK_INT(hclose(w.ws), 0);
+        CHECK_INT(hclose(h), 0);
+        CHECK_INT(hclose(peer), 0);
+    }
+}
+
 TEST(the_answer_has_what_was_agreed_on) {
     how = (struct ws_deflate){.size = sizeof(how), .peer_window_bits = 12, .flags = WS_DEFLATE_CONTEXT};
     accept_offer("permessage-deflate; server_max_window_bits=10; client_max_window_bits");
