@@ -1,12 +1,11 @@
 //! Headers of HTTP/1.
 
 use super::types::HttpStorage;
-use super::{not_null, socket_call, socket_call_clearing_errno, string};
+use super::{room, rooms, socket_call, socket_call_clearing_errno, string, texts};
 use crate::error::{Errno, Result};
 use crate::http::{self, syntax};
 use crate::sock::layer::close_and_fail;
 use core::ffi::{c_char, c_int};
-use core::slice;
 
 /// Makes ready to exchange headers of HTTP/1.1 on a bytestream, in either role: the start line first, then
 /// the fields. Bodies are exchanged on the bytestream after `http_detach`. The bytestream belongs to the
@@ -66,11 +65,10 @@ pub unsafe extern "C" fn dill_http_sendrequest(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: the caller passes a string, or NULL.
-        let command = unsafe { string(command) }?;
-        // SAFETY: the caller passes a string, or NULL.
-        let resource = unsafe { string(resource) }?;
-        http::send_request(s, command.to_bytes(), resource.to_bytes(), deadline)
+        // SAFETY: the caller passes strings, or NULL.
+        let [command, resource] = unsafe { texts([command, resource]) };
+        let (command, resource) = (command.ok_or(Errno::EINVAL)?, resource.ok_or(Errno::EINVAL)?);
+        http::send_request(s, command, resource, deadline)
     })
 }
 
@@ -93,11 +91,9 @@ pub unsafe extern "C" fn dill_http_recvrequest(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
-        let command = unsafe { place(command, commandlen) }?;
-        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
-        let resource = unsafe { place(resource, resourcelen) }?;
-        http::recv_request(s, command, resource, deadline)
+        // SAFETY: the caller's buffers have these lengths, or are NULL, and do not overlap.
+        let [command, resource] = unsafe { rooms([(command, commandlen), (resource, resourcelen)]) }?;
+        http::recv_request(s, part(command)?, part(resource)?, deadline)
     })
 }
 
@@ -136,7 +132,7 @@ pub unsafe extern "C" fn dill_http_recvstatus(
     deadline: i64,
 ) -> c_int {
     // SAFETY: the caller's buffer has this length, or is NULL.
-    socket_call(|| http::recv_status(s, unsafe { place(reason, reasonlen) }?, deadline))
+    socket_call(|| http::recv_status(s, part(unsafe { room(reason.cast(), reasonlen) })?, deadline))
 }
 
 /// Sends a field, such as `Content-Type: text/html`. Spaces around the value are not sent.
@@ -155,11 +151,9 @@ pub unsafe extern "C" fn dill_http_sendfield(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: the caller passes a string, or NULL.
-        let name = unsafe { string(name) }?;
-        // SAFETY: the caller passes a string, or NULL.
-        let value = unsafe { string(value) }?;
-        http::send_field(s, name.to_bytes(), value.to_bytes(), deadline)
+        // SAFETY: the caller passes strings, or NULL.
+        let [name, value] = unsafe { texts([name, value]) };
+        http::send_field(s, name.ok_or(Errno::EINVAL)?, value.ok_or(Errno::EINVAL)?, deadline)
     })
 }
 
@@ -181,21 +175,15 @@ pub unsafe extern "C" fn dill_http_recvfield(
     deadline: i64,
 ) -> c_int {
     socket_call(|| {
-        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
-        let name = unsafe { place(name, namelen) }?;
-        // SAFETY: the caller's buffer has this length, or is NULL, and overlaps no other.
-        let value = unsafe { place(value, valuelen) }?;
-        http::recv_field(s, name, value, deadline)
+        // SAFETY: the caller's buffers have these lengths, or are NULL, and do not overlap.
+        let [name, value] = unsafe { rooms([(name, namelen), (value, valuelen)]) }?;
+        http::recv_field(s, part(name)?, part(value)?, deadline)
     })
 }
 
-/// A buffer for a part of a line: as much of it as can be of use. EINVAL if NULL.
-///
-/// # Safety
-/// Null, or writable for `len` bytes for `'a`, and nobody else's.
-unsafe fn place<'a>(pointer: *mut c_char, len: usize) -> Result<&'a mut [u8]> {
-    not_null(pointer)?;
-    let len = len.min(syntax::MAX_LINE + 1);
-    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
-    Ok(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
+/// As much of a buffer for a part of a line as can be of use. EINVAL if there is none.
+fn part(place: Option<&mut [u8]>) -> Result<&mut [u8]> {
+    let place = place.ok_or(Errno::EINVAL)?;
+    let len = place.len().min(syntax::MAX_LINE + 1);
+    Ok(&mut place[..len])
 }

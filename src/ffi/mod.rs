@@ -3,6 +3,8 @@
 //! A function here turns raw arguments into safe ones, calls the module that knows how, and reports
 //! the result as C expects. The doc comments are the comments of `libdill.h`.
 
+#[cfg(feature = "sockets")]
+mod arguments;
 pub mod bundle;
 pub mod chan;
 pub mod coroutine;
@@ -72,10 +74,12 @@ pub mod ws_ping;
 
 use crate::error::{Errno, Result};
 use crate::rt::context::Context;
+#[cfg(feature = "sockets")]
+use arguments::{bytes, room, rooms, store, string, strings, texts};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 #[cfg(feature = "sockets")]
-use socket_call::{bytes, socket_call, socket_call_clearing_errno, store, string};
+use socket_call::{socket_call, socket_call_clearing_errno};
 
 /// What a call that succeeded returns to C.
 trait Answer {

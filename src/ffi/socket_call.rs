@@ -1,14 +1,13 @@
-//! What the sections on sockets share: how they call, and their arguments.
+//! How the sections on sockets call.
 
-use super::{Answer, call, not_null, set_errno};
+use super::{Answer, call, set_errno};
 use crate::error::Result;
 use crate::rt::above::PerThread;
 use crate::rt::context::Context;
 use crate::rt::process::Zeroable;
 use crate::why;
 use core::cell::Cell;
-use core::ffi::{CStr, c_char, c_int, c_void};
-use core::slice;
+use core::ffi::c_int;
 
 /// Runs a call on sockets. A success leaves errno alone, or at 0 if the call has waited, but never at
 /// what the kernel said on the way, such as EAGAIN: there are programs that look at errno alone.
@@ -64,44 +63,4 @@ pub(super) fn socket_call_clearing_errno(run: impl FnOnce() -> Result<c_int>) ->
         set_errno(0);
     }
     result
-}
-
-/// A string argument. EINVAL if NULL.
-///
-/// # Safety
-/// Null, or a string that stays as it is for `'a`.
-pub(super) unsafe fn string<'a>(pointer: *const c_char) -> Result<&'a CStr> {
-    not_null(pointer)?;
-    // SAFETY: not null, so a string that stays for `'a`, as the caller says.
-    Ok(unsafe { CStr::from_ptr(pointer) })
-}
-
-/// A buffer to read from. None if it is NULL but not empty, or larger than memory.
-///
-/// # Safety
-/// Null, or readable for `len` bytes for `'a`.
-#[inline(always)]
-pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize) -> Option<&'a [u8]> {
-    if !pointer.is_null() && isize::try_from(len).is_ok() {
-        // SAFETY: not null, so readable for `len` bytes, as the caller says; and no larger than any object.
-        return Some(unsafe { slice::from_raw_parts(pointer.cast(), len) });
-    }
-    no_bytes(len)
-}
-
-/// The same for what is no buffer.
-#[cold]
-fn no_bytes<'a>(len: usize) -> Option<&'a [u8]> {
-    (len == 0).then_some(&[])
-}
-
-/// Stores a result where the caller asked for it; NULL means that it is not wanted.
-///
-/// # Safety
-/// Null, or writable and aligned.
-pub(super) unsafe fn store<T>(place: *mut T, value: T) {
-    if !place.is_null() {
-        // SAFETY: not null, so writable and aligned, as the caller says.
-        unsafe { place.write(value) };
-    }
 }

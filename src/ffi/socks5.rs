@@ -1,6 +1,7 @@
 //! SOCKS5.
 
-use super::{not_null, socket_call, store, string};
+use super::{not_null, socket_call, store, strings};
+use crate::error::Errno;
 use crate::net::addr::IpAddr;
 use crate::socks5::{self, client, proxy, wire};
 use core::ffi::{CStr, c_char, c_int};
@@ -59,10 +60,8 @@ pub unsafe extern "C" fn dill_socks5_client_connect(
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
         not_null(addr)?;
-        // SAFETY: the caller passes a string, or NULL.
-        let username = unsafe { text(username) };
-        // SAFETY: the caller passes a string, or NULL.
-        let password = unsafe { text(password) };
+        // SAFETY: the caller passes strings, or NULL.
+        let [username, password] = unsafe { strings([username, password]) };
         // SAFETY: not null, as was checked, and the caller's address can be read.
         let address = unsafe { *addr };
         client::connect(s, (username, password), &address, deadline)
@@ -86,13 +85,9 @@ pub unsafe extern "C" fn dill_socks5_client_connectbyname(
 ) -> c_int {
     socket_call(|| {
         let s = socks5::find_bytestream(s)?;
-        // SAFETY: the caller passes a string, or NULL.
-        let name = unsafe { string(hostname) }?;
-        // SAFETY: the caller passes a string, or NULL.
-        let username = unsafe { text(username) };
-        // SAFETY: the caller passes a string, or NULL.
-        let password = unsafe { text(password) };
-        client::connect_by_name(s, (username, password), name, port, deadline)
+        // SAFETY: the caller passes strings, or NULL.
+        let [username, password, name] = unsafe { strings([username, password, hostname]) };
+        client::connect_by_name(s, (username, password), name.ok_or(Errno::EINVAL)?, port, deadline)
     })
 }
 
@@ -194,13 +189,4 @@ pub unsafe extern "C" fn dill_socks5_proxy_sendreply(
         let address = unsafe { *ipaddr };
         proxy::send_reply(s, reply, &address, deadline)
     })
-}
-
-/// A string that may be missing.
-///
-/// # Safety
-/// Null, or a string that stays as it is for `'a`.
-unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
-    unsafe { string(pointer) }.ok()
 }

@@ -1,11 +1,11 @@
 //! TLS.
 
 use super::types::TlsStorage;
-use super::{not_null, socket_call, string};
+use super::{not_null, socket_call, strings};
 use crate::error::Result;
 use crate::sock::layer::close_and_fail;
 use crate::tls;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 
 /// Makes a TLS client of a bytestream: does the handshake and returns the handle of a bytestream, which
 /// the one below belongs to from then on. If the call fails, the bytestream is closed.
@@ -79,10 +79,8 @@ pub unsafe extern "C" fn dill_tls_attach_server_mem(
 }
 
 unsafe fn attach_server(s: c_int, cert: *const c_char, pkey: *const c_char, deadline: i64) -> Result<c_int> {
-    // SAFETY: both callers have it from theirs: a string, or NULL.
-    let cert = unsafe { optional(cert) };
-    // SAFETY: the caller passes strings, or NULL.
-    let pkey = unsafe { optional(pkey) };
+    // SAFETY: both callers have them from theirs: strings, or NULL.
+    let [cert, pkey] = unsafe { strings([cert, pkey]) };
     tls::attach_server_plain(s, cert, pkey, deadline)
 }
 
@@ -104,11 +102,4 @@ pub extern "C" fn dill_tls_done(s: c_int, deadline: i64) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_tls_detach(s: c_int, deadline: i64) -> c_int {
     socket_call(|| tls::detach(s, deadline))
-}
-
-/// # Safety
-/// Null, or a string that stays as it is for `'a`.
-pub(super) unsafe fn optional<'a>(pointer: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
-    unsafe { string(pointer) }.ok()
 }

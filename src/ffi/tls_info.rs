@@ -1,13 +1,11 @@
 //! What both sides of a TLS connection have agreed on.
 
 use super::options::{self, Versioned};
-use super::socket_call;
-use super::ws::place_for_text;
+use super::{room, rooms, socket_call};
 use crate::error::{Errno, Result};
 use crate::tls::{NegotiatedTls, with_negotiated};
 use crate::ws::sock::handle_below;
 use core::ffi::{c_char, c_int, c_void};
-use core::slice;
 
 /// What `tls_info` tells of a connection.
 #[derive(Clone, Copy)]
@@ -70,7 +68,7 @@ pub unsafe extern "C" fn dill_tls_peercert(
     socket_call(|| {
         of_connection(h, |agreed| {
             // SAFETY: the caller has room for so many bytes, or passes NULL.
-            let place = unsafe { place_for_text((buf.cast(), len)) }?;
+            let [place] = unsafe { rooms([(buf.cast(), len)]) }?;
             let cert = agreed.chain.get(i).ok_or(Errno::ENOENT)?;
             if let Some(place) = place {
                 place.get_mut(..cert.len()).ok_or(Errno::EMSGSIZE)?.copy_from_slice(cert);
@@ -91,10 +89,8 @@ pub unsafe extern "C" fn dill_tls_peercert(
 pub unsafe extern "C" fn dill_tls_alpn(s: c_int, buf: *mut c_char, len: usize) -> c_int {
     socket_call(|| {
         of_connection(s, |agreed| {
-            // No buffer is larger than half of the address space.
-            let len = len.min(isize::MAX as usize);
-            // SAFETY: not null, and the caller has room for `len` bytes.
-            let place = (!buf.is_null()).then(|| unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), len) });
+            // SAFETY: the caller has room for `len` bytes, or passes NULL.
+            let place = unsafe { room(buf.cast(), len) };
             let (name, place) = (&agreed.alpn, place.ok_or(Errno::EINVAL)?);
             *place.get_mut(name.len()).ok_or(Errno::EMSGSIZE)? = 0;
             place[..name.len()].copy_from_slice(name);

@@ -1,13 +1,12 @@
 //! TLS as it should be used.
 
 use super::options::{self, Strings};
-use super::socket_call;
-use super::tls::optional;
 use super::tls_structs::{
     DILL_TLS_1_2, DILL_TLS_1_3, DILL_TLS_CLIENT_CERT_NEEDED, DILL_TLS_CLIENT_CERT_WANTED, DILL_TLS_NOVERIFY,
     TlsOpts, TlsServerOpts,
 };
 use super::ws_opts::not_allowed;
+use super::{socket_call, strings};
 use crate::error::Result;
 use crate::memory::{try_push, try_vec};
 use crate::tls::{self, ClientOptions, Clients, Pair, ServerOptions};
@@ -68,16 +67,12 @@ pub(super) unsafe fn read<'a>(opts: *const TlsOpts) -> Result<ClientOptions<'a>>
     if opts.flags & !DILL_TLS_NOVERIFY != 0 {
         return Err(not_allowed("unknown flags for TLS"));
     }
-    // SAFETY: the options hold NULL, or a string that stays for `'a`.
-    let cert = unsafe { optional(opts.cert) };
-    // SAFETY: the options hold NULL, or a string that stays for `'a`.
-    let key = unsafe { optional(opts.key) };
+    // SAFETY: the options hold NULL, or strings that stay for `'a`.
+    let [cert, key, host, ca_file] = unsafe { strings([opts.cert, opts.key, opts.host, opts.ca_file]) };
     Ok(ClientOptions {
-        // SAFETY: the options hold NULL, or a string that stays for `'a`.
-        host: unsafe { optional(opts.host) },
+        host,
         port: None,
-        // SAFETY: the options hold NULL, or a string that stays for `'a`.
-        ca_file: unsafe { optional(opts.ca_file) },
+        ca_file,
         verify: opts.flags & DILL_TLS_NOVERIFY == 0,
         // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         alpn: alpn(unsafe { Strings::new(opts.alpn) })?,
@@ -104,7 +99,7 @@ unsafe fn read_server<'a>(opts: *const TlsServerOpts) -> Result<ServerOptions<'a
         return Err(not_allowed("a server without a certificate"));
     }
     // SAFETY: the options hold NULL, or a string that stays for `'a`.
-    let ca_file = unsafe { optional(opts.client_ca_file) };
+    let [ca_file] = unsafe { strings([opts.client_ca_file]) };
     let clients = match (opts.flags, ca_file) {
         (0, None) => None,
         (DILL_TLS_CLIENT_CERT_WANTED, Some(ca_file)) => Some(Clients { ca_file, needed: false }),

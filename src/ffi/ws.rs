@@ -1,15 +1,15 @@
 //! WebSocket.
 
 use super::types::WsStorage;
-use super::{bytes, not_null, socket_call, store, string};
-use crate::error::{Errno, Result};
+use super::{bytes, not_null, room, rooms, socket_call, store, string, texts};
+use crate::error::Result;
 use crate::iol::{IoList, Pieces};
 use crate::rt::object;
 use crate::sock::receive_list;
 use crate::ws::options::WsOptions;
 use crate::ws::sock::{self, FastSend, Place, Ws};
-use core::ffi::{CStr, c_char, c_int, c_void};
-use core::{ptr, slice};
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
 
 /// Binary messages.
 pub const DILL_WS_BINARY: c_int = 0;
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn dill_ws_status(
     socket_call(|| {
         check(s)?;
         // SAFETY: the caller has room for so many bytes, or passes NULL.
-        let place = unsafe { place_for_text((buf.cast(), len)) }?;
+        let [place] = unsafe { rooms([(buf.cast(), len)]) }?;
         let (code, size) = sock::status(s, place)?;
         // SAFETY: the caller has room for the status, or passes NULL.
         unsafe { store(status, code) };
@@ -355,10 +355,8 @@ unsafe fn attach_client(
     host: *const c_char,
     deadline: i64,
 ) -> Result<c_int> {
-    // SAFETY: both callers have it from theirs: a string, or NULL.
-    let resource = unsafe { text(resource) };
-    // SAFETY: both callers have it from theirs: a string, or NULL.
-    let host = unsafe { text(host) };
+    // SAFETY: both callers have them from theirs: strings, or NULL.
+    let [resource, host] = unsafe { texts([resource, host]) };
     sock::attach_client(s, resource, host, &options(s, flags)?, deadline)
 }
 
@@ -374,10 +372,9 @@ unsafe fn attach_server(
         // Without a handshake there is nothing to store.
         return sock::attach_server(s, None, None, &options, deadline);
     }
-    // SAFETY: both callers have it from theirs: a buffer of this length, or NULL.
-    let resource = unsafe { place_for_text(resource) }.map_err(|error| sock::close_and_fail(s, error))?;
-    // SAFETY: both callers have it from theirs: a buffer of this length, or NULL.
-    let host = unsafe { place_for_text(host) }.map_err(|error| sock::close_and_fail(s, error))?;
+    // SAFETY: both callers have them from theirs: buffers of these lengths, or NULL, which do not overlap.
+    let places = unsafe { rooms([resource, host]) };
+    let [resource, host] = places.map_err(|error| sock::close_and_fail(s, error))?;
     sock::attach_server(s, resource, host, &options, deadline)
 }
 
@@ -387,44 +384,18 @@ fn options(s: c_int, flags: c_int) -> Result<WsOptions<'static>> {
     options.map_err(|error| sock::close_and_fail(s, error))
 }
 
-/// The bytes of a string. None if NULL.
-///
-/// # Safety
-/// Null, or a string that stays as it is for `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller passes NULL, or a string that stays as it is for `'a`.
-    unsafe { string(pointer) }.ok().map(CStr::to_bytes)
-}
-
 /// Where a message of at most `len` bytes goes: NULL drops it.
 ///
 /// # Safety
 /// Null, or writable for its length for `'a`, by nobody else.
 #[inline]
 unsafe fn place<'a>(pointer: *mut c_void, len: usize) -> Place<'a> {
-    // No buffer is larger than half of the address space.
-    let len = len.min(isize::MAX as usize);
-    if pointer.is_null() {
-        return Place::Skip(len);
+    // SAFETY: null, or writable by nobody else, as the caller says.
+    match unsafe { room(pointer, len) } {
+        Some(buffer) => Place::Buffer(buffer),
+        // No message is longer.
+        None => Place::Skip(len.min(isize::MAX as usize)),
     }
-    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
-    Place::Buffer(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
-}
-
-/// A buffer for a string. None if it is not wanted. EINVAL if NULL with a length.
-///
-/// # Safety
-/// Null, or writable for its length for `'a`, by nobody else.
-pub(super) unsafe fn place_for_text<'a>(
-    (pointer, len): (*mut c_char, usize),
-) -> Result<Option<&'a mut [u8]>> {
-    if pointer.is_null() {
-        return if len == 0 { Ok(None) } else { Err(Errno::EINVAL) };
-    }
-    // No buffer is larger than half of the address space.
-    let len = len.min(isize::MAX as usize);
-    // SAFETY: not null, and the caller has room for `len` bytes, which nobody else uses during the call.
-    Ok(Some(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) }))
 }
 
 /// A bad handle comes before every other bad argument. EBADF, ENOTSUP.

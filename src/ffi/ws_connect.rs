@@ -1,8 +1,7 @@
 //! WebSocket: from a URL to a handle.
 
-use super::socket_call;
-use super::ws::text;
 use super::ws_opts::{WsOpts, not_allowed, read_common, read_struct};
+use super::{socket_call, texts};
 use crate::dial::connect::{self, Dial};
 use crate::error::{Errno, Result};
 use crate::memory::try_box;
@@ -33,18 +32,17 @@ pub unsafe extern "C" fn dill_ws_connect(url: *const c_char, opts: *const WsOpts
         // SAFETY: what the caller's options point to stays as it is during the call.
         unsafe { check_tls(&opts) }?;
         let redirects = u32::try_from(opts.redirects).map_err(|_| not_allowed("redirects below 0"))?;
+        // SAFETY: strings of the caller's, or NULL, which stay for as long as the call lasts.
+        let [url, proxy, connect_to] = unsafe { texts([url, opts.proxy, opts.connect_to]) };
         let dial = Dial {
             options: &options,
             // SAFETY: what the caller's options point to stays as it is during the call.
             secure: &|s, place, at_first, deadline| unsafe { secure(s, &opts, place, at_first, deadline) },
-            // SAFETY: the caller's options hold a string, or NULL, for as long as the call lasts.
-            proxy: unsafe { text(opts.proxy) },
-            // SAFETY: the caller's options hold a string, or NULL, for as long as the call lasts.
-            connect_to: unsafe { text(opts.connect_to) },
+            proxy,
+            connect_to,
             redirects,
         };
-        // SAFETY: the caller passes a string, or NULL.
-        connect::connect(unsafe { text(url) }.ok_or(Errno::EINVAL)?, &dial, deadline)
+        connect::connect(url.ok_or(Errno::EINVAL)?, &dial, deadline)
     })
 }
 

@@ -1,7 +1,6 @@
 //! What errno cannot say.
 
-use super::call;
-use super::ws::{place_for_text, text};
+use super::{call, rooms, texts};
 use crate::error::Errno;
 use crate::why;
 use crate::ws::handshake::parse_answer_head;
@@ -36,10 +35,10 @@ pub unsafe extern "C" fn dill_ws_errfield(
     // It must not become the failure that it is about.
     call(|| {
         // SAFETY: the caller passes a string, or NULL.
-        let name = unsafe { text(name) };
+        let [name] = unsafe { texts([name]) };
         // SAFETY: the caller has room for so many bytes, or passes NULL.
-        let place = unsafe { place_for_text((buf, len)) };
-        let (name, place) = (name.ok_or(Errno::EINVAL)?, place?);
+        let place = unsafe { rooms([(buf, len)]) };
+        let (name, [place]) = (name.ok_or(Errno::EINVAL)?, place?);
         let stored = why::with_head(|head| match parse_answer_head(head) {
             Ok(answer) => answer.store(name, place),
             Err(_) => Err(Errno::ENOENT),

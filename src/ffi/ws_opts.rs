@@ -2,8 +2,7 @@
 
 use super::options::{self, Strings, Versioned};
 use super::tls_structs::TlsOpts;
-use super::ws::{place_for_text, text};
-use super::{bytes, socket_call};
+use super::{bytes, rooms, socket_call, texts};
 use crate::error::{Errno, Result};
 use crate::memory::try_push;
 use crate::why::{self, Fact};
@@ -117,10 +116,8 @@ pub unsafe extern "C" fn dill_ws_attach_client_opts(
         sock::check_bytestream(s)?;
         // SAFETY: the caller's options stay as they are during the call, or are NULL.
         let options = unsafe { read(opts) }.map_err(|error| sock::close_and_fail(s, error))?;
-        // SAFETY: the caller passes a string, or NULL.
-        let resource = unsafe { text(resource) };
-        // SAFETY: the caller passes a string, or NULL.
-        let host = unsafe { text(host) };
+        // SAFETY: the caller passes strings, or NULL.
+        let [resource, host] = unsafe { texts([resource, host]) };
         sock::attach_client(s, resource, host, &options, deadline)
     })
 }
@@ -179,10 +176,11 @@ pub unsafe extern "C" fn dill_ws_field(
     socket_call(|| {
         request::check_head(h)?;
         // SAFETY: the caller passes a string, or NULL.
-        let name = unsafe { text(name) };
+        let [name] = unsafe { texts([name]) };
         // SAFETY: the caller has room for so many bytes, or passes NULL.
-        let place = unsafe { place_for_text((buf, len)) };
-        request::field(h, name.ok_or(Errno::EINVAL)?, place?)
+        let place = unsafe { rooms([(buf, len)]) };
+        let (name, [place]) = (name.ok_or(Errno::EINVAL)?, place?);
+        request::field(h, name, place)
     })
 }
 
@@ -205,11 +203,9 @@ pub unsafe extern "C" fn dill_ws_fieldat(
 ) -> libc::ssize_t {
     socket_call(|| {
         request::check_head(h)?;
-        // SAFETY: the caller has room for so many bytes, in no other buffer, or passes NULL.
-        let name = unsafe { place_for_text((name, namelen)) };
-        // SAFETY: the caller has room for so many bytes, in no other buffer, or passes NULL.
-        let value = unsafe { place_for_text((value, valuelen)) };
-        request::field_at(h, i, name?, value?)
+        // SAFETY: the caller has room for so many bytes in both, or passes NULL, and they do not overlap.
+        let [name, value] = unsafe { rooms([(name, namelen), (value, valuelen)]) }?;
+        request::field_at(h, i, name, value)
     })
 }
 
@@ -296,7 +292,8 @@ pub unsafe extern "C" fn dill_ws_subprotocol(s: c_int, buf: *mut c_char, len: us
     socket_call(|| {
         super::ws::check(s)?;
         // SAFETY: the caller has room for so many bytes, or passes NULL.
-        request::agreed_subprotocol(s, unsafe { place_for_text((buf, len)) }?)
+        let [place] = unsafe { rooms([(buf, len)]) }?;
+        request::agreed_subprotocol(s, place)
     })
 }
 
@@ -338,6 +335,8 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<WsOptions<'a>> {
         return Err(not_allowed("unknown flags"));
     }
     let has = |flag| opts.flags & flag != 0;
+    // SAFETY: the options hold NULL, or a string that stays for `'a`.
+    let [origin] = unsafe { texts([opts.origin]) };
     let options = WsOptions {
         text: has(sock::TEXT),
         no_http: has(sock::NOHTTP),
@@ -347,8 +346,7 @@ pub(super) unsafe fn read_common<'a>(opts: &WsOpts) -> Result<WsOptions<'a>> {
         subprotocols: unsafe { read_list(opts.subprotocols) }?.unwrap_or_default(),
         // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         headers: unsafe { read_headers(opts.headers) }?,
-        // SAFETY: the options hold NULL, or a string that stays for `'a`.
-        origin: unsafe { text(opts.origin) },
+        origin,
         // SAFETY: the options hold NULL, or an array of strings that ends with NULL; all stay for `'a`.
         origins: unsafe { read_list(opts.origins) }?,
         max_message: Some(opts.max_message).filter(|max| *max > 0),
