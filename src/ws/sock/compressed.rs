@@ -4,7 +4,7 @@
 //! more is decompressed than there is room for. The codec runs on the thread's big stack.
 
 use super::Ws;
-use super::inbound::MessageSink;
+use super::message_sink::MessageSink;
 use super::outbound::{COPY_LIMIT, Outgoing};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;

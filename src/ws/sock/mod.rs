@@ -12,6 +12,7 @@ mod control;
 pub(crate) mod head;
 mod inbound;
 mod info;
+mod message_sink;
 mod outbound;
 mod part;
 mod ping;
@@ -48,8 +49,8 @@ use background::Keepalive;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use inbound::PartialChunk;
 use info::{PingTimes, Traffic};
+use message_sink::PartialChunk;
 pub(crate) use outbound::FastSend;
 use turns::Turns;
 

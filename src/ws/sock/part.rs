@@ -1,6 +1,6 @@
 //! Receiving a message in parts, as they come.
 
-use super::inbound::{MessageSink, PartialChunk};
+use super::message_sink::{MessageSink, PartialChunk};
 use super::{MORE, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Pieces};
