@@ -151,9 +151,25 @@ pub unsafe extern "C" fn dill_ws_send(
     };
     match sent {
         FastSend::Done => 0,
-        // SAFETY: the caller's buffer has `len` bytes, or is NULL.
-        sent => socket_call(|| sock::complete_send(sent, s, flags, unsafe { bytes(buf, len) }, deadline)),
+        // SAFETY: this function's contract is the same.
+        sent => unsafe { complete_send(sent, s, flags, buf, len, deadline) },
     }
+}
+
+/// # Safety
+/// The buffer has `len` bytes, or is NULL.
+#[inline(never)]
+unsafe fn complete_send(
+    sent: FastSend,
+    s: c_int,
+    flags: c_int,
+    buf: *const c_void,
+    len: usize,
+    deadline: i64,
+) -> c_int {
+    // SAFETY: the buffer is as `bytes` wants it, by this function's contract.
+    let payload = unsafe { bytes(buf, len) };
+    socket_call(|| sock::complete_send(sent, s, flags, payload, deadline))
 }
 
 /// As `ws_send`, from a list of buffers.

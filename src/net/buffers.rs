@@ -23,7 +23,7 @@ pub(crate) const RECEIVE_SIZE: usize = 512 * 1024;
 pub(crate) const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
-/// The clock is read at least once in so many uses of a socket with gathered bytes.
+/// While bytes are gathered, the clock is read once in so many calls, at the least.
 const MAX_STRIDE: u64 = 64;
 
 /// Who a buffer is lent to: nobody, or an open stream, which it keeps alive.
@@ -90,12 +90,10 @@ pub(crate) struct Buffers {
     send: Cell<*mut u8>,
     sender: Lease,
     gathered: Cell<usize>,
-    /// When the oldest gathered bytes came, in ticks, and how often their socket was used since.
+    /// When the oldest gathered bytes came, and when the clock was looked at last, in ticks.
     since: Cell<u64>,
-    uses: Cell<u32>,
-    /// The use at which to read the clock again.
-    next_check: Cell<u32>,
-    /// How many uses lie between two reads of the clock, at the present pace.
+    checked: Cell<u64>,
+    /// How many calls lie between two reads of the clock, at the present pace. 0: not known.
     stride: Cell<u32>,
 }
 
@@ -278,35 +276,27 @@ impl Buffers {
         }
     }
 
-    /// Sends a stream's gathered bytes if they are stale. To be called at each use of the socket.
-    #[inline(always)]
-    pub(crate) fn flush_if_stale(&self, stream: &Stream) {
-        if self.is_stale(stream) {
-            self.flush();
-        }
-    }
-
-    #[inline(always)]
-    fn is_stale(&self, stream: &Stream) -> bool {
-        if self.gathered(stream) == 0 {
-            return false;
-        }
-        let uses = self.uses.get() + 1;
-        self.uses.set(uses);
-        uses >= self.next_check.get() && self.check_age(uses)
-    }
-
-    /// Whether the gathered bytes are older than a millisecond. Reading the clock costs as much as a small
-    /// message, so it is read every `stride` uses only; `stride` adapts so that reads are an eighth of the
+    /// Sends the gathered bytes if they are older than a millisecond. Reading the clock costs as much as a small
+    /// message, so it is read once in `stride` calls only; `stride` adapts so that reads are an eighth of the
     /// limit apart.
     #[cold]
-    fn check_age(&self, uses: u32) -> bool {
-        let waited = ticks::now().wrapping_sub(self.since.get());
-        let limit = ticks::per_millisecond();
-        let pace = waited / u64::from(uses) + 1;
+    fn check_age(&self, context: &Context) {
+        if self.gathered.get() == 0 {
+            return;
+        }
+        let (now, limit) = (ticks::now(), ticks::per_millisecond());
+        let pace = now.wrapping_sub(self.checked.get()) / u64::from(self.stride()) + 1;
         self.stride.set((limit / 8 / pace).clamp(1, MAX_STRIDE) as u32);
-        self.next_check.set(uses + self.stride.get());
-        waited > limit
+        if now.wrapping_sub(self.since.get()) > limit { self.flush() } else { self.check_again(context, now) }
+    }
+
+    fn check_again(&self, context: &Context, now: u64) {
+        self.checked.set(now);
+        context.soon(self.stride(), |context| context.buffers().check_age(context));
+    }
+
+    fn stride(&self) -> u32 {
+        self.stride.get().max(1)
     }
 
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
@@ -380,9 +370,9 @@ impl Buffers {
     pub(crate) fn set_gathered(&self, context: &Context, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
             context.before_wait(|context| context.buffers().flush());
-            self.since.set(ticks::now());
-            self.uses.set(0);
-            self.next_check.set(self.stride.get());
+            let now = ticks::now();
+            self.since.set(now);
+            self.check_again(context, now);
         }
         self.gathered.set(len);
     }

@@ -37,6 +37,7 @@ pub(super) struct Above {
     rooms: [Room; ROOMS],
     hooks: [Cell<Option<&'static Hooks>>; LAYERS],
     before_wait: Cell<Option<fn(&Context)>>,
+    soon: Cell<Option<fn(&Context)>>,
 }
 
 impl Above {
@@ -45,6 +46,7 @@ impl Above {
             rooms: [const { Room(UnsafeCell::new(MaybeUninit::zeroed())) }; ROOMS],
             hooks: [const { Cell::new(None) }; LAYERS],
             before_wait: Cell::new(None),
+            soon: Cell::new(None),
         }
     }
 
@@ -72,6 +74,22 @@ impl Context {
     #[inline]
     pub(crate) fn before_wait(&self, function: fn(&Context)) {
         self.above.before_wait.set(Some(function));
+    }
+
+    /// Has a function called after so many more charged calls at the latest, or before if much is moved. See
+    /// [`super::budget`].
+    #[inline]
+    pub(crate) fn soon(&self, calls: u32, function: fn(&Context)) {
+        self.above.soon.set(Some(function));
+        self.limit_budget(calls);
+    }
+
+    /// Calls it, once.
+    #[inline]
+    pub(super) fn call_soon(&self) {
+        if let Some(function) = self.above.soon.take() {
+            function(self);
+        }
     }
 
     /// Calls it, once.

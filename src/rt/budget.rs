@@ -102,6 +102,18 @@ impl Context {
         self.budget.charge(cost(len)) && !self.budget.deadline_unchecked.get()
     }
 
+    /// The same, and if it is time, looks at the clock. False: it is time for `admit`, where others run. Does not
+    /// switch.
+    #[inline(always)]
+    pub(crate) fn charge_at_once(&self, len: usize) -> bool {
+        self.charge(len) || self.can_go_on()
+    }
+
+    #[cold]
+    fn can_go_on(&self) -> bool {
+        !self.budget.deadline_unchecked.get() && self.continue_slice()
+    }
+
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
     /// over, others run first: then look again at everything. A deadline of 0 asks for one attempt,
     /// which the call still makes. ETIMEDOUT, ECANCELED.
@@ -131,22 +143,35 @@ impl Context {
         self.budget.left.get() <= 0
     }
 
+    /// Lets the budget end after so many calls at the latest.
+    pub(super) fn limit_budget(&self, calls: u32) {
+        self.budget.left.set(self.budget.left.get().min(i64::from(calls) * CALL as i64));
+    }
+
     /// Yields if the budget and the slice are used up, and says whether they were. ECANCELED.
     #[cold]
     fn check_slice(&self) -> Result<bool> {
-        if self.budget.left.get() > 0 {
+        if self.budget.left.get() > 0 || self.continue_slice() {
             return Ok(false);
         }
         self.budget.left.set(WORK);
+        self.check_cancelled()?;
+        self.yield_spent()?;
+        Ok(true)
+    }
+
+    /// Looks at the clock: false if the slice is over, or else the budget is a new one.
+    fn continue_slice(&self) -> bool {
+        self.budget.left.set(WORK);
+        self.call_soon();
         let now = clock::nanoseconds();
         if self.budget.since.get() == 0 {
             self.budget.since.set(now);
         }
-        if now - self.budget.since.get() < SLICE {
-            return Ok(false);
+        let continues = now - self.budget.since.get() < SLICE;
+        if !continues {
+            self.budget.left.set(0);
         }
-        self.check_cancelled()?;
-        self.yield_spent()?;
-        Ok(true)
+        continues
     }
 }

@@ -198,9 +198,9 @@ impl Connection {
     }
 
     /// Takes a whole message in one frame at once, if that is what comes next and it fits in `place`:
-    /// the bytes to drop from the front and its size. See [`Decoder::whole_message`].
+    /// see [`Decoder::whole_message`].
     #[inline(always)]
-    pub(crate) fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
+    pub(crate) fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize, bool)> {
         self.decoder.whole_message(front, place)
     }
 

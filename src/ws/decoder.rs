@@ -145,14 +145,14 @@ impl Decoder {
     }
 
     /// Takes a whole message in one frame at once, if one lies at the front and fits in `place`:
-    /// the bytes to drop from the front and its size. None if not; then nothing has happened, but
+    /// the bytes to drop from the front, its size, and whether it is text. None if not; then nothing has happened, but
     /// that something may have been written to `place`.
     ///
     /// The short way through `next`, `payload_copy` and `end_of_frame` for what is most common: a
     /// frame without any oddity, of less than 64 KiB. Everything else, violations included, is left
     /// to the long way.
     #[inline(always)]
-    pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize)> {
+    pub fn whole_message(&mut self, front: &[u8], place: &mut [u8]) -> Option<(usize, usize, bool)> {
         // Within a payload the front is no header, whatever it looks like.
         if !self.between_messages || front.len() < 4 {
             return None;
@@ -186,7 +186,7 @@ impl Decoder {
             return None;
         }
         self.text = text;
-        Some((payload_at + len, len))
+        Some((payload_at + len, len, text))
     }
 
     /// The payload of the current data frame that is still to be taken.

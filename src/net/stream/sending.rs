@@ -99,7 +99,14 @@ impl Stream {
     /// Whether what is sent now can leave at once, as far as is known.
     #[inline(always)]
     pub(crate) fn is_clear(&self) -> bool {
-        !self.has_backlog() && self.failure.get().is_none()
+        (self.queue_unused.get() || self.is_clear_again()) && !self.has_unsent()
+    }
+
+    #[inline(never)]
+    fn is_clear_again(&self) -> bool {
+        let queue_unused = self.queue.borrow().is_none() && self.failure.get().is_none();
+        self.queue_unused.set(queue_unused);
+        queue_unused || (!self.has_backlog() && self.failure.get().is_none())
     }
 
     /// Whether something accepted has not been taken by the kernel.
@@ -145,6 +152,7 @@ impl Stream {
     }
 
     fn add_to_queue(&self, add: impl FnOnce(&mut Queue) -> Result<()>) -> Result<()> {
+        self.queue_unused.set(false);
         let mut queue = self.queue.borrow_mut();
         if queue.is_none() {
             *queue = Some(try_box(Queue::default())?);
@@ -260,6 +268,7 @@ impl Stream {
     /// Breaks the outbound half: what was not sent is dropped.
     pub(crate) fn fail(&self, error: Errno) {
         self.failure.set(Some(error));
+        self.queue_unused.set(false);
         self.queue.take();
         self.drop_unsent();
     }

@@ -42,9 +42,6 @@ impl Ws {
         if self.receiving.is_taken() && !self.closing.get() {
             return Err(Errno::EBUSY);
         }
-        if let Some(stream) = self.transport.stream() {
-            context.buffers().flush_if_stale(stream);
-        }
         let mut received = Err(Errno::EBUSY);
         let result = self.receiving.run(context, deadline, || {
             context.admit(0, deadline)?;
@@ -60,39 +57,43 @@ impl Ws {
         self.explain(result.and(received))
     }
 
-    /// Takes a message that lies whole in the receive buffer, and returns its size. None: this is not the
+    /// Takes a message that lies whole in the receive buffer: whether it is text, and its size. None: this is not the
     /// case, and nothing has happened. Does not switch.
     #[inline(always)]
-    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<usize> {
+    pub(super) fn try_recv_buffered(&self, context: &Context, place: &mut [u8]) -> Option<(bool, usize)> {
         let stream = self.transport.stream()?;
-        if self.receiving.is_taken() || !context.charge(0) {
+        if self.receiving.is_taken() || !context.charge_at_once(0) {
             return None;
         }
-        context.buffers().flush_if_stale(stream);
         self.take_whole(context, stream, place)
     }
 
     #[inline(always)]
-    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
+    fn take_whole(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<(bool, usize)> {
         // SAFETY: the decoder only reads it, and it is not used after `consume`.
         let Some(front) = (unsafe { context.buffers().received(stream) }) else {
             return self.take_whole_saved(context, stream, place);
         };
         let mut connection = self.connection.borrow_mut();
-        let (consumed, size) = connection.whole_message(front, place)?;
+        let (consumed, size, text) = connection.whole_message(front, place)?;
         context.buffers().consume(consumed);
         self.count_received(size);
-        Some(size)
+        Some((text, size))
     }
 
     /// The same while the receive buffer is lent to somebody else.
     #[inline(never)]
-    fn take_whole_saved(&self, context: &Context, stream: &Stream, place: &mut [u8]) -> Option<usize> {
+    fn take_whole_saved(
+        &self,
+        context: &Context,
+        stream: &Stream,
+        place: &mut [u8],
+    ) -> Option<(bool, usize)> {
         let mut connection = self.connection.borrow_mut();
-        let (consumed, size) = stream.peek(context, |front| connection.whole_message(front, place))?;
+        let (consumed, size, text) = stream.peek(context, |front| connection.whole_message(front, place))?;
         stream.consume(context, consumed);
         self.count_received(size);
-        Some(size)
+        Some((text, size))
     }
 
     /// Whether the message that was received last is text.
@@ -119,9 +120,9 @@ impl Ws {
             return Some(Err(error));
         }
         let stream = self.transport.stream()?;
-        let size = self.take_whole(context, stream, place)?;
+        let (text, size) = self.take_whole(context, stream, place)?;
         stream.read_ahead(size as u64);
-        Some(Ok((self.was_text(), size)))
+        Some(Ok((text, size)))
     }
 
     fn recv_whole(

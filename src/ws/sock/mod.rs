@@ -258,8 +258,8 @@ pub(crate) fn recv_at_once(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)>
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
-    let size = ws.try_recv_buffered(context, place)?;
-    Some((if ws.was_text() { TEXT } else { BINARY }, size))
+    let (text, size) = ws.try_recv_buffered(context, place)?;
+    Some((if text { TEXT } else { BINARY }, size))
 }
 
 /// As `recv_buffer`, into a list of buffers. None: drops the message.

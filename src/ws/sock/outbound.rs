@@ -107,10 +107,9 @@ impl Ws {
                 FastSend::NotTaken => {}
             }
         }
+        // What was gathered long ago leaves first.
+        context.charge_at_once(0);
         let stream = self.transport.stream();
-        if let Some(stream) = stream {
-            context.buffers().flush_if_stale(stream);
-        }
         let last = flags & MORE == 0;
         let sent = self.as_message_sender(context, deadline, || {
             let follows = || stream.is_some_and(|stream| self.next_message_is_here(context, stream));
@@ -152,7 +151,6 @@ impl Ws {
     pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
         let Some(stream) = self.transport.stream() else { return FastSend::NotTaken };
         let buffers = context.buffers();
-        buffers.flush_if_stale(stream);
         context.charge(payload.len());
         let connection = self.connection.borrow_mut();
         if payload.len() >= self.slow_path_from
