@@ -1248,9 +1248,9 @@ DILL_ALIAS_(udp_recvl);
 
 /* --- Connecting to names ------------------------------------------------------------------------ */
 
-/* Connects by TCP to a name, or to an address as text. If the name has addresses of both families,
-   connections to several of them are tried in a way that makes one that does not work go unnoticed (RFC
-   8305). Returns the connection, as `tcp_connect` does.
+/* Connects by TCP to a name, or to an address as text. If the name has several addresses, connections to
+   them are tried one after the other without waiting for the outcome, so that a dead address costs 300 ms
+   and not a timeout (RFC 8305). Returns the connection, as `tcp_connect` does.
 
    Errors: EACCES, EADDRNOTAVAIL (the name has no address), EAFNOSUPPORT, EAGAIN (no thread to be had),
    EBADF, ECANCELED, ECONNREFUSED, EHOSTUNREACH, EINVAL (NULL, port not in 1 to 65535), EMFILE,
@@ -1567,7 +1567,7 @@ typedef int dill_socks5_auth_function(const char *username, const char *password
 /* The connection was made. */
 #define DILL_SOCKS5_SUCCESS 0
 
-/* It was not, for a reason that has no number. The client's EIO. */
+/* Failed, unspecified reason. The client's EIO. */
 #define DILL_SOCKS5_GENERAL_FAILURE 1
 
 /* The proxy does not allow it. The client's EACCES. */

@@ -16,7 +16,7 @@ pub const DILL_SOCKS5_UDP_ASSOCIATE: c_int = 3;
 
 /// The connection was made.
 pub const DILL_SOCKS5_SUCCESS: c_int = 0;
-/// It was not, for a reason that has no number. The client's EIO.
+/// Failed, unspecified reason. The client's EIO.
 pub const DILL_SOCKS5_GENERAL_FAILURE: c_int = 1;
 /// The proxy does not allow it. The client's EACCES.
 pub const DILL_SOCKS5_CONNECTION_NOT_ALLOWED: c_int = 2;

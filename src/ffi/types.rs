@@ -1,7 +1,7 @@
 //! What the C side only knows by name: the storage of objects in the caller's memory, and a variable.
 //!
-//! Our objects live on the heap: C code may place its storage at any address, aligned or not, so it is
-//! no more than a promise. Its sizes are in `header/`.
+//! The storage is not used, since C code may place it at any address, aligned or not: our objects live on the
+//! heap. Its sizes are in `header/`.
 
 use core::ffi::c_void;
 use core::sync::atomic::AtomicPtr;

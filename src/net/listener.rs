@@ -226,7 +226,7 @@ pub(crate) fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int>
     } else {
         object::find::<Stream>(handle)?.open(context, own);
     }
-    // If somebody still waits for it, that is between him and the closed descriptor.
+    // A coroutine that still waits for the descriptor is left to get EBADF.
     let _ = context.poller.forget_user_fd(fd);
     socket::close(fd);
     Ok(handle)

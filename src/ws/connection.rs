@@ -442,7 +442,7 @@ impl Connection {
         self.pending_close.take().and_then(|code| close::close_payload(code, &[]).ok())
     }
 
-    /// Our close frame has gone out. A connection that was failed meanwhile stays so.
+    /// Our close frame has gone out. Does not overwrite a failure.
     pub(crate) fn note_close_sent(&mut self) {
         if self.outbound == Outbound::Open {
             self.outbound = Outbound::Done;

@@ -23,8 +23,8 @@ pub fn encode_key(nonce: [u8; 16]) -> [u8; KEY_LEN] {
 
 /// Whether a key is the base64 of exactly 16 bytes (RFC 6455, 4.2.1).
 ///
-/// The four bits that the last character has too many are not looked at (RFC 4648, 3.5): nobody
-/// decodes a key, and other servers let them pass too.
+/// The 4 unused low bits of the last character are not checked (RFC 4648, 3.5): nobody decodes a key, and
+/// other servers do not check them either.
 pub fn is_valid_key(key: &[u8]) -> bool {
     match key.split_at_checked(KEY_LEN - 2) {
         Some((digits, padding)) => {

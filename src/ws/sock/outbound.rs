@@ -145,8 +145,8 @@ impl Ws {
         flags & NODEFLATE == 0 && self.compresses(if flags & MORE == 0 { len } else { usize::MAX })
     }
 
-    /// Copies a small message behind what was gathered, where it stays if there is a reason, or else
-    /// leaves at once together with that. Does not switch.
+    /// The fast path of a small message: appends the frame to the gather buffer, and flushes that unless
+    /// gathering is on. Does not switch.
     #[inline(always)]
     pub(super) fn send_fast(&self, context: &Context, flags: c_int, payload: &[u8]) -> FastSend {
         let Some(stream) = self.transport.stream() else { return FastSend::NotTaken };
