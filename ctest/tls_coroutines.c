@@ -178,3 +178,22 @@ TEST(thousands_of_small_records_arrive_whole) {
         CHECK_INT(hclose(h[1]), 0);
     }
 }
+
+TEST(a_handshake_in_small_records_lets_others_run) {
+    /* The front of a message of 60000 bytes, one in each record, and behind it what is no record. */
+    enum { COUNT = 15000 };
+    static const unsigned char record[] = {22, 3, 3, 0, 1, 0}, message[] = {1, 0, 60000 >> 8, 60000 & 255};
+    static unsigned char hello[COUNT][sizeof(record)];
+    for (int i = 0; i != COUNT; ++i) memcpy(hello[i], record, sizeof(record));
+    for (int i = 0; i != 4; ++i) hello[i][5] = message[i];
+    hello[COUNT - 1][0] = 99;
+    make_certificate();
+    int s, fd;
+    make_ipc_and_raw(&s, &fd);
+    raw_send(fd, hello, sizeof(hello));
+    int b = go(count_runs());
+    runs = 0;
+    CHECK_ERR(tls_attach_server(s, in_directory("server.pem"), in_directory("server.key"), soon()), -1, EPROTO);
+    CHECK(runs > 0);
+    CHECK_INT(hclose(b), 0);
+}

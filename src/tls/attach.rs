@@ -13,6 +13,7 @@ use crate::memory::try_box;
 use crate::net::socket;
 use crate::net::stream::{CloseMode, Family, Stream};
 use crate::rt::big_stack::BigStack;
+use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::handle;
 use crate::rt::object::{self, Ref};
@@ -161,9 +162,11 @@ impl Tls {
     }
 
     fn shake_hands(&self, context: &Context, handshake: &mut Handshake, deadline: i64) -> Result<()> {
-        let mut outgoing = Vec::new();
+        let (mut outgoing, mut rounds) = (Vec::new(), Rounds::default());
         let mut is_over = handshake.advance(&[], &mut outgoing)?;
         while !is_over {
+            // The peer may send a message in very small records.
+            rounds.spend(context, 0, deadline)?;
             // Several records of the peer have one answer.
             if !self.has_more(context) {
                 self.send_records(context, &mut outgoing, deadline)?;
