@@ -335,6 +335,28 @@ TEST(what_waits_behind_a_message_in_parts_goes_with_it) {
     close_pairs(1);
 }
 
+coroutine static void begin_and_sleep(int s) {
+    CHECK_INT(ws_send(s, WS_TEXT | WS_MORE | WS_GATHER, "begun", 5, -1), 0);
+    CHECK_ERR(msleep(-1), -1, ECANCELED);
+}
+
+TEST(who_waits_for_a_message_in_parts_goes_on_when_a_broadcast_finds_the_stream_broken) {
+    int rc = -2;
+    make_pairs(1);
+    CHECK_INT(hclose(clients[0]), 0);
+    int sleeper = go(begin_and_sleep(servers[0]));
+    int waiter = go(send_one(servers[0], "never", 5, &rc));
+    CHECK_INT(yield(), 0);
+    CHECK_INT(rc, -2);
+    CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, "never", 5, SIZE_MAX, errors), 0);
+    check_errors(1, ECONNRESET);
+    CHECK_INT(bundle_wait(waiter, now() + 2000), 0);
+    CHECK_INT(rc, -1);
+    CHECK_INT(hclose(waiter), 0);
+    CHECK_INT(hclose(sleeper), 0);
+    CHECK_INT(hclose(servers[0]), 0);
+}
+
 TEST(who_is_closed_takes_nothing_from_the_others) {
     make_pairs(3);
     CHECK_INT(ws_broadcast(servers, 3, WS_TEXT, large, LARGE, 0, errors), 3);

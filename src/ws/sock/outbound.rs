@@ -254,7 +254,6 @@ impl Ws {
     ) -> Result<()> {
         self.explain(self.check_outbound())?;
         let sent = self.turns.run_frame(context, deadline, || self.send_in_turn(context, deadline, send));
-        self.release_ended_message(context);
         self.explain(sent)
     }
 
@@ -414,6 +413,9 @@ impl Ws {
 
     pub(super) fn note_broken(&self) {
         self.connection.borrow_mut().note_outbound_broken();
+        if let Some(context) = Context::existing() {
+            self.release_ended_message(context);
+        }
     }
 
     pub(super) fn break_outbound(&self, stream: &Stream) {
