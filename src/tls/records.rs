@@ -1,38 +1,31 @@
-//! The records of an established connection (RFC 8446, 5; RFC 5246, 6), in place and without I/O. The keys
-//! are those that the handshake agreed on; the ciphers are the TLS library's.
+//! The records of an established connection (RFC 8446, 5; RFC 5246, 6), in place and without I/O.
 
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod ends;
 
-use super::ciphers::{decrypter, encrypter};
+use super::ciphers::{ALERT, APPLICATION_DATA, Cipher, HANDSHAKE, OVERHEAD, Rejected};
 use super::refusal;
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
 use crate::net::stream::records::{Opened, Records};
 use crate::rt::big_stack::BigStack;
 use crate::why;
-use core::ops::Range;
 use rustls::client::ClientConnectionData;
-use rustls::crypto::cipher::{
-    InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
-};
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
-use rustls::{ContentType, Error, ExtractedSecrets, ProtocolVersion, SupportedCipherSuite};
+use rustls::{ExtractedSecrets, ProtocolVersion, SupportedCipherSuite};
 use std::io::IoSlice;
 
 /// The header of a record: its type, a version, and the length of what follows (RFC 8446, 5.1).
 pub(super) const HEADER: usize = 5;
 /// The most plaintext of a record (RFC 8446, 5.1).
-const MAX_PLAINTEXT: usize = 1 << 14;
+pub(super) const MAX_PLAINTEXT: usize = 1 << 14;
 /// The longest record behind its header (RFC 5246, 6.2.3).
 const MAX_PAYLOAD: usize = MAX_PLAINTEXT + 2048;
 /// The longest handshake message after the handshake: a ticket.
 const MAX_HANDSHAKE_MESSAGE: usize = 1 << 17;
-/// Slices of plaintext that are sealed together.
-const BATCH: usize = 16;
 /// How many new keys the peer may announce before it sends something with one. (BoringSSL has the same limit.)
 const MAX_KEY_UPDATES: u32 = 32;
 /// How many tickets of a server's are taken; there is no use for more.
@@ -50,6 +43,7 @@ const UNEXPECTED_MESSAGE: u8 = 10;
 const BAD_RECORD_MAC: u8 = 20;
 const RECORD_OVERFLOW: u8 = 22;
 const DECODE_ERROR: u8 = 50;
+const INTERNAL_ERROR: u8 = 80;
 const USER_CANCELED: u8 = 90;
 const NO_RENEGOTIATION: u8 = 100;
 const WARNING: u8 = 1;
@@ -73,7 +67,7 @@ pub(super) struct Session {
     /// How many records a key may seal.
     limit: u64,
 
-    decrypter: Box<dyn MessageDecrypter>,
+    opener: Cipher,
     opened: u64,
     /// The beginning of a handshake message.
     handshake: Vec<u8>,
@@ -93,7 +87,7 @@ pub(super) struct Session {
     /// What an alert about our certificate is.
     refusal: Errno,
 
-    encrypter: Box<dyn MessageEncrypter>,
+    sealer: Cipher,
     sealed: u64,
     uncommitted: u64,
     /// Our close_notify, or a fatal alert, was sealed: nothing may follow.
@@ -131,7 +125,7 @@ impl Session {
             stack: BigStack::get()?,
             version,
             limit,
-            decrypter: decrypter(suite, rx)?,
+            opener: Cipher::new(suite, &rx)?,
             opened,
             handshake: Vec::new(),
             key_updates: 0,
@@ -142,7 +136,7 @@ impl Session {
             alert: Alert::Sent(CLOSE_NOTIFY),
             truncated: if strict { Errno::ECONNRESET } else { Errno::EPIPE },
             refusal: if strict { Errno::EACCES } else { Errno::EPROTO },
-            encrypter: encrypter(suite, tx)?,
+            sealer: Cipher::new(suite, &tx)?,
             sealed,
             uncommitted: 0,
             finished: false,
@@ -172,21 +166,17 @@ impl Session {
                 return Opened { used, plain, more: true };
             }
             self.work += 1;
-            let range = match Session::length_of_rest(&wire[used..used + HEADER]) {
+            let opened = match Session::length_of_rest(&wire[used..used + HEADER]) {
                 Ok(len) if wire.len() - used < HEADER + len => break,
                 Ok(len) => {
-                    let record = used..used + HEADER + len;
-                    used = record.end;
-                    self.open_record(wire, record)
+                    let at = used - plain;
+                    used += HEADER + len;
+                    self.open_record(&mut wire[plain..used], at)
                 }
                 Err(failure) => Err(failure),
             };
-            match range {
-                Ok(range) => {
-                    let len = range.len();
-                    wire.copy_within(range, plain);
-                    plain += len;
-                }
+            match opened {
+                Ok(len) => plain += len,
                 Err(Failure(error, alert)) => {
                     self.failed = Some(error);
                     if alert != CLOSE_NOTIFY {
@@ -199,47 +189,39 @@ impl Session {
         Opened { used, plain, more: false }
     }
 
-    /// Opens one record in place; returns where its application data lies.
-    fn open_record(
-        &mut self,
-        wire: &mut [u8],
-        record: Range<usize>,
-    ) -> core::result::Result<Range<usize>, Failure> {
-        let base = wire.as_ptr().addr();
-        let (header, payload) = wire[record].split_at_mut(HEADER);
-        let outer = ContentType::from(header[0]);
-        let version = ProtocolVersion::from(u16::from_be_bytes([header[1], header[2]]));
-        let opaque = InboundOpaqueMessage::new(outer, version, payload);
-        let opened = self.decrypter.decrypt(opaque, self.opened).map_err(|error| match error {
-            Error::PeerSentOversizedRecord => Failure(Errno::EPROTO, RECORD_OVERFLOW),
-            Error::DecryptError => Failure(Errno::EPROTO, BAD_RECORD_MAC),
-            _ => Failure(Errno::EPROTO, UNEXPECTED_MESSAGE),
+    /// Opens the record that begins at `at`, and moves its application data to the front; returns how much that is.
+    fn open_record(&mut self, wire: &mut [u8], at: usize) -> core::result::Result<usize, Failure> {
+        let opened = self.opener.open(self.opened, wire, at);
+        let (typ, len) = opened.map_err(|rejected| match rejected {
+            Rejected::Forged => Failure(Errno::EPROTO, BAD_RECORD_MAC),
+            Rejected::TooLong => Failure(Errno::EPROTO, RECORD_OVERFLOW),
+            Rejected::NoType => Failure(Errno::EPROTO, UNEXPECTED_MESSAGE),
         })?;
         self.opened += 1;
-        let start = opened.payload.as_ptr().addr() - base;
-        let (typ, payload) = (opened.typ, opened.payload);
+        let payload = &wire[..len];
         // RFC 8446, 5.1: nothing comes between the parts of a handshake message.
-        if typ != ContentType::Handshake && !self.handshake.is_empty() {
+        if typ != HANDSHAKE && !self.handshake.is_empty() {
             return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
         }
         match typ {
-            ContentType::ApplicationData => {
-                if !payload.is_empty() {
+            APPLICATION_DATA => {
+                if len > 0 {
                     self.key_updates = 0;
                 }
-                return Ok(start..start + payload.len());
+                return Ok(len);
             }
-            ContentType::Alert => {
+            ALERT => {
                 self.alert = Alert::Received(payload.last().copied().unwrap_or_default());
                 take_alert(payload, self.version, self.refusal, &mut self.ended)?;
             }
-            ContentType::Handshake => {
-                try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, DECODE_ERROR))?;
-                self.take_handshake()?;
+            HANDSHAKE => {
+                try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, INTERNAL_ERROR))?;
+                let taken = self.stack.run_with_reserve(|| Ok(self.take_handshake()));
+                taken.map_err(|error| Failure(error, INTERNAL_ERROR))??;
             }
             _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
         }
-        Ok(0..0)
+        Ok(0)
     }
 
     /// Takes the whole handshake messages in that have come.
@@ -272,7 +254,7 @@ impl Session {
                 _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
             }
         }
-        try_extend(&mut self.handshake, rest).map_err(|error| Failure(error, DECODE_ERROR))
+        try_extend(&mut self.handshake, rest).map_err(|error| Failure(error, INTERNAL_ERROR))
     }
 
     /// RFC 8446, 4.6.3.
@@ -289,8 +271,8 @@ impl Session {
             Kernel::Server(kernel) => kernel.update_rx_secret(),
         };
         let (opened, secrets) = fresh.map_err(|_| Failure(Errno::EPROTO, UNEXPECTED_MESSAGE))?;
-        let decrypter = decrypter(self.kernel.suite(), secrets);
-        self.decrypter = decrypter.map_err(|error| Failure(error, UNEXPECTED_MESSAGE))?;
+        let opener = Cipher::new(self.kernel.suite(), &secrets);
+        self.opener = opener.map_err(|error| Failure(error, UNEXPECTED_MESSAGE))?;
         self.opened = opened;
         // However many were asked for, one answers them.
         self.update_due |= request == 1;
@@ -311,44 +293,45 @@ impl Session {
     }
 
     fn seal_all(&mut self, parts: &[IoSlice<'_>], wire: &mut Vec<u8>) -> Result<usize> {
-        let mut chunks: [&[u8]; BATCH] = [&[]; BATCH];
-        for (chunk, part) in chunks.iter_mut().zip(parts) {
-            *chunk = part;
-        }
-        let chunks = &chunks[..parts.len().min(BATCH)];
-        let len: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-        let mut start = 0;
-        while start < len {
-            let end = len.min(start + MAX_PLAINTEXT);
-            let payload = match chunks {
-                [only] => OutboundChunks::Single(&only[start..end]),
-                chunks => OutboundChunks::Multiple { chunks, start, end },
-            };
-            self.seal_record(ContentType::ApplicationData, payload, wire)?;
-            start = end;
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let records = len.div_ceil(MAX_PLAINTEXT);
+        wire.try_reserve(len + records * OVERHEAD).map_err(|_| Errno::ENOMEM)?;
+        let mut parts = parts.iter().map(|part| &part[..]);
+        let mut part = parts.next().unwrap_or_default();
+        for _ in 0..records {
+            self.seal_record(APPLICATION_DATA, wire, |wire| {
+                let mut room = MAX_PLAINTEXT;
+                loop {
+                    let (now, later) = part.split_at(part.len().min(room));
+                    wire.extend_from_slice(now);
+                    (part, room) = (later, room - now.len());
+                    if room == 0 {
+                        return;
+                    }
+                    let Some(next) = parts.next() else { return };
+                    part = next;
+                }
+            })?;
         }
         Ok(len)
     }
 
-    fn seal_record(
-        &mut self,
-        typ: ContentType,
-        payload: OutboundChunks<'_>,
-        wire: &mut Vec<u8>,
-    ) -> Result<()> {
+    /// Seals a record, for which there is room. `put` appends its content.
+    fn seal_record(&mut self, typ: u8, wire: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         // RFC 8446, 5.5: keys wear out, and TLS 1.2 cannot replace them.
         if self.sealed >= self.limit {
             return Err(Errno::ECONNRESET);
         }
-        let plain = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
-        let sealed = self.encrypter.encrypt(plain, self.sealed).map_err(|_| Errno::ECONNRESET)?;
+        self.sealer.seal(self.sealed, typ, wire, put)?;
         self.sealed += 1;
         self.uncommitted += 1;
-        try_extend(wire, &sealed.encode())
+        Ok(())
     }
 
-    fn seal_alert(&mut self, alert: [u8; 2], wire: &mut Vec<u8>) -> Result<()> {
-        self.seal_record(ContentType::Alert, OutboundChunks::Single(&alert), wire)?;
+    /// Seals what belongs to the protocol itself, and so leaves in any case.
+    fn seal_own(&mut self, typ: u8, message: &[u8], wire: &mut Vec<u8>) -> Result<()> {
+        wire.try_reserve(message.len() + OVERHEAD).map_err(|_| Errno::ENOMEM)?;
+        self.seal_record(typ, wire, |wire| wire.extend_from_slice(message))?;
         self.uncommitted = 0;
         Ok(())
     }
@@ -359,17 +342,15 @@ impl Session {
         }
         if let Some(alert) = self.alert_due.take() {
             self.finished = alert[0] == FATAL;
-            self.seal_alert(alert, wire)?;
+            self.seal_own(ALERT, &alert, wire)?;
         } else if core::mem::take(&mut self.update_due) {
-            let message = [KEY_UPDATE, 0, 0, 1, 0];
-            self.seal_record(ContentType::Handshake, OutboundChunks::Single(&message), wire)?;
-            self.uncommitted = 0;
+            self.seal_own(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], wire)?;
             let fresh = match &mut self.kernel {
                 Kernel::Client(kernel) => kernel.update_tx_secret(),
                 Kernel::Server(kernel) => kernel.update_tx_secret(),
             };
             let (sealed, secrets) = fresh.map_err(|_| Errno::ECONNRESET)?;
-            self.encrypter = encrypter(self.kernel.suite(), secrets)?;
+            self.sealer = Cipher::new(self.kernel.suite(), &secrets)?;
             self.sealed = sealed;
         }
         Ok(())
@@ -378,7 +359,7 @@ impl Session {
 
 impl Records for Session {
     fn open(&mut self, wire: &mut [u8]) -> Result<Opened> {
-        let opened = self.stack.run_with_reserve(|| Ok(self.open_all(wire)))?;
+        let opened = self.stack.run(|| self.open_all(wire));
         match self.failed {
             Some(error) if opened.plain == 0 => Err(self.note(error)),
             _ => Ok(opened),
@@ -423,7 +404,7 @@ impl Records for Session {
         if self.finished || self.failed.is_some() {
             return Err(Errno::ECONNRESET);
         }
-        self.stack.run_with_reserve(|| self.seal_all(parts, wire))
+        self.stack.run(|| self.seal_all(parts, wire))
     }
 
     fn commit(&mut self, has_left: bool) {
@@ -440,7 +421,7 @@ impl Records for Session {
         if core::mem::replace(&mut self.finished, true) {
             return Err(Errno::EPIPE);
         }
-        self.stack.run_with_reserve(|| self.seal_alert([WARNING, CLOSE_NOTIFY], wire))
+        self.stack.run(|| self.seal_own(ALERT, &[WARNING, CLOSE_NOTIFY], wire))
     }
 }
 

@@ -13,11 +13,10 @@ use crate::error::Result;
 use crate::net::stream::records::Records;
 use crate::tls::handshake::Handshake;
 use crate::tls::trust::NoVerification;
-use rustls::crypto::cipher::OutboundChunks;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ContentType, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use std::io::IoSlice;
 use std::sync::{Arc, LazyLock};
 
@@ -109,10 +108,7 @@ impl End {
 
     /// Seals a record of any type, whatever that means.
     pub fn seal_record(&mut self, content_type: u8, payload: &[u8], wire: &mut Vec<u8>) -> Result<()> {
-        let typ = ContentType::from(content_type);
-        self.0.seal_record(typ, OutboundChunks::Single(payload), wire)?;
-        self.0.uncommitted = 0;
-        Ok(())
+        self.0.seal_own(content_type, payload, wire)
     }
 
     /// Changes the key of this end, and asks the other one for that, too, or does not. TLS 1.3.
