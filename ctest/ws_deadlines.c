@@ -148,6 +148,32 @@ TEST(a_receive_that_timed_out_may_be_continued_into_a_smaller_buffer_with_EMSGSI
     }
 }
 
+TEST(a_receive_that_times_out_once_more_copies_nothing) {
+    EACH_ROLE(&w, WS_TEXT) {
+        wire_send_text(&w, TEXT, "hello");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), -1, ETIMEDOUT);
+        memset(buf, '?', sizeof(buf));
+        wire_send_text(&w, CONTINUATION, ", world");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, 20, 0), -1, ETIMEDOUT);
+        CHECK_INT(buf[0], '?');
+        wire_send_text(&w, FIN | CONTINUATION, "!");
+        CHECK_INT(ws_recv(w.ws, NULL, buf, 13, now() + 5000), 13);
+        CHECK_MEM(buf, "hello, world!?", 14);
+    }
+}
+
+TEST(a_fragment_that_does_not_fit_behind_a_timeout_gives_EMSGSIZE) {
+    EACH_ROLE(&w, WS_TEXT) {
+        wire_send_text(&w, TEXT, "hello");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), -1, ETIMEDOUT);
+        wire_send_text(&w, CONTINUATION, "");
+        wire_send_text(&w, FIN | CONTINUATION, "!");
+        wire_send_text(&w, FIN | TEXT, "next");
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, 5, now() + 5000), -1, EMSGSIZE);
+        expect_text(w.ws, "next");
+    }
+}
+
 TEST(a_receive_that_timed_out_may_be_continued_by_mrecv) {
     EACH_ROLE(&w, WS_TEXT) {
         wire_send_text(&w, TEXT, "hel");

@@ -141,6 +141,11 @@ impl Ws {
             self.dropping.set(true);
             return Err(Errno::EMSGSIZE);
         }
+        if matches!(partial[..], [PartialChunk::Bytes { .. }])
+            && pieces.is_some_and(|pieces| pieces.single().is_some())
+        {
+            return self.recv_resumed(context, sink, partial, deadline);
+        }
         if !partial.iter().all(|chunk| sink.put(chunk)) {
             self.dropping.set(true);
             return self.recv_whole(context, pieces, deadline);
@@ -163,7 +168,7 @@ impl Ws {
 
     /// Keeps what was received of a message whose receive failed.
     fn keep(&self, sink: &MessageSink<'_>, error: Errno) -> Errno {
-        if self.connection.borrow().check_inbound().is_err() || self.dropping.get() || sink.len == 0 {
+        if !self.is_in_wanted_message() || sink.len == 0 {
             return error;
         }
         match sink.save() {
@@ -233,8 +238,13 @@ impl Ws {
         Ok(ended)
     }
 
+    /// Whether the next call may go on with a message whose receive failed.
+    pub(super) fn is_in_wanted_message(&self) -> bool {
+        self.connection.borrow().check_inbound().is_ok() && !self.dropping.get()
+    }
+
     /// Whether a data frame has begun whose payload has to be decompressed.
-    fn is_in_extended(&self) -> bool {
+    pub(super) fn is_in_extended(&self) -> bool {
         let connection = self.connection.borrow();
         connection.decoder().is_in_frame() && connection.decoder().message_is_extended()
     }

@@ -17,6 +17,7 @@ mod outbound;
 mod part;
 mod ping;
 pub(crate) mod request;
+mod resumed;
 mod turns;
 
 pub(crate) use crate::sock::layer::close_and_fail;
