@@ -234,6 +234,42 @@ TEST(failed_handshakes_leave_no_descriptor_behind) {
     CHECK_INT(open_descriptors(), before);
 }
 
+/* A bytestream of the program's that closes, when it has sent a part of the handshake, what was not made here. */
+static struct user_stream below[2];
+static int is_ours[256], sends_left;
+
+static int send_and_close(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
+    int rc = user_stream_bsendl(bvfs, first, last, deadline);
+    if (sends_left-- == 0)
+        for (int h = 0; h != 256; ++h)
+            if (!is_ours[h]) hclose(h);
+    return rc;
+}
+
+TEST(a_handshake_during_which_its_handle_is_closed_gives_EBADF) {
+    int sends = 0, h;
+    make_certificate();
+    do {
+        int s[2], server = -1;
+        make_ipc_pair(s);
+        memset(is_ours, 0, sizeof(is_ours));
+        for (int i = 0; i != 2; ++i) {
+            s[i] = user_stream_make(&below[i], s[i]);
+            is_ours[below[i].lower] = 1;
+        }
+        below[0].bvfs.bsendl = send_and_close;
+        sends_left = sends;
+        int b = go(serve_handshake(s[1], "server", &server));
+        is_ours[b] = 1;
+        h = tls_attach_client(s[0], soon());
+        if (h < 0) CHECK_INT(errno, EBADF);
+        if (h >= 0) CHECK_INT(hclose(h), 0);
+        CHECK_INT(hclose(b), 0);
+        ++sends;
+    } while (h < 0);
+    CHECK(sends > 2);
+}
+
 TEST(the_bytestream_that_was_attached_to_is_gone) {
     int s[2], h[2], t[2];
     make_ipc_pair(s);

@@ -245,8 +245,8 @@ pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&
 }
 
 /// Whether a handle still stands for an object: while its owner waited, somebody else may have
-/// closed it, and the number may be another object's by now.
-fn still_refers_to<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
+/// closed it, and the number may be another object's by now. EBADF.
+pub(crate) fn still_refers_to<T: Kind>(handle: c_int, this: &Ref<T>) -> Result<()> {
     let object = handle::query(handle, T::type_id()).map_err(|_| Errno::EBADF)?;
     if ptr::eq(object, this.0.as_ptr().cast()) { Ok(()) } else { Err(Errno::EBADF) }
 }

@@ -123,7 +123,9 @@ fn attach(s: c_int, deadline: i64, make: impl FnOnce() -> Result<(Handshake, Tro
         agreed: RefCell::new(None),
     })?;
     let tls = object::find::<Tls>(handle)?;
-    if let Err(error) = tls.open(handshake, deadline) {
+    // A bytestream of the program's may have closed it, and succeeded.
+    let opened = tls.open(handshake, deadline).and_then(|()| object::still_refers_to(handle, &tls));
+    if let Err(error) = opened {
         object::close(handle, tls);
         return Err(error);
     }
