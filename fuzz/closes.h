@@ -27,7 +27,7 @@
 enum { NUMBERS = 1024 };
 
 static uint64_t seed, state, calls;
-static const char *cert, *key;
+static const char *cert, *key; /* made out to localhost; an authority for clients, too */
 
 static uint32_t any(uint32_t below) {
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -42,6 +42,9 @@ static int64_t any_deadline(void) {
     default: return now() + any(3);
     }
 }
+
+/* How long making something may take: mostly, long enough. */
+static int64_t soon(void) { return any(8) ? now() + 1000 : any_deadline(); }
 
 /* --- Handles that somebody holds: all others are below a protocol, or nobody's --- */
 
@@ -67,6 +70,7 @@ static void failed(void) {
     switch (errno) {
     case EBADF: case EBUSY: case ECANCELED: case ECONNRESET: case EPIPE: case ETIMEDOUT: case EMSGSIZE: case EPROTO:
     case EACCES: case ECONNREFUSED: case ENOENT: case ENOTSUP: case EIO: case EAGAIN:
+        if (any(16) == 0) MUST(*ws_errmsg() && ws_errstatus() < 1000);
         return;
     default:
         fprintf(stderr, "an unexpected errno: %s\n", ws_errmsg());

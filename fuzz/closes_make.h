@@ -9,7 +9,7 @@ enum lower { TCP, IPC, USER, TLS, LOWERS };
 enum upper {
     BYTES, PREFIX, SUFFIX, TERM, WS, GATHERING, HTTP,
     OPTIONS,   /* a WebSocket after a handshake, with options */
-    CONNECTED, /* one from a URL: through a proxy, after a redirect, with TLS */
+    CONNECTED, /* one from a URL: directly, through a proxy, after a redirect, with TLS */
     SOCKS5,    /* bytes, on which both speak it */
     UDP,
     UPPERS
@@ -35,8 +35,8 @@ static int tcp_pair(int s[2]) {
     struct ipaddr addr;
     int listener = listen_somewhere(&addr);
     if (listener < 0) return -1;
-    s[0] = hold((int)result(tcp_connect(&addr, now() + 1000)));
-    if (s[0] >= 0) s[1] = hold((int)result(tcp_accept(listener, NULL, now() + 1000)));
+    s[0] = hold((int)result(tcp_connect(&addr, soon())));
+    if (s[0] >= 0) s[1] = hold((int)result(tcp_accept(listener, NULL, soon())));
     close_held(listener);
     return s[1] < 0 ? -1 : 0;
 }
@@ -45,13 +45,14 @@ static int tcp_pair(int s[2]) {
 struct serving {
     int s; /* a bytestream or a listener, and afterwards what was made of it */
     int way;
+    int is_own; /* the bytestream is the library's */
     const char *location; /* where to redirect to */
 };
 
 /* Runs it beside the client's part, which is a call that consumes s[0]. */
-#define BESIDE(S, WAY, LOCATION, SERVE, CLIENT) \
+#define BESIDE(S, WAY, IS_OWN, LOCATION, SERVE, CLIENT) \
     do { \
-        struct serving serving_ = {(S)[1], (WAY), (LOCATION)}; \
+        struct serving serving_ = {(S)[1], (WAY), (IS_OWN), (LOCATION)}; \
         int bundle_ = hold((int)result(bundle())), rc_ = bundle_; \
         if (rc_ >= 0) rc_ = bundle_go(bundle_, SERVE(&serving_)); \
         if (result(rc_) >= 0) { \
@@ -72,43 +73,71 @@ static int take(struct serving *v) {
     return s;
 }
 
+static const char *const protocols[] = {"a", "b", NULL};
+static const char *const other_protocols[] = {"b", "http/1.1", NULL};
+
+static struct tls_opts *any_tls_options(struct tls_opts *opts) {
+    memset(opts, 0, sizeof(*opts));
+    opts->size = sizeof(*opts);
+    opts->host = any(8) ? "localhost" : "127.0.0.1";
+    opts->ca_file = cert;
+    if (any(4) == 0) opts->flags = TLS_NOVERIFY;
+    if (any(2)) opts->alpn = any(4) ? protocols : other_protocols;
+    if (any(2)) opts->cert = cert, opts->key = key;
+    if (any(4) == 0) opts->min_version = any(2) ? TLS_1_2 : TLS_1_3;
+    return opts;
+}
+
+static int serve_tls_options(int s) {
+    const char *const certs[] = {cert, key, NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs};
+    if (any(2)) opts.alpn = protocols;
+    if (any(2)) {
+        opts.client_ca_file = cert;
+        opts.flags = any(2) ? TLS_CLIENT_CERT_WANTED : TLS_CLIENT_CERT_NEEDED;
+    }
+    if (any(4) == 0) opts.min_version = any(2) ? TLS_1_2 : TLS_1_3;
+    return (int)result(tls_attach_server_opts(s, &opts, soon()));
+}
+
 coroutine static void serve_tls(struct serving *v) {
     int s = take(v);
     let_go(s);
-    const char *const certs[] = {cert, key, NULL};
-    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs};
-    int has_options = any(2) != 0;
-    v->s = hold((int)result(has_options ? tls_attach_server_opts(s, &opts, now() + 1000)
-                                        : tls_attach_server(s, cert, key, now() + 1000)));
+    v->s = hold(any(2) ? serve_tls_options(s) : (int)result(tls_attach_server(s, cert, key, soon())));
 }
 
 static void tls_pair(int s[2]) {
-    struct tls_opts opts = {.size = sizeof(opts), .host = "localhost", .ca_file = cert};
+    struct tls_opts opts;
     int has_options = any(2) != 0;
-    BESIDE(s, 0, NULL, serve_tls, has_options ? tls_attach_client_opts(s[0], &opts, now() + 1000)
-                                              : tls_attach_client(s[0], now() + 1000));
+    any_tls_options(&opts);
+    BESIDE(s, 0, 0, NULL, serve_tls, has_options ? tls_attach_client_opts(s[0], &opts, soon())
+                                                 : tls_attach_client(s[0], soon()));
 }
 
+/* Returns -1 if it has failed, else whether the bytestreams are the library's own to the bottom. */
 static int lower_pair(enum lower lower, int s[2]) {
-    if (lower == TCP) return tcp_pair(s);
-    if (result(ipc_pair(s)) < 0) return -1;
-    hold(s[0]);
-    hold(s[1]);
-    for (int i = 0; lower == USER && i != 2; ++i) {
+    enum lower bottom = lower == TLS ? any(TLS) : lower;
+    if (bottom == TCP) {
+        if (tcp_pair(s) < 0) return -1;
+    } else {
+        if (result(ipc_pair(s)) < 0) return -1;
+        hold(s[0]);
+        hold(s[1]);
+    }
+    for (int i = 0; bottom == USER && i != 2; ++i) {
         int h = user_make(s[i]);
         if (h < 0) return -1;
         s[i] = hold(h);
     }
     if (lower == TLS) tls_pair(s);
-    return s[0] < 0 || s[1] < 0 ? -1 : 0;
+    return s[0] < 0 || s[1] < 0 ? -1 : bottom != USER;
 }
 
 /* --- WebSockets with a handshake --- */
 
-static const char *const protocols[] = {"a", "b", NULL};
 static const char *const headers[] = {"X-Name: value", NULL};
 
-static struct ws_opts *any_options(struct ws_opts *opts, struct ws_deflate *deflate) {
+static struct ws_opts *any_options(struct ws_opts *opts, struct ws_deflate *deflate, int is_own) {
     memset(opts, 0, sizeof(*opts));
     memset(deflate, 0, sizeof(*deflate));
     opts->size = sizeof(*opts);
@@ -121,43 +150,45 @@ static struct ws_opts *any_options(struct ws_opts *opts, struct ws_deflate *defl
     if (any(2)) opts->subprotocols = protocols;
     if (any(2)) opts->headers = headers;
     if (any(4) == 0) opts->max_message = 1 + any(40000);
+    if (is_own && any(2)) opts->ping_interval = 1 + any(10), opts->ping_timeout = any(20);
     return opts;
 }
 
 /* What a server may do with a request. */
 enum { ACCEPTED_AT_ONCE, ACCEPTED, REPLIED, WITHOUT_OPTIONS, WAYS };
 
-static int serve_request(int s, int way) {
+static int serve_request(int s, int way, int is_own) {
     struct ws_opts opts;
     struct ws_deflate deflate;
     char text[64];
-    int64_t limit = now() + 1000;
-    any_options(&opts, &deflate);
+    int64_t limit = soon();
+    any_options(&opts, &deflate, is_own);
     if (way == ACCEPTED_AT_ONCE) return (int)result(ws_attach_server_opts(s, &opts, limit));
     if (way == WITHOUT_OPTIONS)
         return (int)result(ws_attach_server(s, WS_BINARY, text, sizeof(text), text, sizeof(text), limit));
     int r = (int)result(ws_recvrequest(s, limit));
     if (r < 0) return -1;
     result(ws_field(r, ":path", text, sizeof(text)));
+    result(ws_fieldat(r, any(8), text, sizeof(text), text, sizeof(text)));
     if (way == ACCEPTED) return (int)result(ws_accept(r, &opts, limit));
     s = (int)result(ws_reply(r, 404, headers, text, sizeof(text), limit));
-    return s < 0 ? s : serve_request(s, ACCEPTED);
+    return s < 0 ? s : serve_request(s, ACCEPTED, is_own);
 }
 
 coroutine static void serve_ws(struct serving *v) {
     int s = take(v);
     let_go(s);
-    v->s = hold(serve_request(s, v->way));
+    v->s = hold(serve_request(s, v->way, v->is_own));
 }
 
-static void options_pair(int s[2]) {
+static void options_pair(int s[2], int is_own) {
     struct ws_opts opts;
     struct ws_deflate deflate;
-    any_options(&opts, &deflate);
+    any_options(&opts, &deflate, is_own);
     int way = (int)any(WAYS);
-    BESIDE(s, way, NULL, serve_ws,
-           way == WITHOUT_OPTIONS ? ws_attach_client(s[0], WS_BINARY, "/", "localhost", now() + 1000)
-                                  : ws_attach_client_opts(s[0], "/", "localhost", &opts, now() + 1000));
+    BESIDE(s, way, is_own, NULL, serve_ws,
+           way == WITHOUT_OPTIONS ? ws_attach_client(s[0], WS_BINARY, "/", "localhost", soon())
+                                  : ws_attach_client_opts(s[0], "/", "localhost", &opts, soon()));
 }
 
 /* --- WebSockets from a URL --- */
@@ -187,7 +218,7 @@ static int serve_socks5(int s, int64_t limit) {
 
 coroutine static void serve_url(struct serving *v) {
     int listener = take(v), rc = 0, s;
-    int64_t limit = now() + 1000;
+    int64_t limit = soon();
     if (v->way == REDIRECTED) {
         char field[80];
         const char *const list[] = {field, NULL};
@@ -199,32 +230,34 @@ coroutine static void serve_url(struct serving *v) {
         hclose(s);
     }
     s = (int)result(tcp_accept(listener, NULL, limit));
-    if (s >= 0 && v->way == BY_TLS) s = (int)result(tls_attach_server(s, cert, key, limit));
+    if (s >= 0 && v->way == BY_TLS) s = serve_tls_options(s);
     hold(s);
     if (s >= 0 && v->way == BY_SOCKS5) rc = serve_socks5(s, limit);
     if (s >= 0 && v->way == BY_CONNECT) rc = serve_tunnel(s, limit);
     if (rc < 0) close_held(s);
     if (s < 0 || rc < 0) return;
     let_go(s);
-    v->s = hold(serve_request(s, (int)any(WAYS)));
+    v->s = hold(serve_request(s, (int)any(WAYS), 1));
 }
 
 static void connected_pair(int s[2]) {
-    char url[64], proxy[64];
+    char url[64], proxy[64], address[32];
     struct ipaddr addr;
-    struct tls_opts tls = {.size = sizeof(tls), .flags = TLS_NOVERIFY};
+    struct tls_opts tls;
     struct ws_opts opts;
     struct ws_deflate deflate;
     int way = (int)any(URL_WAYS), listener = listen_somewhere(&addr);
     if (listener < 0) return;
-    any_options(&opts, &deflate)->proxy = "";
-    snprintf(url, sizeof(url), "%s://127.0.0.1:%d/", way == BY_TLS ? "wss" : "ws", ipaddr_port(&addr));
+    any_options(&opts, &deflate, 1)->proxy = "";
+    snprintf(address, sizeof(address), "%s:%d", any(8) ? "127.0.0.1" : "localhost", ipaddr_port(&addr));
+    if (any(4) == 0) opts.connect_to = address;
+    snprintf(url, sizeof(url), "%s://%s/", way == BY_TLS ? "wss" : "ws", opts.connect_to ? "there" : address);
     snprintf(proxy, sizeof(proxy), "%s://127.0.0.1:%d", way == BY_SOCKS5 ? "socks5" : "http", ipaddr_port(&addr));
     if (way == BY_SOCKS5 || way == BY_CONNECT) opts.proxy = proxy;
-    if (way == BY_TLS) opts.tls = &tls;
+    if (way == BY_TLS) opts.tls = any_tls_options(&tls);
     if (way == REDIRECTED) opts.redirects = 1;
     int ends[2] = {-1, listener};
-    BESIDE(ends, way, url, serve_url, ws_connect(url, &opts, now() + 1000));
+    BESIDE(ends, way, 1, url, serve_url, ws_connect(url, &opts, soon()));
     s[0] = ends[0];
     s[1] = ends[1] == listener ? -1 : ends[1];
     close_held(listener);
@@ -263,10 +296,14 @@ static int attach(enum upper upper, int s, int end) {
 /* Each of the two is held, or -1. */
 static void make(enum lower lower, enum upper upper, int s[2], struct ipaddr *first) {
     s[0] = s[1] = -1;
-    if (upper == UDP) udp_pair(s, first);
-    else if (upper == CONNECTED) connected_pair(s);
-    else if (lower_pair(lower, s) < 0) return;
-    else if (upper == OPTIONS) options_pair(s);
+    if (upper == UDP || upper == CONNECTED) {
+        if (upper == UDP) udp_pair(s, first);
+        else connected_pair(s);
+        return;
+    }
+    int is_own = lower_pair(lower, s);
+    if (is_own < 0) return;
+    if (upper == OPTIONS) options_pair(s, is_own);
     else
         for (int i = 0; i != 2; ++i) s[i] = attach(upper, s[i], i);
 }
