@@ -1,6 +1,8 @@
 /* WebSockets and fork: a child never repeats what its parent kept secret. */
 
-#include <libdill.h>
+#include <sys/syscall.h>
+
+#include <libdillext.h>
 
 #include "dies.h"
 #include "test.h"
@@ -127,3 +129,30 @@ static void check_the_rest(void (*in_child)(void)) {
 
 TEST(what_the_kernel_has_not_taken_at_a_fork_is_sent_by_the_parent_alone) { check_the_rest(sleep_a_while); }
 TEST(a_child_cannot_send_behind_what_its_parent_has_not_sent_yet) { check_the_rest(send_something); }
+
+static pid_t underscore_fork(void) { return _Fork(); }
+static pid_t raw_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+
+TEST(a_child_however_it_was_made_takes_nothing_that_nobody_receives) {
+    static pid_t (*const makers[])(void) = {fork, underscore_fork, raw_clone};
+    struct ws_opts opts = {.size = sizeof(opts), .flags = WS_NOHTTP | WS_TEXT};
+    for (int i = 0; i != 3; ++i) {
+        struct wire w = {.role = SERVER};
+        int s;
+        make_tcp_and_raw(&s, &w.fd);
+        w.ws = ws_attach_server_opts(s, &opts, -1);
+        CHECK(w.ws >= 0);
+        CHECK_INT(msleep(now() + 5), 0);
+        wire_send_text(&w, FIN | TEXT, "hello");
+        /* The thread polls, and finds that there is something to look at before it does so again. */
+        CHECK_INT(usleep(2000), 0);
+        CHECK_INT(yield(), 0);
+        pid_t child = makers[i]();
+        if (child == 0) _exit(msleep(now() + 20) == 0 ? 0 : 1);
+        int status;
+        CHECK_INT(waitpid(child, &status, 0), child);
+        CHECK_INT(status, 0);
+        expect_text(w.ws, "hello");
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}

@@ -323,6 +323,8 @@ impl Context {
     pub(super) fn work_in_background(&self) {
         #[cfg(feature = "sockets")]
         if self.has_tasks() {
+            // What was put off is the parent's to do.
+            self.poller.notice_fork();
             self.run_tasks();
             self.call_before_wait();
         }

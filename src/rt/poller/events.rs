@@ -172,7 +172,7 @@ impl Poller {
 
     /// A child process that was not made by `fork` finds out by itself.
     #[inline]
-    pub(super) fn notice_fork(&self) {
+    pub(in crate::rt) fn notice_fork(&self) {
         if self.is_ours.get().is_some_and(|mark| !mark.get())
             && let Some(context) = Context::existing()
         {
