@@ -354,7 +354,11 @@ impl Buffers {
     }
 
     /// Keeps only `end` of the filled part, as gathered bytes.
+    #[inline]
     pub(crate) fn retain_tail(&self, context: &Context, end: Range<usize>) {
+        if end.is_empty() {
+            return self.forget_gathered();
+        }
         if end.start >= self.gathered.get() {
             // The oldest of these bytes are new.
             self.forget_gathered();

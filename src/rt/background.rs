@@ -99,6 +99,7 @@ impl Context {
     }
 
     /// Does what was put off until the thread polls, for about a time slice: the rest is put off again.
+    #[inline(never)]
     pub(super) fn run_tasks(&self) {
         let end = clock::nanoseconds() + SLICE;
         on_big_stack(|| {
@@ -117,11 +118,16 @@ impl Context {
     }
 
     /// Does what is due, or some of it: what is left is done after the next poll, and others run meanwhile.
+    #[inline(always)]
     pub(super) fn run_alarms(&self, now: i64) {
-        let is_due = |alarm: &&Alarm| alarm.node.deadline() <= now;
-        if self.first_alarm().filter(is_due).is_none() {
-            return;
+        if self.alarm_time().is_some_and(|time| time <= now) {
+            self.run_due_alarms(now);
         }
+    }
+
+    #[inline(never)]
+    fn run_due_alarms(&self, now: i64) {
+        let is_due = |alarm: &&Alarm| alarm.node.deadline() <= now;
         on_big_stack(|| {
             for _ in 0..MAX_ALARMS {
                 let Some(alarm) = self.first_alarm().filter(is_due) else { return };

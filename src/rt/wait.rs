@@ -320,6 +320,7 @@ impl Context {
     }
 
     /// Does what needs no coroutine, and sends what comes of it.
+    #[inline(always)]
     pub(super) fn work_in_background(&self) {
         #[cfg(feature = "sockets")]
         if self.has_tasks() {
@@ -330,6 +331,7 @@ impl Context {
         }
     }
 
+    #[inline(always)]
     fn fire_timers(&self, now: i64) {
         #[cfg(feature = "sockets")]
         self.run_alarms(now);

@@ -11,7 +11,15 @@ use core::ptr;
 
 impl Poller {
     /// Tells the set what has changed since the last poll.
+    #[inline(always)]
     pub(super) fn apply_changes(&self, context: &Context) {
+        if !self.changes.borrow().is_empty() {
+            self.apply_all_changes(context);
+        }
+    }
+
+    #[inline(never)]
+    fn apply_all_changes(&self, context: &Context) {
         loop {
             let Some(fd) = self.changes.borrow_mut().pop() else { return };
             let Some(entry) = self.entry(fd) else { continue };

@@ -150,10 +150,16 @@ impl Poller {
     }
 
     /// The entry of an open descriptor, made if need be. ENOMEM.
+    #[inline(always)]
     fn make_entry(&self, fd: libc::c_int) -> Result<&FdEntry> {
-        if let Some(entry) = self.entry(fd) {
-            return Ok(entry);
+        match self.entry(fd) {
+            Some(entry) => Ok(entry),
+            None => self.add_entry(fd),
         }
+    }
+
+    #[inline(never)]
+    fn add_entry(&self, fd: libc::c_int) -> Result<&FdEntry> {
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
         let entry = crate::memory::try_box(FdEntry::default())?;
         let mut entries = self.entries.borrow_mut();

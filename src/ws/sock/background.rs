@@ -84,10 +84,15 @@ impl Ws {
     // ---- while nobody receives ----
 
     /// Nobody receives from now on: what is here, or may be, is looked at before the thread polls.
+    #[inline(always)]
     pub(super) fn look_later(&self, context: &Context, stream: &Stream) {
-        if !self.attends.get() {
-            return;
+        if self.attends.get() {
+            self.look_if_needed(context, stream);
         }
+    }
+
+    #[inline(never)]
+    fn look_if_needed(&self, context: &Context, stream: &Stream) {
         let is_empty = stream.peek(context, <[u8]>::is_empty);
         if is_empty {
             self.ahead.take();
