@@ -2,15 +2,20 @@
 """Lists what an lcov report says was never reached, apart from the exceptions.
 
 usage: missed.py REPORT EXCEPTIONS
+       missed.py REPORT --floor PERCENT
 
 A line of EXCEPTIONS is "FILE: text of the source line  # why nothing reaches it"; it excuses every line of
 that file with that text. One whose line is gone fails, too. The last line of output is "N passed, N failed":
-the lines that were reached in every way, and those that were not and have no excuse.
+the lines that were reached in every way, and those that were not and have no excuse. With a floor, it is
+enough that so many of a hundred lines were run.
 """
 
 import re
 import sys
 from pathlib import Path
+
+
+NEVER_RUN = "never run"
 
 
 def read_report(path):
@@ -25,7 +30,7 @@ def read_report(path):
                 line, count = rest.split(",")[:2]
                 lines.add((name, int(line)))
                 if count == "0":
-                    missed[name, int(line)] = "never run"
+                    missed[name, int(line)] = NEVER_RUN
             elif kind == "BRDA":
                 line, _, branch, taken = rest.split(",")
                 if taken in ("0", "-"):
@@ -42,7 +47,18 @@ def read_exceptions(path):
                 yield match.groups()
 
 
+def check_floor(report, floor):
+    lines = [what for *_, what in read_report(report)]
+    run = sum(what != NEVER_RUN for what in lines)
+    is_met = bool(lines) and run * 100 >= floor * len(lines)
+    print(f"{run} of {len(lines)} lines are run; {floor} % are wanted")
+    print(f"{int(is_met)} passed, {int(not is_met)} failed")
+    return not is_met
+
+
 def main():
+    if sys.argv[2] == "--floor":
+        return check_floor(sys.argv[1], int(sys.argv[3]))
     excused = set(read_exceptions(sys.argv[2]))
     passed = failed = exceptions = 0
     sources = {}

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{ModelFrame, Open, Verdict, judge};
-use super::{KEY, ROLES};
+use super::{KEY, ROLES, wire_frame};
 use crate::error::Errno;
 use crate::ws::connection::{Connection, Event};
 use crate::ws::decoder::{Decoder, Next};
@@ -101,6 +101,10 @@ impl State {
         assert_eq!(self.connection.check_outbound(), errno(self.model.outbound), "{:?}", self.model);
         let between = self.model.open.is_none() && self.model.inbound.is_none();
         assert_eq!(self.connection.is_between_messages(), between, "{:?}", self.model);
+        let hello = wire_frame(self.connection.role(), true, Opcode::Text, b"hello");
+        let mut copy = self.connection;
+        let taken = copy.whole_message(&hello, &mut [0; 5]);
+        assert_eq!(taken.is_some(), between, "{:?}", self.model);
         assert_eq!(self.connection.can_begin_message(), self.model.outbound.is_none() && !self.model.sending);
     }
 
@@ -156,7 +160,10 @@ impl State {
     fn send(&mut self, text: bool, last: bool) {
         let mask = self.mask();
         let kind = MessageKind { text, extension_bits: 0 };
+        let at_once =
+            (last && !self.model.sending).then(|| self.connection.encoder().whole_message(text, 5, mask));
         let frame = self.connection.encoder_mut().data(kind, last, 5, mask);
+        assert!(at_once.is_none_or(|whole| whole.header() == frame.header()));
         let opcode = if self.model.sending { 0 } else { 2 - u8::from(text) };
         assert_eq!(frame.header()[0], u8::from(last) << 7 | opcode);
         assert!(matches!(self.peer_reads(&frame, b"hello"), Next::Data { .. }));
@@ -172,7 +179,13 @@ impl State {
 
     fn receive(&mut self, frame: ModelFrame) {
         let wire = [frame.header(), frame.payload()].concat();
+        let (mut at_once, mut place) = (self.connection, [0; 200]);
+        let taken = at_once.whole_message(&wire, &mut place);
+        let was_open = self.model.open.is_some();
         let answer = self.connection.next(&wire);
+        if !matches!(answer, Ok((Event::Data, _))) {
+            assert!(taken.is_none(), "{frame:?}");
+        }
         match (judge(self.connection.role(), self.model.open, frame), answer) {
             (Verdict::Violation(_), Err(violation)) => {
                 assert_eq!(violation.code, 1002);
@@ -214,6 +227,15 @@ impl State {
                 assert_eq!(payload, frame.plain_payload());
                 assert_eq!(self.connection.end_of_frame(), Ok(open.is_none()));
                 self.model.open = open;
+                // In less than four bytes there is not always a header to read at once.
+                let is_whole = !was_open && open.is_none() && wire.len() >= 4;
+                assert_eq!(taken.is_some(), is_whole, "{frame:?}");
+                if let Some((consumed, len, text)) = taken {
+                    assert_eq!((consumed, text), (wire.len(), self.connection.decoder().message_is_text()));
+                    assert_eq!(place[..len], payload);
+                    assert!(at_once.is_between_messages());
+                    assert_eq!(at_once.decoder().message_is_text(), text);
+                }
             }
             (verdict, answer) => panic!("{:?} {frame:?}: {verdict:?}, but {answer:?}", self.model),
         }

@@ -88,15 +88,17 @@ enum Observed {
     Failed { code: u16 },
 }
 
-/// The three ways to take payload out of the decoder.
+/// The ways to take payload out of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taking {
     Copied,
     InPlace,
+    /// At once with its header where a whole message lies there, or else copied.
+    Whole,
     Skipped,
 }
 
-const TAKINGS: [Taking; 3] = [Taking::Copied, Taking::InPlace, Taking::Skipped];
+const TAKINGS: [Taking; 4] = [Taking::Copied, Taking::InPlace, Taking::Whole, Taking::Skipped];
 
 /// A decoder with a receive buffer, which drives it as far as the bytes allow.
 struct Receiver {
@@ -145,6 +147,9 @@ impl Receiver {
         if self.in_frame {
             return self.payload();
         }
+        if self.taking == Taking::Whole && self.whole_message() {
+            return true;
+        }
         let next = match self.decoder.next(&self.buffer) {
             Ok(next) => next,
             Err(violation) => return self.fail(violation.code),
@@ -170,11 +175,23 @@ impl Receiver {
         true
     }
 
+    /// False: no whole message lies there.
+    fn whole_message(&mut self) -> bool {
+        let mut payload = vec![0; self.buffer.len()];
+        let Some((consumed, size, text)) = self.decoder.whole_message(&self.buffer, &mut payload) else {
+            return false;
+        };
+        self.buffer.drain(..consumed);
+        payload.truncate(size);
+        self.events.push(Observed::Message { text, payload });
+        true
+    }
+
     fn payload(&mut self) -> bool {
         let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);
         let mut piece: Vec<u8> = self.buffer.drain(..left.min(self.buffer.len())).collect();
         let taken = match self.taking {
-            Taking::Copied => {
+            Taking::Copied | Taking::Whole => {
                 let source = piece.clone();
                 self.decoder.payload_copy(&mut piece, &source)
             }

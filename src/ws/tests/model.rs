@@ -312,7 +312,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
                 break;
             }
         }
-        let taking = random.pick(&TAKINGS[..2]);
+        let taking = random.pick(&TAKINGS[..3]);
         let mut receiver = Receiver::new(role, taking);
         let mut rest = &wire[..];
         while !rest.is_empty() {
