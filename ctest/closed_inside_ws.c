@@ -107,7 +107,7 @@ static const struct call url_calls[] = {
     {"ws_connect that is redirected", as_silent, do_ws_connect, send_elsewhere, 0, 1, EPROTO, 1},
     {"ws_connect with TLS", as_silent, do_wss_connect, say_nonsense, 1, 1, EPROTO, 1},
     {"ws_connect by SOCKS5", as_silent, do_connect_by_socks5, say_nonsense, 1, 1, EPROTO, 1},
-    {"ws_connect by a proxy of HTTP", as_silent, do_connect_by_http, say_no, 1, 1, EACCES, 1},
+    {"ws_connect by a proxy of HTTP", as_silent, do_connect_by_http, say_no, 1, 1, EPROTO, 1},
 };
 
 TEST(WebSockets_from_URLs) { RUN(url_calls); }
