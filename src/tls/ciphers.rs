@@ -27,7 +27,9 @@ pub(super) const OVERHEAD: usize = HEADER + EXPLICIT + TAG;
 /// The key of one direction.
 pub(super) struct Cipher {
     key: LessSafeKey,
-    iv: [u8; NONCE_LEN],
+    /// The part of the nonce that stays as it is, and what the number of a record is mixed with.
+    iv: [u8; NONCE_LEN - SEQUENCE],
+    iv_end: u64,
     /// The type stands behind the content, not in the header.
     is_tls13: bool,
     /// How much of the nonce stands before the content: all of `EXPLICIT` or nothing.
@@ -60,16 +62,18 @@ impl Cipher {
                 (false, suite.aead_alg.key_block_shape().explicit_nonce_len)
             }
         };
-        let iv = iv.as_ref().try_into().map_err(|_| Errno::EPROTO)?;
-        Ok(Cipher { key: LessSafeKey::new(key), iv, is_tls13, explicit })
+        let parts = iv.as_ref().split_first_chunk().zip(iv.as_ref().last_chunk());
+        let ((iv, _), iv_end) = parts.ok_or(Errno::EPROTO)?;
+        let iv_end = u64::from_be_bytes(*iv_end);
+        Ok(Cipher { key: LessSafeKey::new(key), iv: *iv, iv_end, is_tls13, explicit })
     }
 
     /// The nonce of a record that we seal (RFC 8446, 5.3). TLS 1.2's AES-GCM may have any that does not repeat.
     fn nonce(&self, sequence: u64) -> [u8; NONCE_LEN] {
-        let mut nonce = self.iv;
-        for (byte, part) in nonce[NONCE_LEN - SEQUENCE..].iter_mut().zip(sequence.to_be_bytes()) {
-            *byte ^= part;
-        }
+        let mut nonce = [0; NONCE_LEN];
+        let (front, end) = nonce.split_at_mut(NONCE_LEN - SEQUENCE);
+        front.copy_from_slice(&self.iv);
+        end.copy_from_slice(&(self.iv_end ^ sequence).to_be_bytes());
         nonce
     }
 
