@@ -164,7 +164,8 @@ check-asan:
 
 # Against other implementations, which are installed into build/.
 check-interop: all
-	@.ci/tally tests/interop/run 'tests/interop/run --layered' tests/interop/options tests/interop/parts
+	@.ci/tally tests/interop/run 'tests/interop/run --layered' tests/interop/options tests/interop/deflate \
+		tests/interop/parts
 
 check-peers: all
 	@tests/peers/run

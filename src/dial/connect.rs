@@ -44,7 +44,7 @@ enum DialTarget<'a> {
 impl<'a> DialTarget<'a> {
     /// `host:port` or `unix:/path`.
     fn parse(text: &'a [u8]) -> core::result::Result<DialTarget<'a>, BuildError> {
-        if let Some(path) = text.strip_prefix(b"unix:") {
+        if let Some(path) = text.strip_prefix(b"unix:").filter(|path| !path.is_empty()) {
             return Ok(DialTarget::Path(path));
         }
         match Authority::parse(text)? {

@@ -16,9 +16,9 @@ use core::ffi::{CStr, c_char, c_int};
 /// name has no address), EAFNOSUPPORT, EAGAIN, EBADF, ECANCELED, ECONNREFUSED, ECONNRESET, EFAULT (the
 /// system has no certificates to trust), EHOSTUNREACH, EINVAL (no URL of WebSocket, options that are wrong
 /// or do not go together, or a file of TLS with something else in it), EIO, EISDIR, ELOOP (too many
-/// redirects), EMFILE, ENETUNREACH, ENFILE, ENOENT (no such path or file), ENOMEM, ENOTSUP (wss, and the
-/// library has no TLS), EPROTO (the server or a proxy refused, see `ws_errstatus`, or does not speak
-/// WebSocket), ETIMEDOUT.
+/// redirects), EMFILE, ENAMETOOLONG (a path of more than 107 characters), ENETUNREACH, ENFILE, ENOENT (no such
+/// path or file), ENOMEM, ENOTDIR, ENOTSUP (wss, and the library has no TLS), EPROTO (the server or a proxy
+/// refused, see `ws_errstatus`, or does not speak WebSocket), ETIMEDOUT.
 ///
 /// # Safety
 /// The URL is a string, or NULL; so is what is in the options.
