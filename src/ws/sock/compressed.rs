@@ -5,7 +5,8 @@
 
 use super::Ws;
 use super::message_sink::MessageSink;
-use super::outbound::{COPY_LIMIT, Outgoing};
+use super::outbound::COPY_LIMIT;
+use super::outgoing::Outgoing;
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::buffers::GATHER_LIMIT;

@@ -1,7 +1,8 @@
 //! Control frames: they leave between the frames of messages.
 
 use super::Ws;
-use super::outbound::{COPY_LIMIT, Outgoing, element_of};
+use super::outbound::COPY_LIMIT;
+use super::outgoing::{Outgoing, element_of};
 use crate::error::{Errno, Result};
 use crate::iol::Pieces;
 use crate::net::buffers::{GATHER_LIMIT, SEND_SIZE};

@@ -14,6 +14,7 @@ mod inbound;
 mod info;
 mod message_sink;
 mod outbound;
+mod outgoing;
 mod part;
 mod ping;
 pub(crate) mod request;
@@ -220,7 +221,7 @@ pub(crate) fn complete_send(
         }
         FastSend::NotTaken => {
             let ws = find_sender(s, flags)?;
-            let element = outbound::element_of(payload.ok_or(Errno::EINVAL)?);
+            let element = outgoing::element_of(payload.ok_or(Errno::EINVAL)?);
             // SAFETY: the element is that of the payload, which stays until this returns.
             let payload = unsafe { Pieces::one(&element) };
             ws.send_message(flags, payload, deadline)

@@ -5,17 +5,17 @@
 //! caller's memory, or in large masked pieces.
 
 use super::compressed::Message;
+use super::outgoing::Outgoing;
 use super::{GATHER, MORE, NODEFLATE, TEXT, Ws};
 use crate::error::{Errno, Result, keep_errno};
-use crate::iol::{IoList, Pieces};
+use crate::iol::Pieces;
 use crate::net::buffers::GATHER_LIMIT;
 use crate::net::stream::Stream;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
-use crate::sock::call;
 use crate::transport::{CustomStream, Transport};
-use crate::ws::encoder::{Frame, MessageKind};
+use crate::ws::encoder::MessageKind;
 use crate::ws::frame::{Role, whole_message_at};
 use core::ffi::c_int;
 use core::ops::Range;
@@ -23,8 +23,6 @@ use core::ops::Range;
 /// Up to this size, in bytes, a frame is copied into the send buffer rather than sent from where
 /// it lies.
 pub(super) const COPY_LIMIT: usize = 32 * 1024;
-/// How much of a masked frame is prepared for a custom bytestream at a time, in bytes.
-const CUSTOM_PIECE: usize = 64 * 1024;
 
 /// What became of a small message.
 pub(crate) enum FastSend {
@@ -36,57 +34,6 @@ pub(crate) enum FastSend {
     Partial(usize),
     /// Not taken; use the slow path. No side effect.
     NotTaken,
-}
-
-/// A frame that is being sent.
-pub(super) struct Outgoing<'a> {
-    pub(super) frame: Frame,
-    pub(super) payload: Pieces<'a>,
-}
-
-impl Outgoing<'_> {
-    /// None if it does not fit in memory.
-    fn len(&self) -> Option<usize> {
-        self.payload.total().checked_add(self.frame.header().len())
-    }
-
-    /// Writes the whole frame to a place that has room for it and a few bytes more; returns its
-    /// length.
-    #[inline(always)]
-    pub(super) fn write_whole(&self, place: &mut [u8]) -> usize {
-        let Some(piece) = self.payload.single() else {
-            return self.write(0, place);
-        };
-        // SAFETY: the pieces of a list to send are readable.
-        let payload = unsafe { core::slice::from_raw_parts(piece.base, piece.len) };
-        self.frame.write(place, payload)
-    }
-
-    /// Writes the bytes of the frame from `from` on, masked if need be; returns how many fit.
-    fn write(&self, from: usize, place: &mut [u8]) -> usize {
-        let header = self.frame.header();
-        let mut filled = 0;
-        if from < header.len() {
-            filled = (header.len() - from).min(place.len());
-            place[..filled].copy_from_slice(&header[from..from + filled]);
-        }
-        let mut offset = from.saturating_sub(header.len());
-        let mut cursor = self.payload.cursor();
-        cursor.jump(offset);
-        while let Some(piece) = cursor.piece() {
-            let len = piece.len.min(place.len() - filled);
-            if len == 0 {
-                break;
-            }
-            // SAFETY: the pieces of a list to send are readable.
-            let bytes = unsafe { core::slice::from_raw_parts(piece.base, len) };
-            self.frame.write_payload(&mut place[filled..filled + len], bytes, offset);
-            cursor.advance(len);
-            offset = offset.wrapping_add(len);
-            filled += len;
-        }
-        filled
-    }
 }
 
 impl Ws {
@@ -433,11 +380,7 @@ impl Ws {
         len: usize,
         deadline: i64,
     ) -> Result<()> {
-        let sent = if frame.frame.is_masked() {
-            send_custom_masked(custom, frame, len, deadline)
-        } else {
-            send_custom_plain(custom, frame, deadline)
-        };
+        let sent = frame.send_to(custom, len, deadline);
         sent.inspect(|()| custom.count_sent(len)).inspect_err(|_| self.note_broken())
     }
 }
@@ -457,35 +400,4 @@ fn next_message_is_here(context: &Context, stream: &Stream, role: Role) -> bool 
     // SAFETY: the slice is only read, at once.
     let front = unsafe { context.buffers().received(stream) };
     front.is_some_and(|front| whole_message_at(front, role))
-}
-
-/// A list of one element over bytes that are only read.
-pub(super) fn element_of(bytes: &[u8]) -> IoList {
-    call::one_element(bytes.as_ptr().cast_mut().cast(), bytes.len())
-}
-
-/// The header in front of the caller's own list.
-fn send_custom_plain(custom: &CustomStream, frame: &Outgoing<'_>, deadline: i64) -> Result<()> {
-    let mut header = element_of(frame.frame.header());
-    let (first, last) = frame.payload.ends();
-    header.iol_next = first.cast_mut();
-    // SAFETY: the header is on this stack, and the list behind it was checked.
-    unsafe { call::bsendl(custom.handle(), &raw mut header, last.cast_mut(), deadline) }
-}
-
-/// Masked copies, since the caller's memory is never written to.
-fn send_custom_masked(custom: &CustomStream, frame: &Outgoing<'_>, len: usize, deadline: i64) -> Result<()> {
-    let mut copy = Vec::new();
-    let mut done = 0;
-    while done < len {
-        let size = CUSTOM_PIECE.min(len - done);
-        if copy.len() < size {
-            copy.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
-            copy.resize(size, 0);
-        }
-        let filled = frame.write(done, &mut copy[..size]);
-        call::send_all(custom.handle(), &copy[..filled], deadline)?;
-        done += filled;
-    }
-    Ok(())
 }
