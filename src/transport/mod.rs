@@ -5,7 +5,6 @@ pub mod delimiter;
 pub(crate) mod until;
 
 use crate::error::{Errno, Result};
-use crate::memory::try_extend;
 use crate::net::stream::{self, Family, Stream};
 use crate::rt::context::Context;
 use crate::rt::handle::Id;
@@ -182,20 +181,22 @@ impl CustomStream {
 
     fn fill(&self, want: usize, deadline: i64) -> Result<()> {
         let mut front = self.front.take();
-        let have = front.len();
-        let mut piece = [0; 256];
-        while front.len() < want {
-            let len = (want - front.len()).min(piece.len());
-            let received = call::recv_all(self.handle(), &mut piece[..len], deadline);
-            let received = received.map(|()| self.count_received(len));
-            if let Err(error) = received.and_then(|()| try_extend(&mut front, &piece[..len])) {
-                self.front.replace(front);
-                return Err(error);
+        let mut filled = Ok(());
+        while filled.is_ok() && front.len() < want {
+            let (have, step) = (front.len(), (want - front.len()).min(CUSTOM_PIECE));
+            // Nothing is received for which there is no room.
+            let room = front.try_reserve(step).map_err(|_| Errno::ENOMEM);
+            filled = room.and_then(|()| {
+                front.resize(have + step, 0);
+                call::recv_all(self.handle(), &mut front[have..], deadline)
+            });
+            match filled {
+                Ok(()) => self.count_received(step),
+                Err(_) => front.truncate(have),
             }
         }
-        debug_assert!(front.len() >= have);
         self.front.replace(front);
-        Ok(())
+        filled
     }
 }
 
