@@ -6,6 +6,7 @@
 
 use dill::fuzzing::records::{End, connect};
 use libfuzzer_sys::fuzz_target;
+use std::cell::Cell;
 
 /// Every key update beyond them is refused.
 const KEY_UPDATES: usize = 30;
@@ -177,10 +178,27 @@ impl Run {
     }
 }
 
+thread_local! {
+    /// A connection of each version that has been used before.
+    static CONNECTIONS: [Cell<Option<(End, End)>>; 2] = const { [Cell::new(None), Cell::new(None)] };
+}
+
+/// The client and the server of a connection that looks fresh.
+fn take_connection(is_tls13: bool) -> (End, End) {
+    let kept = CONNECTIONS.with(|kept| kept[usize::from(is_tls13)].take());
+    kept.unwrap_or_else(|| connect(is_tls13))
+}
+
+fn give_back(is_tls13: bool, mut client: End, mut server: End) {
+    if client.begin_again() & server.begin_again() {
+        CONNECTIONS.with(|kept| kept[usize::from(is_tls13)].set(Some((client, server))));
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&setup, program)) = data.split_first() else { return };
     let is_tls13 = setup & 1 == 0;
-    let (client, server) = connect(is_tls13);
+    let (client, server) = take_connection(is_tls13);
     let (ours, peer) = if setup & 2 == 0 { (server, client) } else { (client, server) };
     let mut run = Run {
         ours,
@@ -210,4 +228,6 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(run.received, run.sent);
         assert_eq!(run.ours.check().is_err(), run.ended);
     }
+    let (client, server) = if setup & 2 == 0 { (run.peer, run.ours) } else { (run.ours, run.peer) };
+    give_back(is_tls13, client, server);
 });

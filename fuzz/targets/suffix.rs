@@ -25,7 +25,8 @@ fuzz_target!(|data: &[u8]| {
     };
 
     // In pieces.
-    let (mut scan, mut message, mut consumed, mut complete) = (DelimiterScan::new(&parsed), Vec::new(), 0, false);
+    let (mut scan, mut message, mut consumed, mut complete) =
+        (DelimiterScan::new(&parsed), Vec::new(), 0, false);
     for piece in pieces(stream, seed) {
         assert!((1..=delimiter.len()).contains(&scan.missing()));
         let fed = scan.feed(piece, |part| {

@@ -29,7 +29,7 @@ pub(super) struct Cipher {
     key: LessSafeKey,
     /// The part of the nonce that stays as it is, and what the number of a record is mixed with.
     iv: [u8; NONCE_LEN - SEQUENCE],
-    iv_end: u64,
+    pub(super) iv_end: u64,
     /// The type stands behind the content, not in the header.
     is_tls13: bool,
     /// How much of the nonce stands before the content: all of `EXPLICIT` or nothing.

@@ -8,7 +8,7 @@
     reason = "no part of the library: for tests and the fuzz target"
 )]
 
-use super::{HEADER, Session};
+use super::{Alert, CLOSE_NOTIFY, HEADER, Session};
 use crate::error::Result;
 use crate::net::stream::records::Records;
 use crate::tls::handshake::Handshake;
@@ -21,7 +21,12 @@ use std::io::IoSlice;
 use std::sync::{Arc, LazyLock};
 
 /// One end of a connection whose handshake is over.
-pub struct End(Box<Session>);
+pub struct End {
+    session: Box<Session>,
+    /// At the beginning: how many records were opened and sealed, and with which keys.
+    records: [u64; 2],
+    keys: [u64; 2],
+}
 
 type Configs = (Arc<ClientConfig>, Arc<ServerConfig>);
 
@@ -69,37 +74,60 @@ pub fn connect(is_tls13: bool) -> (End, End) {
         server_done = server_done || advance(&mut server, &mut to_server, &mut to_client);
         client_done = client_done || advance(&mut client, &mut to_client, &mut to_server);
     }
-    (End(client.into_session().unwrap()), End(server.into_session().unwrap()))
+    (End::new(client), End::new(server))
 }
 
 impl End {
+    fn new(handshake: Handshake) -> End {
+        let session = handshake.into_session().unwrap();
+        let (records, keys) = ([session.opened, session.sealed], End::keys_of(&session));
+        End { session, records, keys }
+    }
+
+    /// What tells one pair of keys from another.
+    fn keys_of(session: &Session) -> [u64; 2] {
+        [session.opener.iv_end, session.sealer.iv_end]
+    }
+
+    /// Begins the connection again, without another handshake, which takes much longer than all that follows. False:
+    /// a key has changed. Both ends have to do it.
+    pub fn begin_again(&mut self) -> bool {
+        let session = &mut *self.session;
+        [session.opened, session.sealed] = self.records;
+        session.handshake.clear();
+        (session.key_updates, session.tickets, session.work, session.uncommitted) = (0, 0, 0, 0);
+        (session.ended, session.finished, session.update_due) = (false, false, false);
+        (session.failed, session.alert_due, session.alert) = (None, None, Alert::Sent(CLOSE_NOTIFY));
+        End::keys_of(session) == self.keys
+    }
+
     /// Opens what can be at the front of the wire, which then holds what came out and the rest; returns the
     /// lengths of what was taken in and of what came out.
     pub fn open(&mut self, wire: &mut [u8]) -> Result<(usize, usize)> {
-        self.0.open(wire).map(|opened| (opened.used, opened.plain))
+        self.session.open(wire).map(|opened| (opened.used, opened.plain))
     }
 
     /// How many bytes are missing of the record that begins so.
     pub fn missing(&self, front: &[u8]) -> usize {
-        self.0.missing(front)
+        self.session.missing(front)
     }
 
     /// Whether something can still be opened.
     pub fn check(&self) -> Result<()> {
-        self.0.check()
+        self.session.check()
     }
 
     /// Appends what has to be sent besides.
     pub fn reply(&mut self, wire: &mut Vec<u8>) -> Result<()> {
-        self.0.reply(wire)
+        self.session.reply(wire)
     }
 
     /// Seals the parts, which leave, or with `false` never do.
     pub fn seal(&mut self, parts: &[&[u8]], has_left: bool, wire: &mut Vec<u8>) -> Result<usize> {
         let parts: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut sealed = Vec::new();
-        let len = self.0.seal(&parts, &mut sealed);
-        self.0.commit(len.is_ok() && has_left);
+        let len = self.session.seal(&parts, &mut sealed);
+        self.session.commit(len.is_ok() && has_left);
         if has_left {
             wire.extend(sealed);
         }
@@ -108,24 +136,24 @@ impl End {
 
     /// Seals a record of any type, whatever that means.
     pub fn seal_record(&mut self, content_type: u8, payload: &[u8], wire: &mut Vec<u8>) -> Result<()> {
-        self.0.seal_own(content_type, payload, wire)
+        self.session.seal_own(content_type, payload, wire)
     }
 
     /// Changes the key of this end, and asks the other one for that, too, or does not. TLS 1.3.
     pub fn update_key(&mut self, and_ask: bool, wire: &mut Vec<u8>) -> Result<()> {
         if !and_ask {
-            self.0.update_due = true;
-            return self.0.reply(wire);
+            self.session.update_due = true;
+            return self.session.reply(wire);
         }
         self.seal_record(22, &[super::KEY_UPDATE, 0, 0, 1, 1], wire)?;
         // The message that says so is replaced by the one that asks.
-        self.0.update_due = true;
-        self.0.reply(&mut Vec::new())
+        self.session.update_due = true;
+        self.session.reply(&mut Vec::new())
     }
 
     /// Says that nothing follows.
     pub fn end(&mut self, wire: &mut Vec<u8>) -> Result<()> {
-        self.0.end(wire)
+        self.session.end(wire)
     }
 }
 
@@ -252,6 +280,26 @@ mod tests {
             assert_eq!(other.open(&mut wire), Ok((end, 4)));
             assert_eq!(other.check(), Err(Errno::EPIPE));
             assert!(one.seal(&[b"more"], true, &mut Vec::new()).is_err());
+        });
+    }
+
+    #[test]
+    fn a_connection_begins_again_unless_its_keys_have_changed() {
+        each_connection(|is_tls13, mut one, mut other| {
+            for round in 0..3 {
+                let mut wire = Vec::new();
+                one.seal(&[b"once"], true, &mut wire).unwrap();
+                assert_eq!(open_all(&mut other, &mut wire), b"once");
+                if round == 1 {
+                    one.end(&mut wire).unwrap();
+                }
+                if round == 2 && is_tls13 {
+                    one.update_key(false, &mut wire).unwrap();
+                }
+                open_all(&mut other, &mut wire);
+                let changed = round == 2 && is_tls13;
+                assert_eq!([one.begin_again(), other.begin_again()], [!changed; 2]);
+            }
         });
     }
 
