@@ -63,6 +63,15 @@ impl Half {
         })
     }
 
+    /// The same for an operation that loses nothing when its deadline passes or it is canceled.
+    #[cfg(feature = "tls")]
+    pub(crate) fn receive_again<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.run(|| match operation() {
+            Err(error @ (Errno::EBUSY | Errno::ETIMEDOUT | Errno::ECANCELED)) => Err(error),
+            other => self.note(other),
+        })
+    }
+
     /// The same for sending, where every other failure breaks the direction.
     pub(crate) fn send<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         self.run(|| {

@@ -29,6 +29,16 @@ pub(crate) fn allow_truncation(s: c_int) {
     }
 }
 
+/// Makes TLS on a bytestream that is not the library's own keep what it has received when a deadline passes, for
+/// somebody above who goes on then; or lets it break, as libdill has it. What is no such TLS is left alone.
+pub(crate) fn keep_input(s: c_int, keep: bool) {
+    if let Ok(tls) = object::find::<Tls>(s)
+        && let Below::Custom(custom) = &tls.below
+    {
+        custom.keep_input(keep);
+    }
+}
+
 /// Ends both directions gracefully and returns the handle of the bytestream below, which stands
 /// right behind the peer's close_notify. A handle that is no TLS is left alone; on every other
 /// failure everything is closed.

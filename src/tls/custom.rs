@@ -5,13 +5,14 @@ use super::handshake::Handshake;
 use super::records::{HEADER, Session};
 use crate::error::{Errno, Result};
 use crate::iol::{Cursor, Piece, Pieces};
+use crate::memory::try_extend;
 use crate::net::stream::records::Records;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
 use crate::rt::mutex::Mutex;
 use crate::sock::call;
 use crate::sock::layer::Layer;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ptr;
 use std::io::IoSlice;
 
@@ -27,10 +28,15 @@ const STEP: usize = 4096;
 pub(super) struct Custom {
     /// None during the handshake.
     session: RefCell<Option<Box<Session>>>,
+    /// The beginning of a record.
+    partial: RefCell<Vec<u8>>,
     /// What was opened and not received.
     opened: RefCell<Vec<u8>>,
     /// How much of it was received.
-    taken: core::cell::Cell<usize>,
+    taken: Cell<usize>,
+    /// What was received when a deadline passes is for the next call. Otherwise that breaks the direction, as libdill
+    /// has it.
+    keeps_input: Cell<bool>,
     /// For whoever sends.
     turn: Mutex,
 }
@@ -40,8 +46,10 @@ impl Custom {
     pub(super) fn new() -> Custom {
         Custom {
             session: RefCell::new(None),
+            partial: RefCell::new(Vec::new()),
             opened: RefCell::new(Vec::new()),
-            taken: core::cell::Cell::new(0),
+            taken: Cell::new(0),
+            keeps_input: Cell::new(false),
             turn: Mutex::new(),
         }
     }
@@ -56,6 +64,16 @@ impl Custom {
         if let Some(session) = self.session.borrow_mut().as_mut() {
             session.allow_truncation();
         }
+    }
+
+    /// Keeps what was received when a deadline passes, or does not.
+    pub(super) fn keep_input(&self, keep: bool) {
+        self.keeps_input.set(keep);
+    }
+
+    /// Whether it does.
+    pub(super) fn keeps_input(&self) -> bool {
+        self.keeps_input.get()
     }
 
     /// Fails the calls of all that wait for their turn.
@@ -121,6 +139,44 @@ impl Custom {
         pieces: Option<Pieces<'_>>,
         deadline: i64,
     ) -> Result<()> {
+        let mut given = 0;
+        let received = self.fill(context, layer, pieces, deadline, &mut given);
+        if let Err(Errno::ETIMEDOUT | Errno::ECANCELED) = received
+            && self.keeps_input()
+        {
+            self.put_back(pieces.ok_or(Errno::ECONNRESET)?, given)?;
+        }
+        received
+    }
+
+    /// Makes the first bytes of a list, which were received into it, the next ones to be received.
+    fn put_back(&self, pieces: Pieces<'_>, mut len: usize) -> Result<()> {
+        let mut unread = Vec::new();
+        for piece in pieces.cursor() {
+            let part = piece.len.min(len);
+            if part > 0 && piece.base.is_null() {
+                return Err(Errno::ECONNRESET);
+            }
+            if part > 0 {
+                // SAFETY: the pieces of a list to receive into are the caller's until the call returns, and these
+                // bytes were written.
+                try_extend(&mut unread, unsafe { core::slice::from_raw_parts(piece.base, part) })?;
+            }
+            len -= part;
+        }
+        try_extend(&mut unread, &self.opened.borrow()[self.taken.replace(0)..])?;
+        self.opened.replace(unread);
+        Ok(())
+    }
+
+    fn fill(
+        &self,
+        context: &Context,
+        layer: &Layer,
+        pieces: Option<Pieces<'_>>,
+        deadline: i64,
+        given: &mut usize,
+    ) -> Result<()> {
         let mut cursor = pieces.map(|pieces| pieces.cursor());
         let mut rounds = Rounds::default();
         loop {
@@ -130,6 +186,7 @@ impl Custom {
             };
             let Some(place) = place else { return Ok(()) };
             let len = self.take(place);
+            *given += len;
             if let Some(cursor) = &mut cursor {
                 cursor.advance(len);
             }
@@ -162,15 +219,26 @@ impl Custom {
 
     /// Receives one record and opens it. All plaintext has been taken.
     fn receive_record(&self, layer: &Layer, deadline: i64) -> Result<()> {
-        let mut record = Vec::new();
+        let mut record = self.partial.take();
+        match self.open_record(&mut record, layer, deadline) {
+            Ok(()) => _ = self.opened.replace(record),
+            Err(error) => {
+                self.partial.replace(record);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives the rest of a record, which then is what was in it.
+    fn open_record(&self, record: &mut Vec<u8>, layer: &Layer, deadline: i64) -> Result<()> {
         // The header alone shows what is no record, before a length is believed.
         loop {
-            let missing = self.with(|session| Ok(session.missing(&record)))?;
-            receive_into(&mut record, layer, missing, deadline).map_err(|error| self.end_of(error))?;
-            let opened = self.with(|session| session.open(&mut record))?;
+            let missing = self.with(|session| Ok(session.missing(record)))?;
+            receive_into(record, layer, missing, deadline).map_err(|error| self.end_of(error))?;
+            let opened = self.with(|session| session.open(record))?;
             if opened.used > 0 {
                 record.truncate(opened.plain);
-                self.opened.replace(record);
                 return Ok(());
             }
         }
@@ -224,7 +292,8 @@ fn receive_into(record: &mut Vec<u8>, layer: &Layer, mut len: usize, deadline: i
         let (start, step) = (record.len(), len.min(STEP));
         record.try_reserve(step).map_err(|_| Errno::ENOMEM)?;
         record.resize(start + step, 0);
-        call::recv_all(layer.lower(), &mut record[start..], deadline)?;
+        let received = call::recv_all(layer.lower(), &mut record[start..], deadline);
+        received.inspect_err(|_| record.truncate(start))?;
         len -= step;
     }
     Ok(())

@@ -22,7 +22,7 @@ mod refusal;
 mod trust;
 
 pub(crate) use attach::{attach_client, attach_client_verifying, attach_server, attach_server_plain};
-pub(crate) use closing::{allow_truncation, is_done};
+pub(crate) use closing::{allow_truncation, is_done, keep_input};
 pub(crate) use closing::{detach, done};
 pub(crate) use config::{ClientOptions, Clients, Pair, ServerOptions};
 pub(crate) use negotiated::{NegotiatedTls, with_negotiated};
@@ -122,7 +122,11 @@ impl Bytestream for Tls {
 
     fn recv(this: &Ref<Tls>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<()> {
         let context = Context::get()?;
-        this.layer.inbound.receive(|| this.receive(context, pieces, deadline))
+        let receive = || this.receive(context, pieces, deadline);
+        match &this.below {
+            Below::Custom(custom) if custom.keeps_input() => this.layer.inbound.receive_again(receive),
+            _ => this.layer.inbound.receive(receive),
+        }
     }
 }
 

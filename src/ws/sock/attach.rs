@@ -259,6 +259,8 @@ pub(super) fn make(
     if let Some(stream) = transport.tcp_stream() {
         socket::send_at_once(stream.fd());
     }
+    #[cfg(feature = "tls")]
+    crate::tls::keep_input(lower.handle(), true);
     let mut connection = Connection::new(role);
     if let Some(max) = options.max_message {
         connection.set_max_message(max);

@@ -38,7 +38,10 @@ pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i
     ws.end_background(Context::get()?);
     let lower = ws.lower.replace(Id::NONE).handle();
     #[cfg(feature = "tls")]
-    crate::tls::allow_truncation(lower);
+    {
+        crate::tls::allow_truncation(lower);
+        crate::tls::keep_input(lower, false);
+    }
     Ok(lower)
 }
 

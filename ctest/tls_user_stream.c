@@ -1,0 +1,96 @@
+/* TLS on a bytestream of the program's own. */
+
+#include <sys/socket.h>
+
+#include "byte_stream.h"
+#include "test.h"
+#include "tls.h"
+
+/* The bytes from one descriptor to the other, as long as there are some. */
+coroutine static void relay(int from, int to) {
+    char byte;
+    while (fdin(from, -1) == 0 && recv(from, &byte, 1, MSG_DONTWAIT) == 1) CHECK_INT(send(to, &byte, 1, 0), 1);
+}
+
+/* h[0] is a TLS client on a connection of the library's, h[1] a server on a bytestream of the program's. What they
+   send comes out of wire[0] and goes into wire[1], and the other way round. */
+static void make_apart(int h[2], int wire[2]) {
+    int fds[2], s[2], relays[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    s[0] = ipc_fromfd(fds[0]), wire[0] = fds[1];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    s[1] = byte_stream_make(fds[0]), wire[1] = fds[1];
+    for (int i = 0; i != 2; ++i) CHECK((relays[i] = go(relay(wire[i], wire[1 - i]))) >= 0);
+    make_tls_over(s, h);
+    for (int i = 0; i != 2; ++i) CHECK_INT(hclose(relays[i]), 0);
+}
+
+static void close_apart(int h[2], int wire[2]) {
+    for (int i = 0; i != 2; ++i) {
+        CHECK_INT(hclose(h[i]), 0);
+        CHECK_INT(fdclean(wire[i]), 0);
+        CHECK_INT(close(wire[i]), 0);
+    }
+}
+
+/* Moves all that the client has sent, and makes an attempt of the server's after each byte but the last. */
+static int move_and_try(int wire[2], int (*attempt)(int h), int h) {
+    char bytes[1000];
+    ssize_t len = recv(wire[0], bytes, sizeof(bytes), MSG_DONTWAIT);
+    CHECK(len > 30 && len < (ssize_t)sizeof(bytes));
+    for (ssize_t i = 0; i != len; ++i) {
+        CHECK_INT(send(wire[1], bytes + i, 1, 0), 1);
+        if (i + 1 != len) CHECK_ERR(attempt(h), -1, ETIMEDOUT);
+    }
+    return attempt(h);
+}
+
+static char text[100];
+
+static int receive_message(int ws) { return (int)ws_recv(ws, NULL, text, sizeof(text), now()); }
+static int receive_bytes(int tls) { return brecv(tls, text, 10, now()); }
+
+TEST(below_a_WebSocket_nothing_is_lost_when_deadlines_pass_at_every_byte) {
+    int h[2], ws[2], wire[2];
+    make_apart(h, wire);
+    ws[0] = ws_attach_client(h[0], WS_TEXT | WS_NOHTTP, NULL, NULL, soon());
+    ws[1] = ws_attach_server(h[1], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, soon());
+    CHECK(ws[0] >= 0 && ws[1] >= 0);
+    for (int i = 0; i != 3; ++i) {
+        CHECK_INT(ws_send(ws[0], WS_TEXT, "a message to be cut", 19, soon()), 0);
+        CHECK_INT(move_and_try(wire, receive_message, ws[1]), 19);
+        CHECK_MEM(text, "a message to be cut", 19);
+    }
+    close_apart(ws, wire);
+}
+
+/* One fragment in a record of its own, and the other one in two. */
+TEST(below_a_WebSocket_a_part_of_what_was_asked_for_is_kept_too) {
+    static const char frame[] = {(char)0x82, 10, '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'};
+    int h[2], ws, wire[2];
+    make_apart(h, wire);
+    ws = ws_attach_client(h[1], WS_NOHTTP, NULL, NULL, soon());
+    CHECK(ws >= 0);
+    for (size_t cut = 1; cut != sizeof(frame); ++cut) {
+        char bytes[200];
+        for (int part = 0; part != 2; ++part) {
+            CHECK_INT(bsend(h[0], frame + (part ? cut : 0), part ? sizeof(frame) - cut : cut, soon()), 0);
+            ssize_t len = recv(wire[0], bytes, sizeof(bytes), MSG_DONTWAIT);
+            CHECK(len > 20);
+            CHECK_INT(send(wire[1], bytes, (size_t)len, 0), len);
+            if (part == 0) CHECK_ERR(ws_recv(ws, NULL, text, sizeof(text), now()), -1, ETIMEDOUT);
+        }
+        CHECK_INT(ws_recv(ws, NULL, text, sizeof(text), now()), 10);
+        CHECK_MEM(text, "0123456789", 10);
+    }
+    h[1] = ws;
+    close_apart(h, wire);
+}
+
+TEST(without_a_WebSocket_a_deadline_that_passes_ends_receiving) {
+    int h[2], wire[2];
+    make_apart(h, wire);
+    CHECK_ERR(receive_bytes(h[1]), -1, ETIMEDOUT);
+    CHECK_ERR(receive_bytes(h[1]), -1, ECONNRESET);
+    close_apart(h, wire);
+}
