@@ -1,7 +1,9 @@
 /* pkg-config: glib-2.0 */
 /* A program with GLib's event loop: WebSocket messages are echoed in it, and a callback of GLib's sends the time.
 
-   usage: glib_loop PORT
+   usage: glib_loop PORT [INTERVAL]
+
+   INTERVAL  between two messages with the time, in milliseconds; 50 if not given, and with 0 there are none.
 
    This is all that a program with GTK needs, too. */
 
@@ -100,10 +102,11 @@ static gboolean stop(gpointer loop) {
 }
 
 int main(int argc, char *argv[]) {
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s PORT\n", argv[0]);
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: %s PORT [INTERVAL]\n", argv[0]);
         return 2;
     }
+    int interval = argc == 3 ? atoi(argv[2]) : 50;
     GMainLoop *loop = g_main_loop_new(NULL, FALSE);
     int listener = listen_on(argv[1]), all = bundle();
     if (all < 0 || bundle_go(all, accept_clients(listener, all, serve, NULL)) < 0)
@@ -111,7 +114,8 @@ int main(int argc, char *argv[]) {
     add_library();
     g_unix_signal_add(SIGINT, stop, loop);
     g_unix_signal_add(SIGTERM, stop, loop);
-    g_timeout_add(50, tick, NULL);
+    if (interval > 0)
+        g_timeout_add((guint)interval, tick, NULL);
     g_main_loop_run(loop);
     hclose(all);
     hclose(listener);
