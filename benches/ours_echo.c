@@ -1,4 +1,5 @@
-/* Our echo server: one coroutine per connection, in a plain blocking loop. With "deflate" it compresses. */
+/* Our echo server: one coroutine per connection, in a plain blocking loop. With "deflate" it compresses; with
+   "keepalive" it sends pings to those that say nothing. */
 #include "ours.h"
 
 #include <stdbool.h>
@@ -18,12 +19,13 @@ static void echo(int s, char *buf, size_t size)
 }
 
 static bool deflate;
+static int64_t keepalive;
 
 static int attach(int s)
 {
-    struct ws_opts opts = {.size = sizeof opts, .flags = WS_DEFLATE};
-    return deflate ? ws_attach_server_opts(s, &opts, -1)
-                   : ws_attach_server(s, WS_BINARY | WS_GATHER, NULL, 0, NULL, 0, -1);
+    struct ws_opts opts = {.size = sizeof opts, .flags = deflate ? WS_DEFLATE : 0, .ping_interval = keepalive};
+    return deflate || keepalive ? ws_attach_server_opts(s, &opts, -1)
+                                : ws_attach_server(s, WS_BINARY | WS_GATHER, NULL, 0, NULL, 0, -1);
 }
 
 static const char *certs[3];
@@ -52,10 +54,12 @@ int main(int argc, char **argv)
 {
     deflate = argc == 4 && strcmp(argv[3], "deflate") == 0;
     if(argc != 3 && argc != 5 && !deflate) {
-        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE [deflate | CERTIFICATE KEY]\n", argv[0]);
+        fprintf(stderr, "usage: %s PORT LARGEST-MESSAGE [deflate | keepalive MILLISECONDS | CERTIFICATE KEY]\n",
+            argv[0]);
         return 2;
     }
-    if(argc == 5) certs[0] = argv[3], certs[1] = argv[4];
+    if(argc == 5 && strcmp(argv[3], "keepalive") == 0) keepalive = number(argv[4], 1, 1 << 30);
+    else if(argc == 5) certs[0] = argv[3], certs[1] = argv[4];
     size_t size = (size_t)number(argv[2], 1, 1 << 26);
     int listener = our_listener(argv[1]);
     int clients = bundle();

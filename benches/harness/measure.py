@@ -1,15 +1,17 @@
 """One measurement of one program at one workload."""
 
+import contextlib
 import json
 import re
 import select
 import signal
 import subprocess
 
+from . import network
 from .process import (GENERATOR_CORE, SERVER_CORE, Failed, finish, free_port, memory_kib, run,
                       server, start, stop, wait_listening)
 from .programs import BUILD, RAW
-from .workloads import CONNECTING, IDLE_SIZE
+from .workloads import IDLE_SIZE
 
 LOAD = BUILD / "load"
 SPIN = ["--spin"] if GENERATOR_CORE != SERVER_CORE else []
@@ -31,68 +33,59 @@ def per_message(result):
         "busy_ns": result["busy_ns"] / messages if "busy_ns" in result else None,
         "syscalls": result.get("syscalls", 0) / messages,
         "wire": result["wire_bytes"] / messages if "wire_bytes" in result else None,
+        "slow_bytes": result.get("slow_bytes"),
+        "slow_taken": result.get("slow_taken"),
     }
 
 
-def command_of(program, mode, port, size):
-    """The server for it; for connecting, one with small buffers."""
-    if mode == "broadcast":
-        return program.broadcast(port)
-    return program.deflate(port, size) if mode == "deflate" else program.serve(port, size, idle=mode == "connect")
-
-
-def generate(program, mode, arguments, size, seconds, *more):
-    """Runs the generator against a fresh server."""
+@contextlib.contextmanager
+def serving(program, mode, size):
+    """A fresh server: its port, and its processes."""
     port = free_port()
-    with server(command_of(program, mode, port, size), port) as process:
-        result = run([LOAD, mode, "--port", port, "--pid", process.pid, "--seconds", seconds,
-                      *SPIN, *arguments, *raw(program), *more], GENERATOR_CORE, seconds + 30)
+    with contextlib.ExitStack() as stack:
+        yield port, [stack.enter_context(server(argv, at)).pid for argv, at in program.chain(mode, port, size)]
+
+
+def accounted(pids):
+    return [argument for pid in pids for argument in ("--pid", pid)]
+
+
+def generate(program, workload, seconds, warmup, *more):
+    """Runs the generator against a fresh server."""
+    buffers = network.small_send_buffers() if workload.slow else contextlib.nullcontext()
+    with buffers, serving(program, workload.mode, workload.size) as (port, pids):
+        result = run([LOAD, workload.load, "--port", port, *accounted(pids), "--seconds", seconds,
+                      "--warmup", warmup, *SPIN, *workload.arguments, *raw(program), *more],
+                     GENERATOR_CORE, seconds + 60)
     return per_message(result)
 
 
-def echo(program, workload, options):
-    return generate(program, "echo", workload.arguments, workload.size, options.seconds,
-                    "--warmup", options.warmup)
+def measure(program, workload, options):
+    return generate(program, workload, workload.seconds(options), workload.warmup(options))
 
 
-def broadcast(program, workload, options):
-    return generate(program, "broadcast", workload.arguments, workload.size, options.seconds,
-                    "--warmup", options.warmup)
-
-
-def deflate(program, workload, options):
-    return generate(program, "deflate", workload.arguments, workload.size, options.seconds,
-                    "--warmup", options.warmup)
-
-
-def connect(program, options, *more):
-    return generate(program, "connect", ["--conns", CONNECTING], IDLE_SIZE, options.seconds,
-                    "--warmup", options.warmup, *more)
-
-
-def count_syscalls(program, mode, arguments, size):
+def count_syscalls(program, workload):
     """System calls per message, in a run of its own; through strace where the kernel's
     tracepoints are out of reach."""
     try:
-        return generate(program, mode, arguments, size, 0.3, "--syscalls")["syscalls"]
+        return generate(program, workload, workload.count_seconds, workload.count_warmup, "--syscalls")["syscalls"]
     except Failed as reason:
         if "tracepoint" not in str(reason) and "perf_event" not in str(reason):
             raise
-    return strace_syscalls(program, mode, arguments, size)
+    return strace_syscalls(program, workload)
 
 
-def strace_syscalls(program, mode, arguments, size):
-    port, report = free_port(), BUILD / "strace.txt"
-    # Connecting is counted, too: for a broadcast to a thousand it must not matter.
-    messages = {"connect": 1000, "broadcast": 100_000}.get(mode, 20_000)
-    with server(command_of(program, mode, port, size), port) as process:
-        tracer = start(["strace", "-f", "-c", "-o", report, "-p", process.pid], SERVER_CORE,
+def strace_syscalls(program, workload):
+    report = BUILD / "strace.txt"
+    with serving(program, workload.mode, workload.size) as (port, pids):
+        tracer = start(["strace", "-f", "-c", "-o", report, *(a for pid in pids for a in ("-p", pid))], SERVER_CORE,
                        stderr=subprocess.PIPE, text=True)
         try:
             if "attached" not in tracer.stderr.readline():
                 raise Failed("strace does not attach")
-            result = run([LOAD, mode, "--port", port, "--warmup", 0, "--seconds", 10,
-                          "--messages", messages, *arguments, *raw(program)], GENERATOR_CORE, 60)
+            result = run([LOAD, workload.load, "--port", port, "--warmup", 0, "--seconds", 10,
+                          "--messages", workload.strace_messages, *workload.arguments, *raw(program)],
+                         GENERATOR_CORE, 60)
             tracer.send_signal(signal.SIGINT)
             tracer.wait(10)
         finally:
@@ -104,11 +97,14 @@ def strace_syscalls(program, mode, arguments, size):
     return int(total.group(1)) / result["messages"]
 
 
+def memory(pids):
+    return [sum(column) for column in zip(*map(memory_kib, pids))]
+
+
 def idle(program, connections):
     """Bytes per idle connection: resident memory, and page tables."""
-    port = free_port()
-    with server(program.serve(port, IDLE_SIZE, idle=True), port) as process:
-        before = memory_kib(process.pid)
+    with serving(program, "idle", IDLE_SIZE) as (port, pids):
+        before = memory(pids)
         load = start([LOAD, "idle", "--port", port, "--conns", connections, "--size", IDLE_SIZE,
                       "--seconds", 60, *raw(program)], GENERATOR_CORE, stdin=subprocess.PIPE,
                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -119,13 +115,34 @@ def idle(program, connections):
                 stop(load)
                 raise Failed(f"load: {load.stderr.read().strip() or 'no answer for 60 s'}")
             json.loads(line)
-            after = memory_kib(process.pid)
+            after = memory(pids)
         finally:
             load.stdin.close()
             stop(load)
             load.stdout.close()
             load.stderr.close()
     return [(b - a) * 1024 / connections for a, b in zip(before, after)]
+
+
+def instructions(argv, port, workload):
+    """Instructions per message of a broadcasting server under callgrind: what more messages take more."""
+    counts, messages = [], 20 * workload.conns
+    for times in (1, 3):
+        process = start(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *argv], SERVER_CORE,
+                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_listening(process, port, "callgrind")
+            run([LOAD, workload.load, "--port", port, "--warmup", 0, "--seconds", 60, "--messages", times * messages,
+                 *workload.arguments], GENERATOR_CORE, 120)
+            process.terminate()
+            _, said = process.communicate(timeout=20)
+        finally:
+            stop(process)
+        total = re.search(r"Collected : (\d+)", said)
+        if not total:
+            raise Failed("callgrind counted nothing")
+        counts.append(int(total.group(1)))
+    return (counts[1] - counts[0]) / (2 * messages)
 
 
 def send(program, workload, options):

@@ -28,11 +28,31 @@ def _bring_loopback_up():
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
+SEND_BUFFERS = Path("/proc/sys/net/ipv4/tcp_wmem")
+SMALL = "4096 16384 65536"
+_is_separate = False
+
+
+@contextlib.contextmanager
+def small_send_buffers():
+    """As between machines: otherwise the kernel takes megabytes for a connection that does not read."""
+    if not _is_separate:
+        raise Failed("the kernel's buffers can be made small in a network namespace only")
+    usual = SEND_BUFFERS.read_text(encoding="ascii")
+    SEND_BUFFERS.write_text(SMALL, encoding="ascii")
+    try:
+        yield
+    finally:
+        SEND_BUFFERS.write_text(usual, encoding="ascii")
+
+
 def separate():
     """Leaves the machine's network for an empty one with the wanted congestion control, which every child
     inherits. What the network is now, in words."""
+    global _is_separate
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) == 0:
+        _is_separate = True
         where = "in a network namespace of its own"
         try:
             _bring_loopback_up()

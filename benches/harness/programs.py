@@ -2,25 +2,28 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from .process import Failed
+from .workloads import BACKLOG, PING_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "benches"
 BUILD = ROOT / "build" / "bench"
 
 C_FLAGS = ["-std=gnu11", "-O3", "-march=native", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+PORTABLE = ["-march=x86-64-v3"] if platform.machine() == "x86_64" else []
 COMMON = [SOURCE / "common" / "net.c", SOURCE / "common" / "handshake.c"]
 SERVER = [*COMMON, SOURCE / "common" / "server.c"]
 
 OURS, BEFORE, FLOOR, RAW, BUFFERED = "libdill (this)", "libdill (before)", "floor", "raw bytes", "rustls, buffered"
 
 
-def command(argv, **options):
+def run_tool(argv, **options):
     """Runs a build step; what it prints goes to a log, and its last error to the report."""
     argv = [str(a) for a in argv]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)
@@ -44,13 +47,13 @@ def need_package(name, tool=None):
     if os.geteuid() != 0:
         raise Failed(f"{name} is not installed")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    command(["apt-get", "update"], env=environment)
-    command(["apt-get", "install", "-y", "--no-install-recommends", name], env=environment)
+    run_tool(["apt-get", "update"], env=environment)
+    run_tool(["apt-get", "install", "-y", "--no-install-recommends", name], env=environment)
 
 
 def compile_c(out, sources, *more):
     need_package("gcc", "gcc")
-    command(["gcc", *C_FLAGS, "-o", BUILD / out, *sources, *more])
+    run_tool(["gcc", *C_FLAGS, "-o", BUILD / out, *sources, *more])
     return BUILD / out
 
 
@@ -71,7 +74,7 @@ def cargo_peer(package, product=None):
     workspace = copy_sources("peers")
     flags = os.environ.get("RUSTFLAGS", "")
     environment = {**os.environ, "RUSTFLAGS": f"{flags} -C target-cpu=native".strip()}
-    command(["cargo", "build", "--release", "--manifest-path", workspace / "Cargo.toml",
+    run_tool(["cargo", "build", "--release", "--manifest-path", workspace / "Cargo.toml",
              "--target-dir", BUILD / "target", "--package", package], env=environment)
     return BUILD / "target" / "release" / (product or package)
 
@@ -86,6 +89,16 @@ class Program:
     absent: str = ""
     tls: bool = False           # the generator speaks TLS to it
 
+    def command(self, mode, port, size):
+        """The server for a workload, or None if the program cannot take part."""
+        if mode in ("echo", "idle") or mode == "connect" and self.handshake:
+            return self.serve(port, size, small=mode != "echo")
+        return None
+
+    def chain(self, mode, port, size):
+        """The commands to start one after the other, each with the port that it listens on; the last one serves."""
+        return [(self.command(mode, port, size), port)]
+
     def prepare(self):
         """Builds; a failure makes the program absent, with the reason."""
         try:
@@ -96,58 +109,58 @@ class Program:
     def build(self):
         raise NotImplementedError
 
-    def serve(self, port, size, idle=False):
-        """The command of the echo server, or None."""
-        raise NotImplementedError
+    def serve(self, port, size, small=False):
+        """The command of the echo server; with small buffers for many connections."""
+        return None
 
     def send(self, port, size, count, batch):
         """The command of the sending client, or None."""
         return None
 
-    def broadcast(self, port):
-        """The command of a server that sends what anybody says to all, or None."""
-        return None
 
-    def deflate(self, port, size):
-        """The command of the echo server with compression, or None."""
-        return None
+def compile_floor(out, *more):
+    """A floor that may compress, with the codec of the library."""
+    need_package("zlib1g-dev")
+    source = SOURCE / "floor" / f"{out.removeprefix('floor_').removesuffix('_portable')}.c"
+    return compile_c(out, [source, SOURCE / "floor" / "codec.c", *SERVER], cargo_peer("codec", "libcodec.a"), "-lm", *more)
 
 
 class Floor(Program):
     def build(self):
-        self.broadcaster = compile_c("floor_broadcast", [SOURCE / "floor" / "broadcast.c", *SERVER])
-        need_package("zlib1g-dev")
-        self.deflater = compile_c("floor_deflate", [SOURCE / "floor" / "deflate.c", *SERVER],
-                                  cargo_peer("codec", "libcodec.a"), "-lm")
+        self.broadcaster = compile_floor("floor_broadcast")
+        self.deflater = compile_floor("floor_deflate")
         self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
         self.client = compile_c("floor_send", [SOURCE / "floor" / "send.c", *COMMON])
 
-    def serve(self, port, size, idle=False):
+    def portable_broadcaster(self):
+        """For valgrind, which does not know the instructions of every processor."""
+        return compile_floor("floor_broadcast_portable", *PORTABLE)
+
+    def serve(self, port, size, small=False):
         return [self.server, port]
 
     def send(self, port, size, count, batch):
         return [self.client, port, size, count, batch]
 
-    def broadcast(self, port):
-        return [self.broadcaster, port]
-
-    def deflate(self, port, size):
-        return [self.deflater, port]
+    def command(self, mode, port, size):
+        return {"broadcast": [self.broadcaster, port],
+                "broadcast, compressed": [self.broadcaster, port, "deflate"],
+                "deflate": [self.deflater, port]}.get(mode) or super().command(mode, port, size)
 
 
 class Raw(Program):
     def build(self):
         self.server = compile_c("floor", [SOURCE / "floor" / "floor.c", *SERVER])
 
-    def serve(self, port, size, idle=False):
-        return [self.server, port, "raw"]
+    def command(self, mode, port, size):
+        return [self.server, port, "raw"] if mode == "echo" else None
 
 
 def build_library():
     """Builds the library and copies it, so that a later build does not disturb a run."""
-    metadata = json.loads(command(["cargo", "metadata", "--no-deps", "--format-version", "1"],
+    metadata = json.loads(run_tool(["cargo", "metadata", "--no-deps", "--format-version", "1"],
                                   cwd=ROOT))
-    command(["make", "all"], cwd=ROOT)
+    run_tool(["make", "all"], cwd=ROOT)
     library = Path(metadata["target_directory"]) / "release" / "libdill.so"
     directory = BUILD / "lib"
     directory.mkdir(exist_ok=True)
@@ -157,10 +170,10 @@ def build_library():
     return directory
 
 
-def compile_ours(out, library):
-    source = SOURCE / f"{out}.c"
+def compile_ours(out, library, *more):
+    source = SOURCE / f"{out.removesuffix('_portable')}.c"
     return compile_c(out, [source, *COMMON], f"-I{ROOT / 'include'}", f"-L{library}", "-ldill",
-                     f"-Wl,-rpath,{library}")
+                     f"-Wl,-rpath,{library}", *more)
 
 
 class Ours(Program):
@@ -170,17 +183,21 @@ class Ours(Program):
         self.client = compile_ours("ours_send", library)
         self.broadcaster = compile_ours("ours_broadcast", library)
 
-    def serve(self, port, size, idle=False):
+    def portable_broadcaster(self):
+        return compile_ours("ours_broadcast_portable", BUILD / "lib", *PORTABLE)
+
+    def serve(self, port, size, small=False):
         return [self.server, port, size]
 
     def send(self, port, size, count, batch):
         return [self.client, port, size, count, batch]
 
-    def broadcast(self, port):
-        return [self.broadcaster, port]
-
-    def deflate(self, port, size):
-        return [self.server, port, size, "deflate"]
+    def command(self, mode, port, size):
+        return {"broadcast": [self.broadcaster, port, BACKLOG],
+                "broadcast, compressed": [self.broadcaster, port, BACKLOG, "deflate"],
+                "deflate": [self.server, port, size, "deflate"],
+                "keepalive": [self.server, port, size, "keepalive", 1000 * PING_SECONDS],
+                "embedding": [self.server, port, size]}.get(mode) or super().command(mode, port, size)
 
 
 class Before(Program):
@@ -196,153 +213,8 @@ class Before(Program):
                       f"-I{self.checkout / 'include'}", f"-L{library}", "-ldill", f"-Wl,-rpath,{library}")
             for what in ("echo", "send"))
 
-    def serve(self, port, size, idle=False):
+    def serve(self, port, size, small=False):
         return [self.server, port, size]
 
     def send(self, port, size, count, batch):
         return [self.client, port, size, count, batch]
-
-
-class CargoPeer(Program):
-    def build(self):
-        self.program = cargo_peer(f"peer-{self.name}")
-
-    def serve(self, port, size, idle=False):
-        return [self.program, "echo", port, *(["idle"] if idle else [])]
-
-    def send(self, port, size, count, batch):
-        return [self.program, "send", port, size, count, batch]
-
-
-class ServerOnly(Program):
-    def serve(self, port, size, idle=False):
-        return [self.server, port]
-
-
-class Libwebsockets(ServerOnly):
-    def build(self):
-        need_package("libwebsockets-dev")
-        self.server = compile_c("peer-libwebsockets", [SOURCE / "peers" / "libwebsockets.c",
-                                                       *COMMON], "-lwebsockets")
-
-
-class Wslay(ServerOnly):
-    def build(self):
-        need_package("libwslay-dev")
-        self.server = compile_c("peer-wslay", [SOURCE / "peers" / "wslay.c", *SERVER], "-lwslay")
-
-
-class UWebSockets(ServerOnly):
-    def build(self):
-        need_package("g++", "g++")
-        need_package("libssl-dev")
-        manifest = copy_sources("peers") / "uwebsockets" / "Cargo.toml"
-        metadata = json.loads(command(["cargo", "metadata", "--format-version", "1",
-                                       "--manifest-path", manifest]))
-        crate = next(p for p in metadata["packages"] if p["name"] == "libuwebsockets-sys")
-        cpp = Path(crate["manifest_path"]).parent / "uWebSockets"
-        sockets = cpp / "uSockets" / "src"
-        objects = BUILD / "uwebsockets"
-        objects.mkdir(exist_ok=True)
-        flags = ["-O3", "-march=native", "-DLIBUS_USE_OPENSSL", "-DUWS_NO_ZLIB", "-w", f"-I{sockets}"]
-        command(["gcc", *flags, "-c", *sorted(sockets.glob("*.c")), *sorted((sockets / "crypto").glob("*.c")),
-                 *sorted((sockets / "eventing").glob("epoll*.c"))], cwd=objects)
-        command(["g++", "-std=c++17", *flags, "-c", *sorted((sockets / "crypto").glob("*.cpp"))], cwd=objects)
-        self.server = BUILD / "peer-uwebsockets"
-        command(["g++", "-std=c++20", *flags, f"-I{cpp / 'src'}",
-                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")),
-                 "-o", self.server, "-lssl", "-lcrypto"])
-        need_package("zlib1g-dev")
-        self.deflater = BUILD / "peer-uwebsockets-deflate"
-        command(["g++", "-std=c++20", *(f for f in flags if f != "-DUWS_NO_ZLIB"), f"-I{cpp / 'src'}",
-                 SOURCE / "peers" / "uwebsockets.cpp", *sorted(objects.glob("*.o")), "-lz", "-lssl", "-lcrypto",
-                 "-o", self.deflater])
-
-    def broadcast(self, port):
-        return [self.server, port, "broadcast"]
-
-    def deflate(self, port, size):
-        return [self.deflater, port, "deflate"]
-
-
-class NpmWs(Program):
-    def build(self):
-        need_package("npm", "npm")
-        self.directory = copy_sources("peers/ws")
-        command(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-                cwd=self.directory)
-
-    def serve(self, port, size, idle=False):
-        return ["node", self.directory / "server.mjs", port]
-
-    def deflate(self, port, size):
-        return [*self.serve(port, size), "deflate"]
-
-
-CERTIFICATE, KEY = BUILD / "certificate.pem", BUILD / "key.pem"
-
-
-def make_certificate():
-    need_package("openssl", "openssl")
-    command(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "30", "-subj", "/CN=localhost", "-keyout", KEY, "-out", CERTIFICATE])
-
-
-class FloorTls(CargoPeer):
-    """In place with the secrets of the handshake, or by rustls' buffers: see peers/floor-tls."""
-    def build(self):
-        make_certificate()
-        self.program = cargo_peer("peer-floor-tls")
-
-    def serve(self, port, size, idle=False):
-        mode = "in-place" if self.name == FLOOR else "buffered"
-        return [self.program, mode, port, CERTIFICATE, KEY]
-
-    def send(self, port, size, count, batch):
-        return None
-
-
-class OursTls(Ours):
-    def serve(self, port, size, idle=False):
-        return [self.server, port, size, CERTIFICATE, KEY]
-
-    def send(self, port, size, count, batch):
-        return None
-
-
-class UWebSocketsTls(UWebSockets):
-    def serve(self, port, size, idle=False):
-        return [self.server, port, CERTIFICATE, KEY]
-
-
-class NpmWsTls(NpmWs):
-    def serve(self, port, size, idle=False):
-        return ["node", self.directory / "server.mjs", port, CERTIFICATE, KEY]
-
-
-def tls_programs():
-    return [
-        FloorTls(FLOOR, "rustls 0.23, ring 0.17", "in place with the secrets of the handshake", tls=True),
-        FloorTls(BUFFERED, "0.23", "the floor with rustls' own buffers", tls=True),
-        OursTls(OURS, tls=True),
-        UWebSocketsTls("uWebSockets", "in libuwebsockets-sys 0.0.10", "OpenSSL of Debian", tls=True),
-        NpmWsTls("ws", "8.23.0 with bufferutil", "OpenSSL of node", tls=True),
-    ]
-
-
-def all_programs():
-    return [
-        Floor(FLOOR),
-        Raw(RAW, note="not WebSocket", handshake=False),
-        Ours(OURS),
-        UWebSockets("uWebSockets", "in libuwebsockets-sys 0.0.10"),
-        CargoPeer("sockudo-ws", "3.1.0"),
-        CargoPeer("tungstenite", "0.30.0", "does not gather by itself: flushed by hand"),
-        CargoPeer("fastwebsockets", "0.10.0", "does not gather by itself: its stream does"),
-        CargoPeer("yawc", "0.5.0"),
-        CargoPeer("tokio-websockets", "0.13.3"),
-        Wslay("wslay", "Debian", "has no sockets and no handshake: on the floor's loop",
-              handshake=False),
-        Libwebsockets("libwebsockets", "Debian"),
-        NpmWs("ws", "8.23.0 with bufferutil"),
-    ]

@@ -2,58 +2,19 @@
 
 import os
 import platform
-from statistics import median
 
-from .programs import BUFFERED, FLOOR, OURS, RAW
-from .workloads import BROADCAST, DEFLATE, ECHO, ECHO_TLS, IDLE, KIB, SEND, SINGLE
-
-NOT_PEERS = {OURS, FLOOR, RAW, BUFFERED}
+from .programs import FLOOR, OURS
+from .workloads import (
+    BACKLOG, BROADCAST, CONNECT_TLS, DEFLATE, ECHO, ECHO_TLS, EMBEDDED, IDLE, IDLE_TLS, KEEPALIVE, KIB, SEND, SINGLE)
 
 # Over TCP, and over TLS.
 ALL_ECHO = list(dict.fromkeys([*ECHO, *ECHO_TLS]))
-CONNECTS = ["connect", "connect, resumed"]
+CONNECTS = [w.name for w in CONNECT_TLS]
 
-
-class Results:
-    """What was measured: by workload and program a list of rounds, or why there is none."""
-
-    def __init__(self):
-        self.rounds = {}    # (workload, program) -> [measurement]
-        self.failed = {}    # (workload, program) -> reason
-        self.syscalls = {}  # (workload, program) -> per message
-        self.idle = {}      # program -> [(resident, tables)]
-
-    def add(self, workload, program, measurement):
-        self.rounds.setdefault((workload, program), []).append(measurement)
-
-    def programs(self, workload):
-        """The measured programs, cheapest first."""
-        names = {p for w, p in self.rounds if w == workload}
-        return sorted(names, key=lambda p: self.cpu(workload, p))
-
-    def figure(self, workload, program, field):
-        values = [m.get(field) for m in self.rounds.get((workload, program), [])]
-        values = [v for v in values if v is not None]
-        return median(values) if values else None
-
-    def cpu(self, workload, program):
-        return self.figure(workload, program, "cpu_ns")
-
-    def ratio(self, workload, program, to):
-        """Median over the rounds of the ratio within a round."""
-        one = self.rounds.get((workload, program), [])
-        other = self.rounds.get((workload, to), [])
-        ratios = [a["cpu_ns"] / b["cpu_ns"] for a, b in zip(one, other)]
-        return median(ratios) if ratios else None
-
-    def best_peer(self, workload):
-        peers = [p for p in self.programs(workload) if p not in NOT_PEERS]
-        return peers[0] if peers else None
-
-    def spread(self, workload, program):
-        """Half the distance from the cheapest to the dearest round, relative to the median."""
-        values = [m["cpu_ns"] for m in self.rounds[workload, program]]
-        return (max(values) - min(values)) / 2 / median(values)
+# The ways to send a frame to many whose instructions are counted.
+ONE_FRAME, EACH_FRAME, SEND_LOOP, AT_ONCE = (
+    "a loop of send, one frame for all", "a loop that builds each frame and sends it", "a loop of ws_send",
+    "ws_broadcast")
 
 
 def digits(value, unit=""):
@@ -84,44 +45,97 @@ def failures(results, workload):
                    for (w, p), reason in results.failed.items() if w == workload)
 
 
-def workload_table(results, workload, unit="message", latency=True):
+# Columns of a table: the head, and the text for a program; the figures that all tables begin with are not among them.
+def measured(field, head):
+    return head, lambda results, workload, program: digits(results.figure(workload, program, field))
+
+
+def syscalls(unit):
+    return f"system calls/{unit}", lambda results, workload, program: digits(results.syscalls.get((workload, program)))
+
+
+def share(field, head):
+    def text(results, workload, program):
+        value = results.figure(workload, program, field)
+        return "–" if value is None else f"{value:.1%}"
+    return head, text
+
+
+def latencies(unit):
+    return [measured("rate", f"{unit}s/s"), measured("p50_us", "p50 µs"), measured("p99_us", "p99 µs"), syscalls(unit)]
+
+
+def workload_table(results, workload, columns, unit="message"):
+    """The CPU time of each program, beside the floor and the best peer, and more columns."""
     best = results.best_peer(workload)
-    head = ["", f"CPU ns/{unit}", "±", "× floor", "× best peer", f"{unit}s/s"]
-    head += ["p50 µs", "p99 µs", f"system calls/{unit}"] if latency else []
-    rows = []
-    for program in results.programs(workload):
-        row = [name_text(program), digits(results.cpu(workload, program)),
-               f"{results.spread(workload, program):.0%}",
-               ratio_text(results.ratio(workload, program, FLOOR)),
-               ratio_text(best and results.ratio(workload, program, best)),
-               digits(results.figure(workload, program, "rate"))]
-        if latency:
-            row += [digits(results.figure(workload, program, "p50_us")),
-                    digits(results.figure(workload, program, "p99_us")),
-                    digits(results.syscalls.get((workload, program)))]
-        rows.append(row)
+    rows = [[name_text(program), digits(results.cpu(workload, program)),
+             f"{results.spread(workload, program):.0%}",
+             ratio_text(results.ratio(workload, program, FLOOR)),
+             ratio_text(best and results.ratio(workload, program, best)),
+             *(text(results, workload, program) for _, text in columns)]
+            for program in results.programs(workload)]
+    head = ["", f"CPU ns/{unit}", "±", "× floor", "× best peer", *(head for head, _ in columns)]
     return table(head, rows) + "\n" + failures(results, workload)
+
+
+def broadcast_table(results, workload):
+    columns = [measured("rate", "messages/s"), syscalls("message")]
+    if workload.slow:
+        columns += [measured("slow_bytes", "bytes of memory/slow connection"),
+                    share("slow_taken", "of the messages taken by it")]
+    return workload_table(results, workload.name, columns)
 
 
 def deflate_table(results, workload):
     """CPU time is worth what it compresses to: the size of what was sent stands beside it."""
+    def of_message(results, name, program):
+        return f"{results.figure(name, program, 'wire') / workload.size:.1%}"
+    return workload_table(results, workload.name, [measured("wire", "bytes/message"), ("of the message", of_message)])
+
+
+def keepalive_table(results):
+    """What it costs for each connection in a minute."""
     rows = []
-    best = results.best_peer(workload.name)
-    for program in results.programs(workload.name):
-        wire = results.figure(workload.name, program, "wire")
-        rows.append([name_text(program), digits(results.cpu(workload.name, program)),
-                     f"{results.spread(workload.name, program):.0%}",
-                     ratio_text(results.ratio(workload.name, program, FLOOR)),
-                     ratio_text(best and results.ratio(workload.name, program, best)),
-                     digits(wire), f"{wire / workload.size:.1%}"])
-    head = ["", "CPU ns/message", "±", "× floor", "× best peer", "bytes/message", "of the message"]
+    for program in results.programs(KEEPALIVE.name):
+        pings = results.figure(KEEPALIVE.name, program, "rate") * 60 / KEEPALIVE.conns
+        cpu, calls = results.cpu(KEEPALIVE.name, program), results.syscalls.get((KEEPALIVE.name, program))
+        rows.append([name_text(program), digits(pings), digits(cpu * pings / 1000), digits(calls and calls * pings),
+                     digits(cpu), digits(calls)])
+    head = ["", "pings/connection and minute", "CPU µs/connection and minute", "system calls/connection and minute",
+            "CPU ns/ping and pong", "system calls/ping and pong"]
+    return table(head, rows) + "\n" + failures(results, KEEPALIVE.name)
+
+
+def embedded_table(results, workload):
+    """The library as a guest in another loop, beside its own."""
+    names = {OURS: "the library's own loop"}
+    rows = [[names.get(program, f"in {program}'s loop" if program == "GLib" else f"in a loop on {program}"),
+             *(digits(results.figure(workload.name, program, field)) for field in ("p50_us", "p99_us", "cpu_ns")),
+             ratio_text(results.ratio(workload.name, program, OURS)),
+             digits(results.syscalls.get((workload.name, program)))]
+            for program in results.programs(workload.name)]
+    head = ["", "p50 µs", "p99 µs", "CPU ns/message", "× own loop", "system calls/message"]
     return table(head, rows) + "\n" + failures(results, workload.name)
+
+
+def instructions_table(results):
+    names = list(dict.fromkeys(w for w, _ in results.instructions))
+    rows = []
+    for way in (ONE_FRAME, EACH_FRAME, SEND_LOOP, AT_ONCE):
+        row = [f"**{way}**" if way == AT_ONCE else way]
+        for name in names:
+            count = results.instructions.get((name, way))
+            each = results.instructions.get((name, EACH_FRAME))
+            row += [digits(count), ratio_text(count and each and count / each)]
+        rows.append(row)
+    head = ["instructions/message", *(text for name in names for text in (name, "× a frame each"))]
+    return table(head, rows) + "\n" + "".join(failures(results, f"instructions, {name}") for name in names)
 
 
 def summary(results):
     """One row per workload: the floor, the best peer, ours."""
     rows = []
-    for workload in [w.name for w in ALL_ECHO] + CONNECTS:
+    for workload in [w.name for w in ALL_ECHO] + CONNECTS + [w.name for w in (*DEFLATE, *BROADCAST)]:
         if not results.programs(workload):
             continue
         best = results.best_peer(workload)
@@ -136,7 +150,22 @@ def summary(results):
                   "(generator)"], rows)
 
 
-def goals(results, options):
+def runs(results):
+    """Where the figures come from."""
+    return "\n".join(["Medians of:\n", *(f"- {run}" for run in results.about["runs"]), ""])
+
+
+def figures(results):
+    """What benches/README.md shows of a run."""
+    rest = [table_ for is_there, table_ in (
+        (results.idle, lambda: idle_table(results)), (results.instructions, lambda: instructions_table(results)),
+        (results.programs(KEEPALIVE.name), lambda: keepalive_table(results)),
+        *((results.programs(w.name), lambda w=w: embedded_table(results, w)) for w in EMBEDDED[:1])) if is_there]
+    return "\n".join([runs(results), summary(results),
+                      *(text() for text in rest)])
+
+
+def goals(results):
     """The limits, the figures, and whether they hold; without what was not asked for."""
     rows = []
 
@@ -154,7 +183,7 @@ def goals(results, options):
         asked = any(w == workload for w, _ in results.syscalls)
         goal(asked, f"system calls per {text}", results.syscalls.get((workload, OURS)), limit)
 
-    for w in [] if options.tls else ECHO:
+    for w in [] if results.about["tls"] else ECHO:
         best = results.best_peer(w.name)
         if w.text:
             binary = w.name.removesuffix(" text")
@@ -167,11 +196,11 @@ def goals(results, options):
             ratio_goal(w.name, best, 1.0)
         elif w.size > 16 * KIB:
             ratio_goal(w.name, best, 1.1)
-    for w in ECHO_TLS if options.tls else []:
+    for w in ECHO_TLS if results.about["tls"] else []:
         ratio_goal(w.name, FLOOR, 1.15 if w.size <= 16 * KIB else 1.2)
         ratio_goal(w.name, results.best_peer(w.name), 1.0)
     for w in SEND:
-        ratio_goal(send_name(w), FLOOR, 1.05 if w.batch == 1 else 1.1)
+        ratio_goal(w.name, FLOOR, 1.05 if w.batch == 1 else 1.1)
     syscalls_goal("message, 16×64×1 KiB", "16×64×1 KiB", 0.05)
     syscalls_goal("message, one connection", SINGLE.name, 3.0)
     for w in DEFLATE:
@@ -180,27 +209,38 @@ def goals(results, options):
     for w in BROADCAST:
         ratio_goal(w.name, FLOOR, 1.2)
         ratio_goal(w.name, results.best_peer(w.name), 1.0)
+        calls, loop = (results.syscalls.get((w.name, p)) for p in (OURS, FLOOR))
+        goal(loop and not w.slow, f"{w.name}: system calls × floor", calls and loop and calls / loop, 1.0)
+        if w.slow:
+            # What the rest of the server needs is in it.
+            grown = results.figure(w.name, OURS, "slow_bytes")
+            goal(grown is not None, f"{w.name}: memory per slow connection", grown and grown / KIB,
+                 (BACKLOG + w.size) // KIB, " KiB")
+    for name in dict.fromkeys(w for w, _ in results.instructions):
+        ours, each = (results.instructions.get((name, way)) for way in (AT_ONCE, EACH_FRAME))
+        goal(True, f"{name}: instructions × {EACH_FRAME}", ours and each and ours / each, 1.2)
+    for w in EMBEDDED:
+        own = results.syscalls.get((w.name, OURS))
+        for program in results.programs(w.name):
+            calls = results.syscalls.get((w.name, program))
+            goal(program != OURS and own, f"{w.name}, {program}: system calls more than in the library's own loop",
+                 calls and own and calls - own, 1.0)
     for workload in CONNECTS:
-        ratio_goal(workload, results.best_peer(workload), 1.05 if options.tls else 1.0)
-    if not options.tls:
+        ratio_goal(workload, results.best_peer(workload), 1.05 if results.about["tls"] else 1.0)
+    if not results.about["tls"]:
         syscalls_goal("connect, upgrade, close", "connect", 12)
     idle = results.idle.get(OURS)
-    goal(results.idle, "memory per idle connection", idle and median(r for r, _ in idle) / KIB,
-         10.0 if options.tls else 5.0, " KiB")
+    goal(results.idle, "memory per idle connection", idle and idle[0] / KIB,
+         10.0 if results.about["tls"] else 5.0, " KiB")
     return table(["goal", "measured", "at most", "met"], rows)
 
 
-def send_name(workload):
-    return f"client {workload.name}"
-
-
-def idle_table(results, connections):
-    rows = sorted((median(r for r, _ in v), median(t for _, t in v), p)
-                  for p, v in results.idle.items())
+def idle_table(results):
+    rows = sorted((resident, tables, program) for program, (resident, tables) in results.idle.items())
     text = table(["", "resident bytes/connection", "page tables"],
                  [[name_text(p), digits(r), digits(t)] for r, t, p in rows])
-    if connections < IDLE:
-        text += f"\nOnly {connections} connections: the limit of open files is too low.\n"
+    if results.about["connections"] < (IDLE_TLS if results.about["tls"] else IDLE):
+        text += f"\nOnly {results.about['connections']} connections: the limit of open files is too low.\n"
     return text + "\n" + failures(results, "idle")
 
 
@@ -216,41 +256,50 @@ def machine():
     return f"{model}, {os.cpu_count()} processors, Linux {platform.release()}"
 
 
-def markdown(results, programs, options, connections):
-    out = ["# Echo, handshake, idle connections, sending client\n",
-           f"{machine()}, {options.network}. {options.rounds} round(s) of {options.seconds} s, medians; "
-           "± is half the range over the rounds. CPU is the processor time of the server's process, user and "
-           "kernel.\n"]
-    if any(results.programs(w) for w in [*(w.name for w in ALL_ECHO), *CONNECTS]):
-        out += ["## Summary\n", summary(results)]
-    if any(p.name == OURS and not p.absent for p in programs):
-        out += ["## Goals\n", goals(results, options)]
-    for workload in ALL_ECHO:
-        if results.programs(workload.name) or failures(results, workload.name):
-            out += [f"## {workload.name}\n", workload_table(results, workload.name)]
-    if any(w == SINGLE.name for w, _ in results.syscalls):
-        out += [f"## One connection: {SINGLE.name}\n", single_table(results)]
-    for workload in CONNECTS:
-        if results.programs(workload) or failures(results, workload):
-            out += [f"## {workload.capitalize()}: upgrade, close\n",
-                    workload_table(results, workload, "connection")]
-    if results.idle or failures(results, "idle"):
-        out += [f"## {connections:,} idle connections, after one echo each\n",
-                idle_table(results, connections)]
-    for workload in DEFLATE:
-        if results.programs(workload.name) or failures(results, workload.name):
-            out += [f"## {workload.name}\n", deflate_table(results, workload)]
-    for workload in BROADCAST:
-        if results.programs(workload.name) or failures(results, workload.name):
-            out += [f"## One message to many: {workload.name}\n",
-                    workload_table(results, workload.name)]
-    sent = [w for w in SEND if results.programs(send_name(w))]
-    for workload in sent:
-        out += [f"## Client to sink: {workload.name}\n",
-                workload_table(results, send_name(workload), latency=False)]
+def title(name):
+    return name[0].upper() + name[1:]
+
+
+def sections(results):
+    """Title, whether there is anything to tell, and the table."""
+    def has(name):
+        return results.programs(name) or failures(results, name)
+
+    yield "Summary", any(has(w.name) for w in (*ALL_ECHO, *CONNECT_TLS, *DEFLATE, *BROADCAST)), lambda: summary(results)
+    yield "Goals", any(p == OURS for _, p in results.rounds), lambda: goals(results)
+    for w in ALL_ECHO:
+        yield w.name, has(w.name), lambda w=w: workload_table(results, w.name, latencies("message"))
+    yield (f"One connection: {SINGLE.name}", any(w == SINGLE.name for w, _ in results.syscalls),
+           lambda: single_table(results))
+    for name in CONNECTS:
+        yield (f"{title(name)}: upgrade, close", has(name),
+               lambda name=name: workload_table(results, name, latencies("connection"), "connection"))
+    yield (f"{results.about['connections']:,} idle connections, after one echo each",
+           results.idle or failures(results, "idle"), lambda: idle_table(results))
+    for w in DEFLATE:
+        yield title(w.name), has(w.name), lambda w=w: deflate_table(results, w)
+    for w in BROADCAST:
+        yield title(w.name), has(w.name), lambda w=w: broadcast_table(results, w)
+    yield "Instructions of a broadcast to 1,000", results.instructions, lambda: instructions_table(results)
+    yield f"{KEEPALIVE.conns:,} connections with keepalive", has(KEEPALIVE.name), lambda: keepalive_table(results)
+    for w in EMBEDDED:
+        yield f"In another loop: {w.name.removeprefix('embedded, ')}", has(w.name), lambda w=w: embedded_table(results, w)
+    for w in SEND:
+        yield f"Client to sink: {w.name}", has(w.name), lambda w=w: workload_table(results, w.name,
+                                                                                 [measured("rate", "messages/s")])
+
+
+def markdown(results):
+    about = results.about
+    out = [f"# WebSocket over {'TLS' if about['tls'] else 'TCP'}\n",
+           runs(results),
+           "± is half the range over the rounds. CPU is the processor time of the server's process, user and kernel.\n"]
+    for heading, is_there, text in sections(results):
+        if is_there:
+            out += [f"## {heading}\n", text()]
     out += ["## Who took part\n",
             table(["", "version", "remark"],
-                  [[name_text(p.name), p.version or "–",
-                    f"**absent**: {p.absent}" if p.absent else p.note or "–"] for p in programs],
+                  [[name_text(p["name"]), p["version"] or "–",
+                    f"**absent**: {p['absent']}" if p["absent"] else p["note"] or "–"] for p in about["programs"]],
                   "---")]
     return "\n".join(out)

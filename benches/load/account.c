@@ -14,8 +14,9 @@
 
 enum { THREADS = 256 };
 
-static clockid_t cpu_clock;
-static bool observed;
+static clockid_t cpu_clocks[PROCESSES];
+static pid_t pids[PROCESSES];
+static int clock_count;
 static int counters[THREADS];
 static int counter_count;
 
@@ -64,17 +65,18 @@ static void count_syscalls(pid_t pid)
 
 void account_open(const struct options *o)
 {
-    if(o->pid == 0) return;
-    errno = clock_getcpuclockid(o->pid, &cpu_clock);
-    if(errno) die("clock_getcpuclockid");
-    observed = true;
-    if(o->syscalls) count_syscalls(o->pid);
+    for(int i = 0; i < PROCESSES && o->pids[i] != 0; i++) {
+        pids[i] = o->pids[i];
+        errno = clock_getcpuclockid(pids[i], &cpu_clocks[clock_count++]);
+        if(errno) die("clock_getcpuclockid");
+        if(o->syscalls) count_syscalls(o->pids[i]);
+    }
 }
 
 struct account account_now(void)
 {
     struct account a = {.wall_ns = clock_ns(CLOCK_MONOTONIC)};
-    if(observed) a.cpu_ns = clock_ns(cpu_clock);
+    for(int i = 0; i < clock_count; i++) a.cpu_ns += clock_ns(cpu_clocks[i]);
     for(int i = 0; i < counter_count; i++) {
         uint64_t value;
         if(read(counters[i], &value, sizeof value) != sizeof value) die("read of a counter");
@@ -90,4 +92,19 @@ struct account account_since(struct account start)
     a.cpu_ns -= start.cpu_ns;
     a.syscalls -= start.syscalls;
     return a;
+}
+
+uint64_t account_resident(void)
+{
+    uint64_t pages = 0;
+    for(int i = 0; i < clock_count; i++) {
+        char path[64];
+        unsigned long resident;
+        snprintf(path, sizeof path, "/proc/%d/statm", (int)pids[i]);
+        FILE *f = fopen(path, "r");
+        if(!f || fscanf(f, "%*u %lu", &resident) != 1) die(path);
+        fclose(f);
+        pages += resident;
+    }
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -98,16 +98,19 @@ static void step(struct connecting *c)
         if(wire_handshake(c->fd)) request(c);
         return;
     }
-    ssize_t got = wire_recv(c->fd, c->in + c->len, sizeof c->in - c->len);
-    if(got < 0 && errno == EAGAIN) return;
-    if(got > 0) {
-        c->len += (size_t)got;
-        if(c->state == UPGRADING) upgraded(c);
-        if(c->state == CLOSING) closing(c);
-    } else if(c->state == CLOSED) {
-        end(c);
-    } else {
-        die("the server ended the connection early");
+    /* Over TLS the end may have been taken from the socket together with the close frame. */
+    while(c->fd >= 0) {
+        ssize_t got = wire_recv(c->fd, c->in + c->len, sizeof c->in - c->len);
+        if(got < 0 && errno == EAGAIN) return;
+        if(got > 0) {
+            c->len += (size_t)got;
+            if(c->state == UPGRADING) upgraded(c);
+            if(c->state == CLOSING) closing(c);
+        } else if(c->state == CLOSED) {
+            end(c);
+        } else {
+            die("the server ended the connection early");
+        }
     }
 }
 

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* A server, and a proxy in front of it. */
+enum { PROCESSES = 2 };
+
 /* What the command line says. */
 struct options {
     int port;
@@ -17,11 +20,13 @@ struct options {
     bool raw;           /* no HTTP, and the bytes come back as they went */
     double warmup, seconds;
     long messages;      /* stop after so many at the latest */
-    pid_t pid;          /* the process to account for, or 0 */
-    bool syscalls;      /* count its system calls (slows it down a little) */
+    pid_t pids[PROCESSES];  /* those to account for; 0 behind the last */
+    bool syscalls;      /* count their system calls (slows them down a little) */
     bool tls;           /* TLS 1.3 below */
     bool resume;        /* and sessions are resumed */
     bool records;       /* a record for each message, in place of one for all that leave together */
+    bool deflate;       /* permessage-deflate is agreed upon */
+    long slow;          /* so many of the connections read nothing during the measurement */
     bool spin;          /* never sleep: waking this program would cost the server time */
 };
 
@@ -31,6 +36,7 @@ void run_idle(const struct options *o);
 void run_sink(const struct options *o);
 void run_broadcast(const struct options *o);
 void run_deflate(const struct options *o);
+void run_keepalive(const struct options *o);
 
 /* messages.c: a ring of different messages, as they leave and as they must come back.
    Behind the ring lie the first `outstanding` messages again, so that any run of that many
@@ -45,7 +51,7 @@ struct messages {
 
 void make_messages(struct messages *m, const struct options *o);
 
-/* account.c: processor time and system calls of the observed process. */
+/* account.c: processor time and system calls of the observed processes together. */
 struct account {
     uint64_t wall_ns, cpu_ns, syscalls;
 };
@@ -53,6 +59,9 @@ struct account {
 void account_open(const struct options *o);
 struct account account_now(void);
 struct account account_since(struct account start);
+
+/* Their resident memory in bytes. */
+uint64_t account_resident(void);
 
 /* latency.c: a histogram with a resolution of 1.6 %. */
 void latency_reset(void);
@@ -66,6 +75,9 @@ void poll_control(int op, int fd, uint32_t events, void *data);
 
 /* At least one event, or the end of the program when there is none for 5 s. */
 int poll_wait(void *events, int max);
+
+/* Events that come within so many milliseconds, if any. */
+int poll_some(void *events, int max, int milliseconds);
 
 /* Time spent on anything else than waiting for events, in all. */
 uint64_t poll_busy_ns(void);

@@ -9,13 +9,14 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: load echo|connect|idle|sink|broadcast|deflate --port PORT [options]\n"
+    "usage: load echo|connect|idle|sink|broadcast|deflate|keepalive --port PORT [options]\n"
     "  echo     messages go out and must come back\n"
     "  connect  connections are made, upgraded and closed\n"
     "  idle     connections are made, used once and held until standard input ends\n"
     "  sink     a server for one client that only sends\n"
     "  deflate  compressed messages go out and must come back\n"
     "  broadcast  what the first connection says must come to all\n"
+    "  keepalive  connections say nothing and answer pings\n"
     "options:\n"
     "  --conns N        connections (64)\n"
     "  --outstanding N  messages on the way on each (1)\n"
@@ -25,11 +26,13 @@ static const char usage[] =
     "  --warmup SEC     before the measurement (0.2)\n"
     "  --seconds SEC    of the measurement, or for idle at most (1)\n"
     "  --messages N     stop after so many at the latest (100 million)\n"
-    "  --pid PID        account for this process\n"
+    "  --pid PID        account for this process (several together: give it again)\n"
     "  --syscalls       count its system calls too\n"
     "  --tls            over TLS 1.3\n"
     "  --resume         and sessions are resumed\n"
     "  --records        and each message is a record of its own\n"
+    "  --deflate        with permessage-deflate, where that is asked of a broadcast\n"
+    "  --slow N         so many connections of a broadcast read nothing for a while\n"
     "  --spin           do not sleep while there is nothing to do\n";
 
 static double decimal(const char *text)
@@ -60,6 +63,8 @@ static struct options parse(int argc, char **argv)
         {"tls", no_argument, NULL, 'T'},
         {"resume", no_argument, NULL, 'R'},
         {"records", no_argument, NULL, 'e'},
+        {"deflate", no_argument, NULL, 'D'},
+        {"slow", required_argument, NULL, 'l'},
         {"spin", no_argument, NULL, 'z'},
         {NULL, 0, NULL, 0},
     };
@@ -67,6 +72,7 @@ static struct options parse(int argc, char **argv)
         .conns = 64, .outstanding = 1, .size = 125, .warmup = 0.2, .seconds = 1,
         .messages = 100000000,
     };
+    int pids = 0;
     for(int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch(c) {
         case 'p': o.port = (int)number(optarg, 1, 65535); break;
@@ -78,11 +84,16 @@ static struct options parse(int argc, char **argv)
         case 'w': o.warmup = decimal(optarg); break;
         case 'd': o.seconds = decimal(optarg); break;
         case 'm': o.messages = number(optarg, 1, 1000000000); break;
-        case 'P': o.pid = (pid_t)number(optarg, 1, 1 << 30); break;
+        case 'P':
+            if(pids == PROCESSES) die("too many processes");
+            o.pids[pids++] = (pid_t)number(optarg, 1, 1 << 30);
+            break;
         case 'S': o.syscalls = true; break;
         case 'T': o.tls = true; break;
         case 'R': o.resume = true; break;
         case 'e': o.records = true; break;
+        case 'D': o.deflate = true; break;
+        case 'l': o.slow = number(optarg, 0, 100000); break;
         case 'z': o.spin = true; break;
         default: fputs(usage, stderr); exit(2);
         }
@@ -98,8 +109,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(const struct options *); } modes[] = {
         {"echo", run_echo}, {"connect", run_connect}, {"idle", run_idle}, {"sink", run_sink},
-        {"broadcast", run_broadcast},
-        {"deflate", run_deflate},
+        {"broadcast", run_broadcast}, {"deflate", run_deflate}, {"keepalive", run_keepalive},
     };
     for(size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
         if(strcmp(argv[1], modes[i].name) != 0) continue;

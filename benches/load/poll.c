@@ -47,6 +47,13 @@ int poll_wait(void *events, int max)
     }
 }
 
+int poll_some(void *events, int max, int milliseconds)
+{
+    int n = epoll_wait(poller, events, max, spin ? 0 : milliseconds);
+    if(n < 0 && errno != EINTR) die("epoll_wait");
+    return n;
+}
+
 uint64_t poll_busy_ns(void)
 {
     return busy_ns;

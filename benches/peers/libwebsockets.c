@@ -66,8 +66,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 int main(int argc, char **argv)
 {
-    if(argc != 2) {
-        fprintf(stderr, "usage: %s PORT\n", argv[0]);
+    if(argc != 2 && argc != 4) {
+        fprintf(stderr, "usage: %s PORT [CERTIFICATE KEY]\n", argv[0]);
         return 2;
     }
     const struct lws_protocols protocols[] = {
@@ -79,7 +79,9 @@ int main(int argc, char **argv)
         .port = (int)number(argv[1], 1, 65535),
         .iface = "127.0.0.1",
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_DISABLE_IPV6,
+        .options = LWS_SERVER_OPTION_DISABLE_IPV6 | (argc == 4 ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
+        .ssl_cert_filepath = argc == 4 ? argv[2] : NULL,
+        .ssl_private_key_filepath = argc == 4 ? argv[3] : NULL,
         .pt_serv_buf_size = PIECE,
         .gid = -1,
         .uid = -1,

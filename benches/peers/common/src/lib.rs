@@ -2,15 +2,19 @@
 //! runtime, the echo loop over a `Stream` and `Sink`, the measured loop of a client.
 
 mod gather;
+mod socket;
 mod upgrade;
 
 pub use gather::Gather;
+pub use socket::{Socket, server_config};
 pub use upgrade::{client_upgrade, hyper_upgrade};
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use rustix::time::{ClockId, clock_gettime};
+use rustls::ServerConfig;
 use std::error::Error;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -22,10 +26,21 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// What the command line asks for.
 pub enum Job {
-    /// Echo on a port of 127.0.0.1, tuned for many idle connections or for throughput.
-    Echo { port: u16, idle: bool },
+    /// Echo.
+    Echo(EchoJob),
     /// Send messages to a sink.
     Send(SendJob),
+}
+
+/// A server's work.
+#[derive(Clone)]
+pub struct EchoJob {
+    /// A port of 127.0.0.1.
+    pub port: u16,
+    /// Tuned for many idle connections, or else for throughput.
+    pub idle: bool,
+    /// TLS is spoken below.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A client's work.
@@ -46,15 +61,19 @@ pub fn job() -> Job {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     parse(&args).unwrap_or_else(|| {
-        eprintln!("usage: echo PORT [idle] | send PORT SIZE COUNT BATCH");
+        eprintln!("usage: echo PORT [idle] [CERTIFICATE KEY] | send PORT SIZE COUNT BATCH");
         std::process::exit(2);
     })
 }
 
 fn parse(args: &[&str]) -> Option<Job> {
+    let echo = |port: &str, idle, tls| Some(Job::Echo(EchoJob { port: port.parse().ok()?, idle, tls }));
+    let tls = |cert, key| Some(server_config(cert, key).expect("a certificate and its key"));
     match *args {
-        ["echo", port] => Some(Job::Echo { port: port.parse().ok()?, idle: false }),
-        ["echo", port, "idle"] => Some(Job::Echo { port: port.parse().ok()?, idle: true }),
+        ["echo", port] => echo(port, false, None),
+        ["echo", port, "idle"] => echo(port, true, None),
+        ["echo", port, cert, key] => echo(port, false, tls(cert, key)),
+        ["echo", port, "idle", cert, key] => echo(port, true, tls(cert, key)),
         ["send", port, size, count, batch] => Some(Job::Send(SendJob {
             port: port.parse().ok()?,
             size: size.parse().ok()?,
@@ -71,15 +90,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Accepts connections for ever, each with a task of its own.
-pub async fn serve<F, R>(port: u16, handle: F) -> Result<()>
+pub async fn serve<F, R>(job: EchoJob, handle: F) -> Result<()>
 where
-    F: Fn(TcpStream) -> R,
+    F: Fn(Socket) -> R + Copy + Send + 'static,
     R: Future<Output = Result<()>> + Send + 'static,
 {
-    let listener = listen(port)?;
+    let listener = listen(job.port)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let task = tokio::task::unconstrained(handle(stream));
+        let job = job.clone();
+        let task = tokio::task::unconstrained(async move {
+            let socket = Socket::accept(stream, job).await?;
+            handle(socket).await
+        });
         tokio::spawn(async {
             // A connection that ends badly is the load generator's to notice.
             let _ = task.await;

@@ -1,4 +1,4 @@
-use crate::Result;
+use crate::{Result, Socket};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 /// The handshake on hyper, which fastwebsockets and yawc leave it to, and the bare socket
 /// afterwards: reading and writing through hyper's `Upgraded` would cost more.
-pub async fn hyper_upgrade(stream: TcpStream) -> Result<TcpStream> {
+pub async fn hyper_upgrade(stream: Socket) -> Result<Socket> {
     let upgrade: Mutex<Option<OnUpgrade>> = Mutex::new(None);
     let answer = service_fn(async |mut request: Request<Incoming>| {
         let response = accept(&request)?;
@@ -26,7 +26,7 @@ pub async fn hyper_upgrade(stream: TcpStream) -> Result<TcpStream> {
     http1::Builder::new().serve_connection(TokioIo::new(stream), answer).with_upgrades().await?;
     let upgrade = upgrade.into_inner()?.ok_or("not upgraded")?;
     let upgraded = upgrade.await?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not the socket")?;
+    let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(|_| "not the socket")?;
     if !parts.read_buf.is_empty() {
         return Err("data came with the request".into());
     }

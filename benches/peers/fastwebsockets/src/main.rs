@@ -1,12 +1,12 @@
 //! fastwebsockets. It writes every frame by itself, so its stream gathers them.
 
-use common::{Gather, Job, MAX_MESSAGE, Measure, Payload, Result};
+use common::{EchoJob, Gather, Job, MAX_MESSAGE, Measure, Payload, Result};
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Role, WebSocket};
 
 const GATHERED: usize = 64 << 10;
 
-async fn echo(port: u16) -> Result<()> {
-    common::serve(port, async |stream| {
+async fn echo(job: EchoJob) -> Result<()> {
+    common::serve(job, async |stream| {
         let stream = Gather::new(common::hyper_upgrade(stream).await?, GATHERED);
         let mut ws = WebSocket::after_handshake(stream, Role::Server);
         ws.set_max_message_size(MAX_MESSAGE);
@@ -45,7 +45,7 @@ async fn send(job: common::SendJob) -> Result<()> {
 
 fn main() -> Result<()> {
     match common::job() {
-        Job::Echo { port, .. } => common::block_on(echo(port)),
+        Job::Echo(job) => common::block_on(echo(job)),
         Job::Send(job) => common::block_on(send(job)),
     }
 }

@@ -1,7 +1,7 @@
 //! sockudo-ws, without compression and without pings.
 
 use bytes::Bytes;
-use common::{Job, MAX_MESSAGE, Result};
+use common::{EchoJob, Job, MAX_MESSAGE, Result};
 use sockudo_ws::client::WebSocketClient;
 use sockudo_ws::handshake::server_handshake;
 use sockudo_ws::{Config, Http1, Message, WebSocketStream};
@@ -17,8 +17,8 @@ fn answer(message: sockudo_ws::Result<Message>) -> Result<Option<Message>> {
     }
 }
 
-async fn echo(port: u16) -> Result<()> {
-    common::serve(port, async |mut stream| {
+async fn echo(job: EchoJob) -> Result<()> {
+    common::serve(job, async |mut stream| {
         server_handshake(&mut stream).await?;
         common::echo(WebSocketStream::server(stream, config()), answer).await
     })
@@ -34,7 +34,7 @@ async fn send(job: common::SendJob) -> Result<()> {
 
 fn main() -> Result<()> {
     match common::job() {
-        Job::Echo { port, .. } => common::block_on(echo(port)),
+        Job::Echo(job) => common::block_on(echo(job)),
         Job::Send(job) => common::block_on(send(job)),
     }
 }

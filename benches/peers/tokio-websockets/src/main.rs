@@ -1,7 +1,7 @@
 //! tokio-websockets, with its flush threshold raised to gather more than 8 KiB.
 
 use bytes::Bytes;
-use common::{Job, MAX_MESSAGE, Result};
+use common::{EchoJob, Job, MAX_MESSAGE, Result};
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, ServerBuilder};
 
 fn answer(message: std::result::Result<Message, tokio_websockets::Error>) -> Result<Option<Message>> {
@@ -9,8 +9,8 @@ fn answer(message: std::result::Result<Message, tokio_websockets::Error>) -> Res
     Ok((message.is_binary() || message.is_text()).then_some(message))
 }
 
-async fn echo(port: u16) -> Result<()> {
-    common::serve(port, async |stream| {
+async fn echo(job: EchoJob) -> Result<()> {
+    common::serve(job, async |stream| {
         let builder = ServerBuilder::new()
             .config(Config::default().flush_threshold(64 << 10))
             .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)));
@@ -28,7 +28,7 @@ async fn send(job: common::SendJob) -> Result<()> {
 
 fn main() -> Result<()> {
     match common::job() {
-        Job::Echo { port, .. } => common::block_on(echo(port)),
+        Job::Echo(job) => common::block_on(echo(job)),
         Job::Send(job) => common::block_on(send(job)),
     }
 }

@@ -1,10 +1,11 @@
 //! tungstenite, on an epoll loop of mio's: everything that has arrived is read and answered
-//! into its write buffer, then flushed once.
+//! into its write buffer, then flushed once. Over TLS rustls' stream is between the two.
 
 use bytes::Bytes;
-use common::{Job, MAX_MESSAGE, Measure, Payload, Result, SendJob};
+use common::{EchoJob, Job, MAX_MESSAGE, Measure, Payload, Result, SendJob};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustls::{ServerConnection, StreamOwned};
 use slab::Slab;
 use std::io::{self, ErrorKind, Read, Write};
 use tungstenite::handshake::MidHandshake;
@@ -41,17 +42,98 @@ impl Write for Socket {
     }
 }
 
+/// rustls reads 4 KiB at a time: this saves it the system calls.
+struct ReadAhead {
+    socket: Socket,
+    buf: Vec<u8>,
+    at: usize,
+    end: usize,
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.end {
+            if self.buf.len() <= buf.len() {
+                return self.socket.read(buf);
+            }
+            self.end = self.socket.read(&mut self.buf)?;
+            self.at = 0;
+        }
+        let size = buf.len().min(self.end - self.at);
+        buf[..size].copy_from_slice(&self.buf[self.at..self.at + size]);
+        self.at += size;
+        Ok(size)
+    }
+}
+
+impl Write for ReadAhead {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A socket as it is, or TLS on it.
+enum Transport {
+    Plain(Socket),
+    Secure(Box<StreamOwned<ServerConnection, ReadAhead>>),
+}
+
+impl Transport {
+    fn new(socket: Socket, job: &EchoJob) -> Result<Self> {
+        let Some(config) = &job.tls else { return Ok(Self::Plain(socket)) };
+        let buf = vec![0; if job.idle { 0 } else { buffer_size(job) }];
+        let socket = ReadAhead { socket, buf, at: 0, end: 0 };
+        Ok(Self::Secure(Box::new(StreamOwned::new(ServerConnection::new(config.clone())?, socket))))
+    }
+
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Secure(stream) => &mut stream.sock.socket,
+        }
+    }
+}
+
+impl Read for Transport {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buf),
+            Self::Secure(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Transport {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(buf),
+            Self::Secure(stream) => stream.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
+
 /// A connection, before and after its handshake.
 enum Connection {
-    Handshake(MidHandshake<ServerHandshake<Socket, NoCallback>>),
-    Open(WebSocket<Socket>),
+    Handshake(MidHandshake<ServerHandshake<Transport, NoCallback>>),
+    Open(WebSocket<Transport>),
 }
 
 impl Connection {
     fn socket(&mut self) -> &mut Socket {
         match self {
-            Self::Handshake(handshake) => handshake.get_mut().get_mut(),
-            Self::Open(ws) => ws.get_mut(),
+            Self::Handshake(handshake) => handshake.get_mut().get_mut().socket(),
+            Self::Open(ws) => ws.get_mut().socket(),
         }
     }
 
@@ -64,7 +146,8 @@ impl Connection {
     }
 }
 
-type Shaken = std::result::Result<WebSocket<Socket>, HandshakeError<ServerHandshake<Socket, NoCallback>>>;
+type Shaken =
+    std::result::Result<WebSocket<Transport>, HandshakeError<ServerHandshake<Transport, NoCallback>>>;
 
 fn shaken(outcome: Shaken) -> Option<Connection> {
     match outcome {
@@ -83,7 +166,7 @@ fn done_or_blocked(outcome: tungstenite::Result<()>) -> bool {
 }
 
 /// Echoes what has arrived; false when the connection has ended.
-fn turn(ws: &mut WebSocket<Socket>) -> bool {
+fn turn(ws: &mut WebSocket<Transport>) -> bool {
     loop {
         let written = match ws.read() {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => ws.write(message),
@@ -97,8 +180,12 @@ fn turn(ws: &mut WebSocket<Socket>) -> bool {
     }
 }
 
-fn config(idle: bool) -> WebSocketConfig {
-    let buffer = if idle { 4 << 10 } else { 128 << 10 };
+fn buffer_size(job: &EchoJob) -> usize {
+    if job.idle { 4 << 10 } else { 128 << 10 }
+}
+
+fn config(job: &EchoJob) -> WebSocketConfig {
+    let buffer = buffer_size(job);
     WebSocketConfig::default()
         .read_buffer_size(buffer)
         .write_buffer_size(buffer)
@@ -109,7 +196,7 @@ fn accept_all(
     listener: &TcpListener,
     poll: &Poll,
     connections: &mut Slab<Option<Connection>>,
-    config: WebSocketConfig,
+    job: &EchoJob,
 ) -> Result<()> {
     loop {
         let mut stream = match listener.accept() {
@@ -122,15 +209,15 @@ fn accept_all(
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(entry.key()), interest)?;
         let drained = false;
-        let socket = Socket { inner: stream, drained };
-        if let Some(connection) = shaken(tungstenite::accept_with_config(socket, Some(config))) {
+        let transport = Transport::new(Socket { inner: stream, drained }, job)?;
+        if let Some(connection) = shaken(tungstenite::accept_with_config(transport, Some(config(job)))) {
             entry.insert(Some(connection));
         }
     }
 }
 
-fn echo(port: u16, idle: bool) -> Result<()> {
-    let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
+fn echo(job: &EchoJob) -> Result<()> {
+    let mut listener = TcpListener::bind(([127, 0, 0, 1], job.port).into())?;
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
     let mut connections = Slab::new();
@@ -139,7 +226,7 @@ fn echo(port: u16, idle: bool) -> Result<()> {
         poll.poll(&mut events, None)?;
         for event in &events {
             if event.token() == LISTENER {
-                accept_all(&listener, &poll, &mut connections, config(idle))?;
+                accept_all(&listener, &poll, &mut connections, job)?;
                 continue;
             }
             let key = event.token().0;
@@ -176,7 +263,7 @@ fn send(job: SendJob) -> Result<()> {
 
 fn main() -> Result<()> {
     match common::job() {
-        Job::Echo { port, idle } => echo(port, idle),
+        Job::Echo(job) => echo(&job),
         Job::Send(job) => send(job),
     }
 }

@@ -1,7 +1,7 @@
 //! yawc, with the buffers that its own benchmark uses, or small ones for idle connections.
 
 use bytes::Bytes;
-use common::{Job, MAX_MESSAGE, Result};
+use common::{EchoJob, Job, MAX_MESSAGE, Result};
 use yawc::{Frame, OpCode, Options, Role, WebSocket};
 
 fn options(idle: bool) -> Options {
@@ -19,8 +19,9 @@ fn answer(frame: Frame) -> Result<Option<Frame>> {
     Ok(data.then_some(frame))
 }
 
-async fn echo(port: u16, idle: bool) -> Result<()> {
-    common::serve(port, move |stream| async move {
+async fn echo(job: EchoJob) -> Result<()> {
+    let idle = job.idle;
+    common::serve(job, move |stream| async move {
         let stream = common::hyper_upgrade(stream).await?;
         let ws = WebSocket::from_stream(stream, Role::Server, options(idle))?;
         common::echo(ws, answer).await
@@ -37,7 +38,7 @@ async fn send(job: common::SendJob) -> Result<()> {
 
 fn main() -> Result<()> {
     match common::job() {
-        Job::Echo { port, idle } => common::block_on(echo(port, idle)),
+        Job::Echo(job) => common::block_on(echo(job)),
         Job::Send(job) => common::block_on(send(job)),
     }
 }
