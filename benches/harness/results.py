@@ -44,7 +44,8 @@ class Results:
             getattr(self, name).update(getattr(other, name))
         about, more = self.about, other.about
         about["runs"] = list(dict.fromkeys([*about["runs"], *more["runs"]]))
-        about["connections"] = max(about["connections"], more["connections"])
+        if other.idle:
+            about["connections"] = more["connections"]
         known = [p["name"] for p in about["programs"]]
         about["programs"] += [p for p in more["programs"] if p["name"] not in known]
 
