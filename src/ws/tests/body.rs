@@ -1,7 +1,7 @@
 //! Bodies of requests: how long they are, and passing over them.
 
-use super::Rng;
 use super::head::Head;
+use super::{Rng, times};
 use crate::ws::handshake::body::{Body, MAX_SKIPPED, Skip, Skipped};
 use crate::ws::handshake::parse_request_head;
 
@@ -113,7 +113,7 @@ fn random_framing_is_judged_alike_in_all_pieces() {
     let mut random = Rng::new(11);
     let parts: [&[u8]; 12] =
         [b"0", b"1", b"5", b"\r\n", b"\r", b"\n", b"x", b"hello", b";", b"0\r\n\r\n", b"A: b\r\n", b" "];
-    for _ in 0..20_000 {
+    for _ in 0..times(20_000) {
         let stream = (0..random.below(10)).map(|_| random.pick(&parts)).collect::<Vec<_>>().concat();
         let expected = skip(Body::Chunked, &stream, usize::MAX / 2);
         for piece in 0..=3 {

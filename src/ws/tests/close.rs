@@ -1,6 +1,6 @@
 //! Close codes and reasons, in both directions.
 
-use super::{Observed, ROLES, Receiver, Taking, wire_frame};
+use super::{Observed, ROLES, Receiver, Taking, stride, wire_frame};
 use crate::ws::close::{NotAllowed, allowed_on_wire, close_payload};
 use crate::ws::frame::{Opcode, Role};
 
@@ -22,7 +22,7 @@ fn closed(code: u16, reason: &[u8]) -> Vec<Observed> {
 
 #[test]
 fn exactly_the_listed_codes_are_allowed_on_the_wire() {
-    for code in 0..=u16::MAX {
+    for code in (0..=u16::MAX).step_by(stride(997)) {
         assert_eq!(allowed_on_wire(code), listed(code), "{code}");
     }
 }
@@ -30,7 +30,7 @@ fn exactly_the_listed_codes_are_allowed_on_the_wire() {
 #[test]
 fn a_received_code_is_delivered_if_listed_and_answered_with_1002_if_not() {
     for role in ROLES {
-        for code in 0..=u16::MAX {
+        for code in (0..=u16::MAX).step_by(stride(997)) {
             for reason in [&b""[..], b"bye"] {
                 let payload = [&code.to_be_bytes(), reason].concat();
                 let expected = match listed(code) {
@@ -101,7 +101,7 @@ fn reasons_of_every_length_arrive_whole() {
 
 #[test]
 fn a_code_may_be_sent_if_and_only_if_it_is_listed() {
-    for code in 1..=u16::MAX {
+    for code in (1..=u16::MAX).step_by(stride(997)) {
         let payload = close_payload(code, b"bye");
         match payload {
             Ok(payload) => {
@@ -142,7 +142,7 @@ fn a_sent_reason_is_utf8() {
 #[test]
 fn what_is_sent_is_what_arrives() {
     for role in ROLES {
-        for code in (0..=u16::MAX).filter(|code| listed(*code)) {
+        for code in (0..=u16::MAX).filter(|code| listed(*code)).step_by(stride(97)) {
             let payload = close_payload(code, "für später".as_bytes());
             let payload = payload.expect("a listed code");
             let expected = closed(code, "für später".as_bytes());

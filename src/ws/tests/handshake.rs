@@ -1,7 +1,7 @@
 //! The handshake by mutation: a good head, and what becomes of it with every change.
 
-use super::Rng;
 use super::head::{ACCEPT, Head, KEY};
+use super::{Rng, times};
 use crate::ws::handshake::*;
 
 /// The same text in other cases.
@@ -320,7 +320,7 @@ fn random_bytes_are_judged_without_harm() {
         b"\0",
         b"http://",
     ];
-    for _ in 0..50_000 {
+    for _ in 0..times(50_000) {
         let picks = random.below(20);
         let bytes = (0..picks).map(|_| random.pick(&parts)).collect::<Vec<_>>();
         let bytes = bytes.concat();

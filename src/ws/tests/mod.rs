@@ -47,6 +47,16 @@ impl Rng {
     }
 }
 
+/// How often something is tried: seldom in Miri, where it takes a thousand times as long.
+const fn times(often: usize) -> usize {
+    if cfg!(miri) { often / 2000 + 1 } else { often }
+}
+
+/// The step through all that there is: in Miri, not all of it is tried.
+const fn stride(in_miri: usize) -> usize {
+    if cfg!(miri) { in_miri } else { 1 }
+}
+
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
 /// The key of the example in RFC 6455, 5.7.

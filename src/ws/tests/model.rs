@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{KEY, Observed, ROLES, Receiver, Rng, TAKINGS};
+use super::{KEY, Observed, ROLES, Receiver, Rng, TAKINGS, times};
 use crate::ws::decoder::{Decoder, Next};
 use crate::ws::frame::Role;
 
@@ -274,7 +274,7 @@ fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
 #[test]
 fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
     let mut random = Rng::new(5);
-    for _ in 0..20_000 {
+    for _ in 0..times(20_000) {
         let role = random.pick(&ROLES);
         let (mut wire, mut expected) = (Vec::new(), Vec::new());
         let (mut open, mut message) = (None, Vec::new());
@@ -327,7 +327,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
 #[test]
 fn any_bytes_are_survived() {
     let mut random = Rng::new(6);
-    for _ in 0..100_000 {
+    for _ in 0..times(100_000) {
         let role = random.pick(&ROLES);
         let bytes: Vec<u8> = (0..random.below(60))
             .map(|_| match random.below(2) {

@@ -1,6 +1,6 @@
 //! UTF-8 validation against a table of the Unicode standard, byte by byte.
 
-use super::{Observed, ROLES, Receiver, Rng, TAKINGS, wire_frame};
+use super::{Observed, ROLES, Receiver, Rng, TAKINGS, times, wire_frame};
 use crate::arch;
 use crate::ws::frame::{Opcode, Role};
 use crate::ws::utf8::{Invalid, Utf8, is_valid};
@@ -277,7 +277,7 @@ fn every_character_passes_whole_and_in_single_bytes() {
 #[test]
 fn random_texts_in_random_pieces_are_judged_like_the_whole() {
     let mut random = Rng::new(4);
-    for _ in 0..20_000 {
+    for _ in 0..times(20_000) {
         let mut text = Vec::new();
         for _ in 0..random.below(40) {
             match random.below(30) {
