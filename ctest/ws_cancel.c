@@ -6,16 +6,13 @@
 #include "test.h"
 #include "tls.h"
 
-enum { TURNS = 60 };
-
 static struct ipaddr address;
 static int listener = -1, bundle_of_servers = -1;
 static struct ws_opts opts = {.size = sizeof(opts), .flags = WS_TEXT};
 
 /* Descriptors are polled in each wait of a thread that was away. */
 static void turn(void) {
-    int64_t until = now() + 2;
-    while (now() < until) continue;
+    usleep(300);
     CHECK_INT(yield(), 0);
 }
 
@@ -73,7 +70,7 @@ coroutine static void visit(struct visit *v) {
 /* Cancels a client, and then its server, after each number of turns. */
 static void sweep(const char *scheme, const char *host, const struct tls_opts *tls) {
     char url[64];
-    int visited = 0;
+    int visited = 0, turns = 0;
     make_certificate();
     CHECK((listener = listen_somewhere(&address)) >= 0);
     snprintf(url, sizeof(url), "%s://%s:%d/", scheme, host, ipaddr_port(&address));
@@ -86,7 +83,7 @@ static void sweep(const char *scheme, const char *host, const struct tls_opts *t
     CHECK(first.has_ended);
     CHECK_INT(bundle_wait(bundle_of_servers, soon()), 0);
     int before = open_descriptors();
-    for (int turns = 0; turns != TURNS; ++turns) {
+    for (; visited != 3; ++turns) {
         struct visit v = {url, tls, 0};
         b = go(visit(&v));
         for (int i = 0; i != turns; ++i) turn();
@@ -102,7 +99,7 @@ static void sweep(const char *scheme, const char *host, const struct tls_opts *t
         for (int i = 0; i != 1000 && open_descriptors() != before; ++i) CHECK_INT(msleep(now() + 1), 0);
         CHECK_INT(open_descriptors(), before);
     }
-    CHECK(visited != 0 && visited != TURNS);
+    CHECK(turns > 8);
     CHECK_INT(hclose(accepting), 0);
     CHECK_INT(hclose(bundle_of_servers), 0);
     CHECK_INT(hclose(listener), 0);
