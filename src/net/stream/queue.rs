@@ -145,13 +145,18 @@ impl Queue {
         }
     }
 
-    /// The first bytes that wait for the kernel; how many slices they are.
-    pub(super) fn front<'a>(&'a self, slices: &mut [IoSlice<'a>; BATCH]) -> usize {
-        let mut skip = self.sent;
+    /// The first bytes that wait for the kernel, and no more than `most` of them; how many slices they are.
+    pub(super) fn front<'a>(&'a self, slices: &mut [IoSlice<'a>; BATCH], most: usize) -> usize {
+        let (mut skip, mut left) = (self.sent, most);
         let mut count = 0;
         for part in self.parts.iter().take(BATCH) {
-            slices[count] = IoSlice::new(&part.bytes()[skip..]);
-            (skip, count) = (0, count + 1);
+            let bytes = &part.bytes()[skip..];
+            let len = bytes.len().min(left);
+            slices[count] = IoSlice::new(&bytes[..len]);
+            (skip, left, count) = (0, left - len, count + 1);
+            if left == 0 {
+                break;
+            }
         }
         count
     }
@@ -179,7 +184,7 @@ mod tests {
 
     fn contents(queue: &Queue) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); BATCH];
-        let count = queue.front(&mut slices);
+        let count = queue.front(&mut slices, usize::MAX);
         slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
@@ -197,6 +202,19 @@ mod tests {
         assert_eq!((contents(&queue).as_slice(), queue.len()), (b"defg".as_slice(), 4));
         queue.advance(4);
         assert!(queue.is_clear() && queue.len() == 0);
+    }
+
+    #[test]
+    fn no_more_is_shown_than_is_asked_for() {
+        let mut queue = Queue::default();
+        queue.push_shared(&shared(b"abc"), 1).expect("memory");
+        queue.push(b"def").expect("memory");
+        for (most, expected) in [(1, "b"), (2, "bc"), (3, "bcd"), (9, "bcdef")] {
+            let mut slices = [IoSlice::new(&[]); BATCH];
+            let count = queue.front(&mut slices, most);
+            let shown: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+            assert_eq!(shown, expected.as_bytes());
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::rt::context::Context;
 use crate::rt::poller::Direction;
 use std::io::IoSlice;
 
+/// How much of a queue is sent before others have their turn, in bytes.
+const TURN: usize = 256 * 1024;
 /// The most that a record takes, in bytes.
 pub(super) const RECORD: usize = 16 * 1024;
 
@@ -299,12 +301,18 @@ impl Stream {
     }
 
     fn push_queue(&self, context: &Context, queue: &mut Queue) -> Result<()> {
+        let mut left = TURN;
         loop {
             if queue.is_clear() {
                 return Ok(());
             }
+            if left == 0 {
+                // A reader as fast as this would have it go on to the end.
+                context.poller.tell_again(self.fd.get())?;
+                return Err(Errno::EAGAIN);
+            }
             let mut slices = [IoSlice::new(&[]); BATCH];
-            let count = queue.front(&mut slices);
+            let count = queue.front(&mut slices, left);
             if count == 0 {
                 queue.queue_pending_control()?;
                 continue;
@@ -312,6 +320,7 @@ impl Stream {
             let sent = self.send_slices(context, &mut slices[..count])?;
             self.note_heard(context);
             queue.advance(sent);
+            left -= sent;
         }
     }
 

@@ -64,6 +64,11 @@ impl Poller {
         Ok(())
     }
 
+    /// Tells at the next poll what a socket of ours, which is watched, is ready for, though nothing has changed.
+    pub(crate) fn tell_again(&self, fd: libc::c_int) -> Result<()> {
+        self.control(Change::Modify, fd, self.socket(fd)?, Interest::EDGES)
+    }
+
     /// Tells of a fork while the descriptor is waited for as one of the program's.
     ///
     /// # Safety
