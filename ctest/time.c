@@ -89,24 +89,31 @@ TEST(msleep_with_deadline_0_lets_ready_coroutines_run_first) { check_others_run_
 
 TEST(msleep_with_a_past_deadline_lets_ready_coroutines_run_first) { check_others_run_first(now() - 1000); }
 
+/* On a machine that is busy the deadlines pass before all are launched, here and in the next one. */
 TEST(sleepers_wake_in_the_order_of_their_deadlines) {
     const int delays[] = {60, 80, 20, 40};
-    int64_t start = now();
-    int b = bundle();
-    for (int i = 0; i != 4; ++i) CHECK_INT(bundle_go(b, log_after(start + delays[i], (char)('a' + i))), 0);
-    CHECK_INT(bundle_wait(b, -1), 0);
+    ATTEMPT_UNTIL(strcmp(log_text, "cdab") == 0) {
+        int64_t start = now();
+        int b = bundle();
+        memset(log_text, 0, sizeof(log_text));
+        for (int i = 0; i != 4; ++i) CHECK_INT(bundle_go(b, log_after(start + delays[i], (char)('a' + i))), 0);
+        CHECK_INT(bundle_wait(b, -1), 0);
+        CHECK_INT(hclose(b), 0);
+    }
     CHECK_STR(log_text, "cdab");
-    CHECK_INT(hclose(b), 0);
 }
 
 TEST(equal_deadlines_fire_in_launch_order_and_earlier_ones_first) {
-    int64_t t = now() + 60;
-    int b = bundle();
-    for (int i = 0; i != 10; ++i) CHECK_INT(bundle_go(b, log_after(t, (char)('a' + i))), 0);
-    for (int i = 0; i != 5; ++i) CHECK_INT(bundle_go(b, log_after(t - 10, (char)('A' + i))), 0);
-    CHECK_INT(bundle_wait(b, -1), 0);
+    ATTEMPT_UNTIL(strcmp(log_text, "ABCDEabcdefghij") == 0) {
+        int64_t t = now() + 60;
+        int b = bundle();
+        memset(log_text, 0, sizeof(log_text));
+        for (int i = 0; i != 10; ++i) CHECK_INT(bundle_go(b, log_after(t, (char)('a' + i))), 0);
+        for (int i = 0; i != 5; ++i) CHECK_INT(bundle_go(b, log_after(t - 10, (char)('A' + i))), 0);
+        CHECK_INT(bundle_wait(b, -1), 0);
+        CHECK_INT(hclose(b), 0);
+    }
     CHECK_STR(log_text, "ABCDEabcdefghij");
-    CHECK_INT(hclose(b), 0);
 }
 
 TEST(past_deadlines_fire_in_the_order_of_the_deadlines) {
