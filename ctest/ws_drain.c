@@ -1,5 +1,7 @@
 /* A queue whose reader is as fast as its sender. */
 
+#include <sys/syscall.h>
+
 #include <libdillext.h>
 
 #include "test.h"
@@ -7,8 +9,8 @@
 
 enum { MESSAGES = 32, LARGE = 1 << 20 };
 
-/* A kernel that takes nothing, or all there is: the program's symbols win over those of libc. */
-static int is_full;
+/* In place of a kernel: nothing is taken, or all there is. The program's symbols win over those of libc. */
+static int is_in_place, is_full;
 /* Bytes since others have run, the most, and all of them. */
 static size_t taken, most, total;
 
@@ -21,12 +23,11 @@ static ssize_t take(size_t len) {
 }
 
 ssize_t send(int fd, const void *data, size_t len, int flags) {
-    (void)fd, (void)data, (void)flags;
-    return take(len);
+    return is_in_place ? take(len) : (ssize_t)syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    (void)fd, (void)flags;
+    if (!is_in_place) return (ssize_t)syscall(SYS_sendmsg, fd, message, flags);
     size_t len = 0;
     for (size_t i = 0; i != message->msg_iovlen; ++i) len += message->msg_iov[i].iov_len;
     return take(len);
@@ -36,9 +37,10 @@ TEST(a_queue_that_is_taken_as_fast_as_it_is_sent_lets_others_run) {
     static char large[LARGE];
     struct ws_info info = {.size = sizeof(info)};
     int s, fd, error;
+    if (OVER_TLS) SKIP("the poller tells of a socket that the kernel has refused nothing for only when it is new to it");
     make_tcp_and_raw(&s, &fd);
     int ws = attach_without_http(s, SERVER, WS_BINARY);
-    is_full = 1;
+    is_in_place = is_full = 1;
     for (int i = 0; i != MESSAGES; ++i)
         CHECK_INT(ws_broadcast(&ws, 1, WS_BINARY, large, LARGE, SIZE_MAX, &error), 1);
     is_full = 0;
@@ -50,5 +52,6 @@ TEST(a_queue_that_is_taken_as_fast_as_it_is_sent_lets_others_run) {
     } while (info.queued);
     CHECK_INT(total, (size_t)MESSAGES * (LARGE + 10));
     CHECK(most <= LARGE);
+    is_in_place = 0;
     CHECK_INT(hclose(ws), 0);
 }
