@@ -232,7 +232,7 @@ def goals(results):
     idle = results.idle.get(OURS)
     goal(results.idle, "memory per idle connection", idle and idle[0] / KIB,
          10.0 if results.about["tls"] else 5.0, " KiB")
-    return table(["goal", "measured", "at most", "met"], rows)
+    return table(["goal", "measured", "at most", "met"], rows) if rows else "None of what was measured has one.\n"
 
 
 def idle_table(results):
