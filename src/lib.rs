@@ -101,6 +101,8 @@ pub mod fuzzing {
     }
     pub mod ws {
         pub use crate::ws::decoder::{Decoder, Next, Violation};
+        pub use crate::ws::deflate::{Deflate, Effort, Negotiated};
+        pub use crate::ws::extension::{Ends, Extension, MIN_ROOM, Undecodable};
         pub use crate::ws::frame::Role;
         pub use crate::ws::handshake;
         pub use crate::ws::utf8::{Utf8, is_valid};

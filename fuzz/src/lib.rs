@@ -1,5 +1,6 @@
-//! What the fuzz targets share: a second, slow reading of RFC 6455, and a source of choices.
+//! What the fuzz targets share: a second, slow reading of RFC 6455, a second codec, and a source of choices.
 
+pub mod codec;
 pub mod reference;
 
 use std::io::Write;

@@ -38,7 +38,7 @@ pub struct Negotiated {
 
 /// How we compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Effort {
+pub struct Effort {
     /// 0 to 9.
     pub level: u8,
     /// Messages of so many bytes are compressed, and longer ones.
@@ -55,7 +55,7 @@ impl Effort {
 }
 
 /// The extension of one connection.
-pub(crate) struct Deflate {
+pub struct Deflate {
     agreed: Negotiated,
     effort: Effort,
     compressing: Option<Compressing>,
@@ -104,7 +104,8 @@ impl Decompressing {
     /// As [`Extension::decode`].
     fn decode(&mut self, input: &[u8], last: bool, output: &mut [u8]) -> Result<Progress, Broken> {
         let (mut consumed, mut produced) = (0, 0);
-        loop {
+        // Once the tail has begun, the payload is at its end.
+        while self.tail == 0 {
             let step = self.codec.step(&input[consumed..], false, &mut output[produced..])?;
             consumed += step.consumed;
             produced += step.produced;
@@ -127,13 +128,18 @@ impl Decompressing {
                 let step = self.codec.step(&TAIL[self.tail..], true, &mut output[produced..])?;
                 self.tail += step.consumed;
                 produced += step.produced;
-                if self.tail == TAIL.len() {
-                    // RFC 7692, 7.2.2: with the tail it is a series of whole blocks.
-                    done = self.codec.is_between_blocks();
+                // RFC 7692, 7.2.2: with the tail it is a series of whole blocks.
+                let is_at_end = self.tail == TAIL.len();
+                if step.ended {
+                    // What is left of a tail that has begun is none.
+                    self.codec.go_on();
+                    done = is_at_end || self.tail == 0;
                     if !done {
                         return Err(Broken);
                     }
-                } else if step.consumed == 0 && !self.codec.is_between_blocks() {
+                } else if self.codec.is_between_blocks() {
+                    done = is_at_end;
+                } else if step.consumed == 0 {
                     break;
                 }
             }
@@ -148,7 +154,7 @@ impl Decompressing {
 
 impl Deflate {
     /// What was agreed on in the handshake.
-    pub(crate) fn new(agreed: Negotiated, effort: Effort) -> Deflate {
+    pub fn new(agreed: Negotiated, effort: Effort) -> Deflate {
         Deflate { agreed, effort, compressing: None, part_end: None, decompressing: None }
     }
 

@@ -10,11 +10,11 @@
 use super::close::Violation;
 
 /// The smallest room that encoding goes on in, in bytes.
-pub(crate) const MIN_ROOM: usize = 16;
+pub const MIN_ROOM: usize = 16;
 
 /// How far one step has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Bytes taken from the input: all, unless the output is full.
     pub consumed: usize,
     /// Bytes put out.
@@ -25,7 +25,7 @@ pub(crate) struct Progress {
 
 /// Why payload could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undecodable {
+pub enum Undecodable {
     /// It is not what the extension's other end makes.
     Broken(&'static Violation),
     /// Nothing was taken: the step may be repeated.
@@ -34,11 +34,11 @@ pub(crate) enum Undecodable {
 
 /// There is no memory for a message to be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoMemory;
+pub struct NoMemory;
 
 /// What ends behind a piece of a message that is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ends {
+pub enum Ends {
     /// Nothing.
     Nothing,
     /// A part, of which all is put out.
@@ -48,7 +48,7 @@ pub(crate) enum Ends {
 }
 
 /// A negotiated extension.
-pub(crate) trait Extension {
+pub trait Extension {
     /// The reserved bits that are set in the first frame of a message that has gone through `encode`.
     fn bits(&self) -> u8;
 

@@ -109,6 +109,26 @@ fn the_examples_of_rfc_7692_are_understood() {
 }
 
 #[test]
+fn the_tail_may_complete_a_final_block_but_not_hold_its_end_inside() {
+    let of_every_size = |payload: &[u8]| -> Vec<Result<Vec<u8>, Undecodable>> {
+        let sizes = (1..4).flat_map(|piece| (1..10).map(move |room| (piece, room)));
+        sizes.map(|(piece, room)| decode(&mut deflate(FRESH), payload, piece, room)).collect()
+    };
+    // A final stored block whose length is the tail.
+    assert!(of_every_size(&[1]).iter().all(|message| *message == Ok(vec![])));
+    // A block of fixed codes that ends in the second byte of the tail.
+    let broken = of_every_size(&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0xff, 0xca, 0xc9]);
+    assert!(broken.iter().all(|message| matches!(message, Err(Undecodable::Broken(_)))));
+    // What comes behind such a message.
+    let mut receiver = deflate(KEPT);
+    assert_eq!(decode(&mut receiver, &[1], 1, 1), Ok(vec![]));
+    assert_eq!(
+        decode(&mut receiver, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 1, 1),
+        Ok(b"Hello".to_vec())
+    );
+}
+
+#[test]
 fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
     let mut random = Rng::new(77);
     for (context, level) in [(false, 1), (false, 4), (true, 4), (true, 6), (false, 9), (false, 0)] {
