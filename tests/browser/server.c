@@ -160,6 +160,7 @@ static coroutine void serve_ws(int tcp) {
 static coroutine void serve_agreed(int tcp) {
     static const char *const spoken[] = {"v2", "v1", NULL};
     struct ws_deflate deflate = {.size = sizeof deflate, .flags = WS_DEFLATE_CONTEXT | WS_DEFLATE_PEER_CONTEXT};
+    struct ws_deflate windows = {.size = sizeof windows, .flags = deflate.flags, .window_bits = 9, .peer_window_bits = 10};
     struct ws_opts opts = {.size = sizeof opts, .flags = WS_TEXT | WS_DEFLATE, .subprotocols = spoken};
     char path[32] = "";
     int request = ws_recvrequest(tcp, now() + STEP);
@@ -170,6 +171,8 @@ static coroutine void serve_agreed(int tcp) {
         opts.flags = WS_TEXT;
     else if (strcmp(path, "/context") == 0)
         opts.deflate = &deflate;
+    else if (strcmp(path, "/windows") == 0)
+        opts.deflate = &windows;
     int ws = ws_accept(request, &opts, now() + STEP);
     if (ws < 0)
         perror("ws_accept");
