@@ -39,9 +39,12 @@ class Results:
         return results
 
     def merge(self, other):
-        """Adds what another run has measured, or has measured later."""
-        for name in ("rounds", "failed", "syscalls", "instructions", "idle"):
-            getattr(self, name).update(getattr(other, name))
+        """Adds what another run has measured; a workload that both have is the other's alone."""
+        again = {workload for workload, _ in other.rounds}
+        for name in ("rounds", "failed", "syscalls", "instructions"):
+            mine = {key: value for key, value in getattr(self, name).items() if key[0] not in again}
+            setattr(self, name, {**mine, **getattr(other, name)})
+        self.idle = other.idle or self.idle
         about, more = self.about, other.about
         about["runs"] = list(dict.fromkeys([*about["runs"], *more["runs"]]))
         if other.idle:

@@ -50,7 +50,7 @@ def picture(title, runs, body, height):
         f'<rect width="{width}" height="{end}" fill="#ffffff"/>',
         f'<text x="16" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
         *body,
-        *(f'<text x="16" y="{height + NOTE * i}" font-size="9.5">{escape(run)}</text>' for i, run in enumerate(runs)),
+        *(f'<text x="16" y="{height + NOTE * i}" font-size="9">{escape(run)}</text>' for i, run in enumerate(runs)),
         "</svg>", ""])
 
 
