@@ -96,8 +96,10 @@ static void sweep(const char *scheme, const char *host, const struct tls_opts *t
             CHECK((bundle_of_servers = bundle()) >= 0);
             CHECK_INT(msleep(now() + 2), 0);
         }
-        for (int i = 0; i != 1000 && open_descriptors() != before; ++i) CHECK_INT(msleep(now() + 1), 0);
-        CHECK_INT(open_descriptors(), before);
+        /* The thread that looked the first name up may have had one open when they were counted. */
+        for (int i = 0; i != 1000 && open_descriptors() > before; ++i) CHECK_INT(msleep(now() + 1), 0);
+        CHECK(open_descriptors() <= before);
+        before = open_descriptors();
     }
     CHECK(turns > 8);
     CHECK_INT(hclose(accepting), 0);
