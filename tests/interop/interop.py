@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -105,6 +106,9 @@ def stop_while_connected():
             text=True,
         )
         client.stdout.readline()
+        # Below a program's bytestream Nagle's algorithm holds what follows the echo until that is acknowledged, and
+        # whoever is cancelled may not wait for it.
+        time.sleep(0.2)
         server.terminate()
         try:
             status = server.wait(10)
