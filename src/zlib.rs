@@ -88,7 +88,7 @@ impl Compressor {
         CodecStep { ended: flush && step.consumed == input.len() && step.produced < room, ..step }
     }
 
-    /// Forgets what was put in: a new stream begins.
+    /// Forgets what was put in, all of which has come out: a new stream begins.
     pub(crate) fn reset(&mut self) {
         // SAFETY: the stream was initialised.
         unsafe { zlib::deflateReset(&raw mut self.stream) };

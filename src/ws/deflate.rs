@@ -186,14 +186,12 @@ impl Deflate {
         }
     }
 
-    fn end_encoding(&mut self, forget: bool) {
+    fn end_encoding(&mut self) {
         let Some(mut used) = self.compressing.take() else { return };
-        if forget || !self.agreed.context {
-            used.codec.reset();
-        }
         if self.agreed.context {
             self.compressing = Some(Compressing::new(used.codec));
         } else {
+            used.codec.reset();
             give_back(used.codec, |codecs| &mut codecs.compressors);
         }
     }
@@ -248,7 +246,7 @@ impl Extension for Deflate {
         }
         let progress = compressing.encode(input, ends, output);
         if progress.done && ends == Ends::Message {
-            self.end_encoding(false);
+            self.end_encoding();
         }
         Ok(progress)
     }
@@ -258,8 +256,9 @@ impl Extension for Deflate {
     }
 
     fn forget_part(&mut self) {
-        // Behind a flush a new stream may begin: what it puts out refers to nothing before.
-        self.end_encoding(true);
+        // Behind a flush a new stream may begin: what it puts out refers to nothing before. Not by the same codec:
+        // when it is reset while it holds output, some of that comes later (seen in zlib-rs 0.6.8).
+        self.compressing = None;
     }
 }
 

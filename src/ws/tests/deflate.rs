@@ -236,6 +236,59 @@ fn a_part_that_does_not_leave_is_forgotten_and_the_message_goes_on() {
 }
 
 #[test]
+fn what_a_forgotten_part_has_left_in_the_codec_is_no_part_of_the_next_message() {
+    let mut random = Rng::new(9);
+    for agreed in [FRESH, KEPT] {
+        for level in 0..10 {
+            let effort = Effort { level, threshold: 0 };
+            let (mut sender, mut receiver) = (Deflate::new(agreed, effort), deflate(agreed));
+            for _ in 0..40 {
+                let len = random.below(300);
+                let lost = text(&mut random, len).repeat(1 + random.below(60));
+                let (mut rest, room) = (&lost[..], 40 + random.below(200));
+                for _ in 0..random.below(4) {
+                    let piece = rest.len().min(1 + random.below(9000));
+                    let ends = if piece == rest.len() { Ends::Message } else { Ends::Nothing };
+                    let progress = sender.encode(&rest[..piece], ends, &mut vec![0; room]).expect("memory");
+                    rest = &rest[progress.consumed..];
+                    if progress.done {
+                        break;
+                    }
+                }
+                sender.forget_part();
+                let message = text(&mut random, 50);
+                let payload = encode(&mut sender, &message, 99, 100);
+                assert_eq!(decode(&mut receiver, &payload, 99, 99), Ok(message), "{level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_skipped_message_has_left_in_the_codec_is_no_part_of_the_next_message() {
+    let mut random = Rng::new(10);
+    for level in 0..10 {
+        let effort = Effort { level, threshold: 0 };
+        let (mut sender, mut receiver) = (Deflate::new(FRESH, effort), deflate(FRESH));
+        for _ in 0..40 {
+            let len = random.below(300);
+            let skipped = text(&mut random, len).repeat(1 + random.below(60));
+            let payload = encode(&mut sender, &skipped, 9999, 9999);
+            let (mut rest, room) = (&payload[..], 1 + random.below(200));
+            for _ in 0..random.below(4) {
+                let piece = rest.len().min(1 + random.below(900));
+                let progress = receiver.decode(&rest[..piece], false, &mut vec![0; room]).expect("a message");
+                rest = &rest[progress.consumed..];
+            }
+            assert!(receiver.skip_message());
+            let message = text(&mut random, 50);
+            let payload = encode(&mut sender, &message, 99, 100);
+            assert_eq!(decode(&mut receiver, &payload, 99, 99), Ok(message), "{level}");
+        }
+    }
+}
+
+#[test]
 fn a_message_that_is_cut_short_or_changed_at_any_byte_is_an_error_or_another_message() {
     let message = text(&mut Rng::new(4), 600);
     for level in [0, 1, 6] {
