@@ -97,6 +97,20 @@ pub(crate) fn send_all(s: c_int, bytes: &[u8], deadline: i64) -> Result<()> {
     unsafe { bsendl(s, element, element, deadline) }
 }
 
+/// How much is received at a time from a bytestream of the program's, whose calls take all or nothing, in bytes.
+const PIECE: usize = 4096;
+
+/// Receives a piece of at most `most` bytes behind what a vector has, and says how long it is. Nothing is received for
+/// which there is no room: ENOMEM.
+pub(crate) fn recv_behind(s: c_int, bytes: &mut Vec<u8>, most: usize, deadline: i64) -> Result<usize> {
+    let (have, len) = (bytes.len(), most.min(PIECE));
+    bytes.try_reserve(len).map_err(|_| Errno::ENOMEM)?;
+    bytes.resize(have + len, 0);
+    let received = recv_all(s, &mut bytes[have..], deadline);
+    received.inspect_err(|_| bytes.truncate(have))?;
+    Ok(len)
+}
+
 /// Fills a buffer from a bytestream of any kind.
 pub(crate) fn recv_all(s: c_int, bytes: &mut [u8], deadline: i64) -> Result<()> {
     let mut element = one_element(bytes.as_mut_ptr().cast(), bytes.len());

@@ -20,9 +20,6 @@ use std::io::IoSlice;
 const BATCH: usize = 16;
 /// How much is sealed for one call of the bytestream, in bytes.
 const PIECE: usize = 32 * 1024;
-/// How much is received at a time, in bytes: what has not come takes no more memory than that, whatever its
-/// header says.
-const STEP: usize = 4096;
 
 /// The state of a connection.
 pub(super) struct Custom {
@@ -288,13 +285,9 @@ pub(super) fn send_all(layer: &Layer, records: &[u8], deadline: i64) -> Result<(
 }
 
 fn receive_into(record: &mut Vec<u8>, layer: &Layer, mut len: usize, deadline: i64) -> Result<()> {
+    // What has not come takes no more memory than a piece, whatever its header says.
     while len > 0 {
-        let (start, step) = (record.len(), len.min(STEP));
-        record.try_reserve(step).map_err(|_| Errno::ENOMEM)?;
-        record.resize(start + step, 0);
-        let received = call::recv_all(layer.lower(), &mut record[start..], deadline);
-        received.inspect_err(|_| record.truncate(start))?;
-        len -= step;
+        len -= call::recv_behind(layer.lower(), record, len, deadline)?;
     }
     Ok(())
 }

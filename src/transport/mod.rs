@@ -183,17 +183,9 @@ impl CustomStream {
         let mut front = self.front.take();
         let mut filled = Ok(());
         while filled.is_ok() && front.len() < want {
-            let (have, step) = (front.len(), (want - front.len()).min(CUSTOM_PIECE));
-            // Nothing is received for which there is no room.
-            let room = front.try_reserve(step).map_err(|_| Errno::ENOMEM);
-            filled = room.and_then(|()| {
-                front.resize(have + step, 0);
-                call::recv_all(self.handle(), &mut front[have..], deadline)
-            });
-            match filled {
-                Ok(()) => self.count_received(step),
-                Err(_) => front.truncate(have),
-            }
+            let missing = want - front.len();
+            let received = call::recv_behind(self.handle(), &mut front, missing, deadline);
+            filled = received.map(|len| self.count_received(len));
         }
         self.front.replace(front);
         filled

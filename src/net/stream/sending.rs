@@ -106,15 +106,20 @@ impl Stream {
 
     #[inline(never)]
     fn is_clear_again(&self) -> bool {
-        let queue_unused = self.queue.borrow().is_none() && self.failure.get().is_none();
-        self.queue_unused.set(queue_unused);
-        queue_unused || (!self.has_backlog() && self.failure.get().is_none())
+        let has_failed = self.failure.get().is_some();
+        self.queue_unused.set(!has_failed && self.queue.borrow().is_none());
+        !has_failed && self.queue_is_clear()
+    }
+
+    #[inline(always)]
+    fn queue_is_clear(&self) -> bool {
+        self.queue.borrow().as_ref().is_none_or(|queue| queue.is_clear())
     }
 
     /// Whether something accepted has not been taken by the kernel.
     #[inline(always)]
     pub(crate) fn has_backlog(&self) -> bool {
-        self.queue.borrow().as_ref().is_some_and(|queue| !queue.is_clear()) || self.has_unsent()
+        !self.queue_is_clear() || self.has_unsent()
     }
 
     /// The error of a background write.
