@@ -38,12 +38,13 @@ pub unsafe extern "C" fn dill_ws_broadcast(
         };
         // SAFETY: the caller's buffer has `len` bytes, or is NULL.
         let payload = unsafe { bytes(buf, len) };
+        if errors.is_null() {
+            return sock::broadcast(handles, flags, payload, max_backlog, |_, _| {});
+        }
         sock::broadcast(handles, flags, payload, max_backlog, |index, result: Result<()>| {
-            if !errors.is_null() {
-                let code = result.map_or_else(Errno::code, |()| 0);
-                // SAFETY: not null, and the caller has room for a result for each handle, of which this is one.
-                unsafe { errors.wrapping_add(index).write(code) };
-            }
+            let code = result.map_or_else(Errno::code, |()| 0);
+            // SAFETY: not null, and the caller has room for a result for each handle, of which this is one.
+            unsafe { errors.wrapping_add(index).write(code) };
         })
     })
 }

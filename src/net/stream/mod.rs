@@ -72,8 +72,8 @@ pub(crate) struct Stream {
     /// Error of a background write; the next send reports it.
     failure: Cell<Option<Errno>>,
     close_mode: Cell<CloseMode>,
-    /// There is neither a queue nor a failure. False: there may be, look.
-    queue_unused: Cell<bool>,
+    /// There is neither a queue nor a failure, and what is sent leaves as it is. False: look closer.
+    plainly_clear: Cell<bool>,
     /// The peer has said that it sends nothing more.
     peer_eof: Cell<bool>,
 }
@@ -166,7 +166,7 @@ impl Stream {
             failure: Cell::new(None),
             close_mode: Cell::new(CloseMode::Abort),
             peer_eof: Cell::new(false),
-            queue_unused: Cell::new(true),
+            plainly_clear: Cell::new(true),
         }
     }
 

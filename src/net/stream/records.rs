@@ -86,6 +86,7 @@ impl Stream {
         self.consume(context, len);
         self.wire.replace(Some(wire));
         self.has_records.set(true);
+        self.plainly_clear.set(false);
         Ok(())
     }
 

@@ -98,17 +98,23 @@ impl Stream {
         self.failure.get().map_or(Ok(()), Err)
     }
 
+    /// Whether what is sent now can leave at once and as it is. False: look closer.
+    #[inline(always)]
+    pub(crate) fn is_plainly_clear(&self) -> bool {
+        self.plainly_clear.get()
+    }
+
     /// Whether what is sent now can leave at once, as far as is known.
     #[inline(always)]
     pub(crate) fn is_clear(&self) -> bool {
-        (self.queue_unused.get() || self.is_clear_again()) && !self.has_unsent()
+        self.is_plainly_clear() || self.is_clear_after_all()
     }
 
     #[inline(never)]
-    fn is_clear_again(&self) -> bool {
+    fn is_clear_after_all(&self) -> bool {
         let has_failed = self.failure.get().is_some();
-        self.queue_unused.set(!has_failed && self.queue.borrow().is_none());
-        !has_failed && self.queue_is_clear()
+        self.plainly_clear.set(!has_failed && self.queue.borrow().is_none() && !self.has_records.get());
+        !has_failed && !self.has_backlog()
     }
 
     #[inline(always)]
@@ -159,7 +165,7 @@ impl Stream {
     }
 
     fn add_to_queue(&self, add: impl FnOnce(&mut Queue) -> Result<()>) -> Result<()> {
-        self.queue_unused.set(false);
+        self.plainly_clear.set(false);
         let mut queue = self.queue.borrow_mut();
         if queue.is_none() {
             *queue = Some(try_box(Queue::default())?);
@@ -167,38 +173,40 @@ impl Stream {
         queue.as_mut().map_or(Ok(()), |queue| add(queue))
     }
 
+    /// Sends bytes that can leave at once and as they are, in one attempt. If the result is not their length,
+    /// `queue_rest_of` goes on. The caller begins a new epoch before anything is received, and charges the call.
+    #[inline(always)]
+    pub(crate) fn try_send(&self, bytes: &[u8]) -> isize {
+        let result = socket::try_send(self.fd.get(), bytes);
+        if result == bytes.len() as isize {
+            self.count_sent(bytes.len());
+        }
+        result
+    }
+
+    /// Queues what `try_send` has not sent. The error that has broken the stream.
+    #[cold]
+    pub(crate) fn queue_rest_of(&self, context: &Context, bytes: &Shared, result: isize) -> Result<()> {
+        let sent = match socket::outcome_of(result) {
+            Err(Errno::EINTR) => self.send_some(context, bytes),
+            other => other.inspect(|&sent| self.count_sent(sent)),
+        };
+        self.queue_rest(context, bytes, sent)
+    }
+
     /// Sends shared bytes behind everything else, without waiting: what the kernel does not take at once stays
     /// queued. The error that has broken the stream. ENOMEM: they were not taken.
     pub(crate) fn send_shared(&self, context: &Context, bytes: &Shared) -> Result<()> {
         if self.is_clear() {
-            self.send_shared_first(context, bytes)
+            let sent = self.send_some(context, bytes);
+            self.queue_rest(context, bytes, sent)
         } else {
             self.queue_shared(context, bytes)
         }
     }
 
-    /// The same while nothing else waits to be sent.
-    #[inline(always)]
-    pub(crate) fn send_shared_first(&self, context: &Context, bytes: &Shared) -> Result<()> {
-        if self.has_records.get() {
-            return self.queue_rest(context, bytes, Err(Errno::EINTR));
-        }
-        let result = self.as_own_output(context, || socket::try_send(self.fd.get(), bytes));
-        if result == bytes.len() as isize {
-            self.count_sent(bytes.len());
-            return Ok(());
-        }
-        let sent = socket::outcome_of(result);
-        if let Ok(sent) = sent {
-            self.count_sent(sent);
-        }
-        self.queue_rest(context, bytes, sent)
-    }
-
-    /// Queues what the kernel has not taken. EINTR as the outcome so far: nothing was tried.
-    #[cold]
+    /// Queues what the kernel has not taken.
     fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
-        let sent = if sent == Err(Errno::EINTR) { self.send_some(context, bytes) } else { sent };
         let queued = match sent {
             Ok(sent) if sent == bytes.len() => return Ok(()),
             Ok(sent) => self.enqueue(context, |queue| queue.push_shared(bytes, sent)),
@@ -214,7 +222,6 @@ impl Stream {
         self.failure.get().map_or(Ok(()), Err)
     }
 
-    #[cold]
     fn queue_shared(&self, context: &Context, bytes: &Shared) -> Result<()> {
         self.failure.get().map_or(Ok(()), Err)?;
         self.enqueue(context, |queue| queue.push_shared(bytes, 0))
@@ -275,7 +282,7 @@ impl Stream {
     /// Breaks the outbound half: what was not sent is dropped.
     pub(crate) fn fail(&self, error: Errno) {
         self.failure.set(Some(error));
-        self.queue_unused.set(false);
+        self.plainly_clear.set(false);
         self.queue.take();
         self.drop_unsent();
     }

@@ -275,6 +275,7 @@ pub(super) fn make(
         extension = Some(deflate);
     }
     let context = Context::get()?;
+    let threshold = compression.map(|(_, effort)| effort.threshold);
     let keepalive = Keepalive::new(options.pings, &transport)?;
     let handle = object::make(Ws {
         lower: Cell::new(lower),
@@ -286,7 +287,8 @@ pub(super) fn make(
         gathers: options.gathers,
         agreed: agreed.told,
         extension: RefCell::new(extension),
-        slow_path_from: Ws::slow_path_from(compression.map(|(_, effort)| effort.threshold)),
+        slow_path_from: Ws::slow_path_from(threshold),
+        broadcast_changed_from: if role == Role::Client { 0 } else { threshold.unwrap_or(usize::MAX) },
         connection: RefCell::new(connection),
         receiving: Mutex::new(),
         closing: Cell::new(false),

@@ -4,12 +4,13 @@ use super::{NODEFLATE, SEND_FLAGS, TEXT, Ws};
 use crate::error::{Errno, Result};
 use crate::net::stream::{Shared, Stream};
 use crate::rt::big_stack::BigStack;
+use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::context::Context;
 use crate::rt::object::{self, Ref};
 use crate::ws::deflate::Deflate;
 use crate::ws::encoder::{Encoder, MessageKind};
 use crate::ws::extension::{Ends, Extension, MIN_ROOM};
-use crate::ws::frame::{MAX_HEADER, Role};
+use crate::ws::frame::MAX_HEADER;
 use core::ffi::c_int;
 
 /// Sends one message to each WebSocket of a list, without waiting, but to none that has more than `max_backlog`
@@ -25,27 +26,44 @@ pub(crate) fn broadcast(
     let payload = payload.filter(|_| flags & !SEND_FLAGS == 0).ok_or(Errno::EINVAL)?;
     let context = Context::get()?;
     let mut message = BroadcastMessage::new(flags, payload)?;
-    let mut taken = 0;
+    let plain = message.plain.clone();
+    let frame: &[u8] = &plain;
+    // Nothing is gathered from here on, unless `find` says so.
+    context.buffers().flush();
+    let mut refused = 0;
     for (index, handle) in handles.iter().enumerate() {
-        // SAFETY: `take` neither switches nor closes anything, and the object is not used afterwards.
-        let sent = match unsafe { object::peek::<Ws>(context, *handle) } {
-            Some(ws) => ws.take(context, &mut message, max_backlog),
-            None => find(*handle).and_then(|ws| ws.take(context, &mut message, max_backlog)),
+        // SAFETY: what is done with it neither switches nor closes anything, and it is not used afterwards.
+        let ws = unsafe { object::peek::<Ws>(context, *handle) };
+        let sent = match (ws, ws.and_then(|ws| ws.clear_stream(payload.len()))) {
+            (Some(ws), Some(stream)) => {
+                let result = stream.try_send(frame);
+                if result == frame.len() as isize {
+                    ws.count_sent(payload.len());
+                    tell(index, Ok(()));
+                    continue;
+                }
+                ws.take_rest(context, stream, &message, result)
+            }
+            (Some(ws), None) => ws.take(context, &mut message, max_backlog),
+            (None, _) => find(context, *handle).and_then(|ws| ws.take(context, &mut message, max_backlog)),
         };
-        taken += c_int::from(sent.is_ok());
+        refused += usize::from(sent.is_err());
         tell(index, sent);
     }
+    // What was sent can have made any stream of this thread readable.
+    context.new_epoch();
+    context.charge(handles.len().saturating_mul(SYSTEM_CALL));
     context.pause();
-    Ok(taken)
+    // There were no more handles than a C int counts.
+    Ok((handles.len() - refused) as c_int)
 }
 
 #[cold]
-fn find(handle: c_int) -> Result<Ref<Ws>> {
-    object::find::<Ws>(handle).map_err(|error| match error {
-        Errno::EBADF => Errno::EBADF,
-        // Whatever the program's own types say.
-        _ => Errno::ENOTSUP,
-    })
+fn find(context: &Context, handle: c_int) -> Result<Ref<Ws>> {
+    let found = object::find::<Ws>(handle);
+    // The program's own types may do anything when they are asked.
+    context.buffers().flush();
+    found.map_err(|error| if error == Errno::EBADF { error } else { Errno::ENOTSUP })
 }
 
 /// A message on its way to many.
@@ -138,34 +156,37 @@ fn compress_to(extension: &mut Deflate, payload: &[u8], bytes: &mut Vec<u8>) -> 
 }
 
 impl Ws {
-    /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
+    /// The stream, if a message of so many bytes can leave on it at once, and as it is.
     #[inline(always)]
-    fn take(&self, context: &Context, message: &mut BroadcastMessage<'_>, max_backlog: usize) -> Result<()> {
-        let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
-        context.buffers().flush_gathered(stream);
-        let connection = self.connection.borrow();
-        let is_plain = connection.role() == Role::Server && self.slow_path_from > message.payload.len();
-        if is_plain && connection.can_begin_message() && !self.turns.is_taken() && stream.is_clear() {
-            drop(connection);
-            let sent = stream.send_shared_first(context, &message.plain);
-            if sent.is_err() {
-                return self.note_sent(sent);
-            }
-            self.count_sent(message.payload.len());
-            return sent;
-        }
-        drop(connection);
-        self.take_slow(context, stream, message, max_backlog)
+    fn clear_stream(&self, len: usize) -> Option<&Ref<Stream>> {
+        let stream = self.transport.stream()?;
+        let can_send = {
+            let connection = self.connection.borrow();
+            // Whoever has begun a message and not ended it keeps the turn.
+            debug_assert!(self.turns.is_taken() || connection.can_begin_message() || !connection.can_send());
+            connection.can_send()
+        };
+        let is_clear = can_send && len < self.broadcast_changed_from && !self.turns.is_taken();
+        (is_clear && stream.is_plainly_clear()).then_some(stream)
     }
 
-    #[inline(never)]
-    fn take_slow(
+    /// Takes the rest of a message that has begun to leave, or tried to.
+    #[cold]
+    fn take_rest(
         &self,
         context: &Context,
         stream: &Stream,
-        message: &mut BroadcastMessage<'_>,
-        max_backlog: usize,
+        message: &BroadcastMessage<'_>,
+        result: isize,
     ) -> Result<()> {
+        let sent = stream.queue_rest_of(context, &message.plain, result);
+        self.note_sent(sent).inspect(|()| self.count_sent(message.payload.len()))
+    }
+
+    /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
+    #[inline(never)]
+    fn take(&self, context: &Context, message: &mut BroadcastMessage<'_>, max_backlog: usize) -> Result<()> {
+        let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
         self.check_outbound()?;
         if self.ending.get() {
             return Err(Errno::EPIPE);
