@@ -18,6 +18,7 @@ mod scan;
 mod sent;
 mod split;
 mod start_line;
+mod states;
 mod utf8;
 
 use crate::ws::decoder::{Decoder, Next};
