@@ -22,17 +22,19 @@ struct entry {
     size_t most;
 };
 
-/* Of stacks that the library makes, so much is painted; of those that the program has given, what there is. */
-enum { DEPTH = 64 * 1024, RANGES = 4096 };
+/* So much is painted, several times what a function may take: more of it takes time, which some cases measure. Of stacks
+   that the program has given, no more than there is. */
+enum { DEPTH = 16 * 1024, RANGES = 4096 };
 #define PAINT UINT64_C(0xA5C35A3CA5C35A3C)
 
 static struct { uintptr_t low, high; } ranges[RANGES];
 static unsigned next_range;
 
 static uintptr_t lowest(uintptr_t sp) {
-    for (unsigned i = 0; i != RANGES; ++i)
-        if (ranges[i].low < sp && sp <= ranges[i].high) return (ranges[i].low + 7) & ~(uintptr_t)7;
-    return sp - DEPTH;
+    uintptr_t low = sp - DEPTH;
+    for (unsigned i = 0; i != RANGES && ranges[i].high; ++i)
+        if (ranges[i].low < sp && sp <= ranges[i].high && ranges[i].low > low) low = ranges[i].low;
+    return (low + 7) & ~(uintptr_t)7;
 }
 
 __attribute__((noinline)) static long measure(struct entry *e, long a, long b, long c, long d, long f, long g, long h,
