@@ -6,6 +6,7 @@
 #include "object.h"
 #include "test.h"
 #include "tls.h"
+#include "usersock.h"
 
 enum { CLIENT, CLIENT_MEM, CLIENT_OPTS, SERVER, SERVER_MEM, KINDS };
 
@@ -171,6 +172,33 @@ TEST(a_stream_that_has_ended_before_gives_ECONNRESET) {
         CHECK_INT(ipc_done(s[side], soon()), 0);
         if (side == 1) CHECK_ERR(brecv(s[0], NULL, 1, soon()), -1, EPIPE);
         CHECK_ERR(attach(kind, s[0], soon()), -1, ECONNRESET);
+        CHECK_INT(hclose(s[1]), 0);
+    }
+}
+
+TEST(a_users_bytestream_that_sends_no_more_gives_ECONNRESET) {
+    for (int kind = CLIENT; kind != SERVER; ++kind) {
+        static struct user_stream user;
+        int s[2], h;
+        make_certificate();
+        make_ipc_pair(s);
+        h = user_stream_make(&user, s[0]);
+        user.fail_send = EPIPE;
+        CHECK_ERR(attach(kind, h, soon()), -1, ECONNRESET);
+        CHECK_INT(hclose(s[1]), 0);
+    }
+}
+
+TEST(a_size_that_ends_inside_a_member_gives_EINVAL) {
+    char bytes[sizeof(struct tls_opts)];
+    for (size_t size = 41; size != sizeof(bytes); ++size) {
+        int s[2];
+        if (size % sizeof(void *) == 0) continue;
+        memset(bytes, 'x', sizeof(bytes));
+        struct tls_opts opts = {.size = size, .host = "localhost"};
+        memcpy(bytes, &opts, offsetof(struct tls_opts, cert));
+        make_ipc_pair(s);
+        CHECK_ERR(tls_attach_client_opts(s[0], (struct tls_opts *)(void *)bytes, soon()), -1, EINVAL);
         CHECK_INT(hclose(s[1]), 0);
     }
 }

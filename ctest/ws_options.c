@@ -42,7 +42,7 @@ TEST(the_layout_is_that_of_the_first_version) {
 }
 
 TEST(a_size_that_no_version_has_gives_EINVAL) {
-    static const size_t sizes[] = {0, 1, 8, FIRST - 1, 4097, (size_t)-1};
+    static const size_t sizes[] = {0, 1, 8, FIRST - 1, FIRST + 1, NEWER + 4, 4097, (size_t)-1};
     for (size_t i = 0; i != sizeof(sizes) / sizeof(*sizes); ++i) {
         struct ws_opts opts = {.size = sizes[i]};
         expect_attach(&opts, EINVAL);
@@ -52,7 +52,7 @@ TEST(a_size_that_no_version_has_gives_EINVAL) {
 
 TEST(a_newer_programs_options_are_obeyed_if_they_ask_for_nothing_new) {
     char bytes[4096] = {0};
-    const size_t sizes[] = {FIRST + 1, NEWER, 4096};
+    const size_t sizes[] = {FIRST + 8, NEWER, 4096};
     for (size_t i = 0; i != sizeof(sizes) / sizeof(*sizes); ++i) {
         memcpy(bytes, &sizes[i], sizeof(sizes[i]));
         expect_attach(bytes, ETIMEDOUT);

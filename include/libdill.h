@@ -1192,8 +1192,8 @@ DILL_EXPORT int dill_udp_open_mem(struct dill_ipaddr *local, const struct dill_i
 /* Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
    system does not take is lost, as it may be on its way.
 
-   Errors: EACCES, EBADF, EFAULT (NULL with a length), EHOSTUNREACH, EINVAL (no address), EMSGSIZE,
-   ENETUNREACH, ENOMEM, ENOTSUP.
+   Errors: EACCES, EAFNOSUPPORT, EBADF, EFAULT (NULL with a length), EHOSTUNREACH, EINVAL (no address),
+   EMSGSIZE, ENETUNREACH, ENOMEM, ENOTSUP.
 
    Required: The address can be read, or is NULL, and the buffer has `len` bytes. */
 DILL_EXPORT int dill_udp_send(int s, const struct dill_ipaddr *addr, const void *buf, size_t len);

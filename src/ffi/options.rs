@@ -19,14 +19,16 @@ pub(super) unsafe trait Versioned: Copy {
     const FIRST: usize;
 }
 
-/// The size that the program's structure says that it has. EINVAL if no version has it.
+/// The size that the program's structure says that it has. EINVAL if no version has it: every version ends where a
+/// member of the strictest alignment could follow, and never inside one.
 ///
 /// # Safety
 /// A structure that begins with its size; at whatever address.
 unsafe fn size_of_version<T: Versioned>(pointer: *const T) -> Result<usize> {
     // SAFETY: the structure begins with its size, as the caller says, wherever it lies.
     let size = unsafe { pointer.cast::<usize>().read_unaligned() };
-    if (T::FIRST..=MAX_SIZE).contains(&size) { Ok(size) } else { Err(Errno::EINVAL) }
+    let is_of_a_version = (T::FIRST..=MAX_SIZE).contains(&size) && size.is_multiple_of(align_of::<T>());
+    if is_of_a_version { Ok(size) } else { Err(Errno::EINVAL) }
 }
 
 /// Reads options. NULL is as good as zeros, and so is what the program's version does not have. EINVAL

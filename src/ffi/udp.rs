@@ -55,8 +55,8 @@ unsafe fn open(local: *mut IpAddr, remote: *const IpAddr) -> Result<c_int> {
 /// Sends a datagram to an address, or to the default one if that is NULL. Never waits: a datagram that the
 /// system does not take is lost, as it may be on its way.
 ///
-/// Errors: EACCES, EBADF, EFAULT (NULL with a length), EHOSTUNREACH, EINVAL (no address), EMSGSIZE,
-/// ENETUNREACH, ENOMEM, ENOTSUP.
+/// Errors: EACCES, EAFNOSUPPORT, EBADF, EFAULT (NULL with a length), EHOSTUNREACH, EINVAL (no address),
+/// EMSGSIZE, ENETUNREACH, ENOMEM, ENOTSUP.
 ///
 /// # Safety
 /// The address can be read, or is NULL, and the buffer has `len` bytes.

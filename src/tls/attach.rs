@@ -199,18 +199,15 @@ impl Tls {
         if records.is_empty() {
             return Ok(());
         }
-        match &self.below {
+        let sent = match &self.below {
             Below::Stream(stream) => {
                 stream.push_out(records);
-                records.clear();
                 stream.wait_backlog(context, deadline)
             }
-            Below::Custom(_) => {
-                let sent = custom::send_all(&self.layer, records, deadline);
-                records.clear();
-                sent
-            }
-        }
+            Below::Custom(_) => custom::send_all(&self.layer, records, deadline),
+        };
+        records.clear();
+        sent.map_err(cut_off)
     }
 
     /// The reset that otherwise ends a TCP connection could overtake an alert.
