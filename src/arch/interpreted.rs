@@ -71,8 +71,8 @@ pub(crate) mod vectors {
         false
     }
 
-    pub(crate) unsafe fn run_wide(f: impl FnOnce()) {
-        f();
+    pub(crate) unsafe fn run_wide<A, B, C>(f: impl FnOnce(A, B, C), a: A, b: B, c: C) {
+        f(a, b, c);
     }
 }
 

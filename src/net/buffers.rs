@@ -172,8 +172,17 @@ impl Buffers {
 
     /// Lends the receive buffer to a stream and brings what it has saved to the front. ENOMEM: nothing
     /// has changed. EBADF: the stream is closed.
+    #[inline]
     pub(crate) fn acquire_receive(&self, stream: &Ref<Stream>) -> Result<()> {
         debug_assert_eq!(self.peeks.get(), 0);
+        if self.receiver.is_held_by(stream) && self.end.get() <= RECEIVE_SIZE / 2 {
+            return Ok(());
+        }
+        self.acquire_receive_slow(stream)
+    }
+
+    #[inline(never)]
+    fn acquire_receive_slow(&self, stream: &Ref<Stream>) -> Result<()> {
         if !self.receiver.is_held_by(stream) {
             map(&self.receive, RECEIVE_SIZE)?;
             if let Some(holder) = self.receiver.holder() {
@@ -188,7 +197,7 @@ impl Buffers {
             // SAFETY: the buffer is RECEIVE_SIZE long, and nothing in it is in use.
             let buffer = unsafe { core::slice::from_raw_parts_mut(self.receive.get(), RECEIVE_SIZE) };
             self.end.set(stream.restore(self, buffer));
-        } else if self.end.get() > RECEIVE_SIZE / 2 {
+        } else {
             let len = self.end.get() - self.start.get();
             let from = self.receive.get().wrapping_add(self.start.get());
             // SAFETY: both ranges lie in the buffer; they may overlap.

@@ -171,9 +171,20 @@ const MAX_INTERRUPTIONS: u32 = 100;
 /// Makes a call that moves bytes of a stream, and does not wait.
 #[inline(always)]
 fn move_bytes(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
+    match usize::try_from(call()) {
+        Ok(len) => Ok(len),
+        Err(_) => move_bytes_again(call),
+    }
+}
+
+/// What has come of a call that failed, which is made again if it was interrupted.
+#[cold]
+#[inline(never)]
+fn move_bytes_again(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
+    let mut outcome = Err(error::last());
     for _ in 0..MAX_INTERRUPTIONS {
-        match error::check_size(call()) {
-            Err(Errno::EINTR) => {}
+        match outcome {
+            Err(Errno::EINTR) => outcome = error::check_size(call()),
             other => return other.map_err(of_stream),
         }
     }
@@ -181,6 +192,7 @@ fn move_bytes(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
 }
 
 /// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
+#[inline]
 pub(crate) fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
     let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
     // SAFETY: the bytes are readable.
@@ -214,6 +226,7 @@ pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<u
 ///
 /// # Safety
 /// `place` is writable for `len` bytes.
+#[inline]
 pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
     // SAFETY: `place` is writable for `len` bytes, as the caller says.
     move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) })

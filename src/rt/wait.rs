@@ -228,52 +228,56 @@ impl Context {
         unsafe { (self.switch)(save, load) };
     }
 
-    /// Reads the clock and, when it is time or nobody is ready, polls descriptors and timers.
+    /// Polls descriptors and timers if nobody can go on. If somebody can, reads the clock and polls when it is time.
     #[cold]
     fn poll_if_due(&self) {
-        let mut now = clock::nanoseconds();
+        if !self.has_more() {
+            return self.poll_until_ready();
+        }
+        let now = clock::nanoseconds();
         if now - self.last_clock_read.replace(now) > SLOW {
             self.cautious_reads.set(CAUTIOUS_READS);
         }
         let cautious = self.cautious_reads.get();
         self.waits_until_clock_read.set(if cautious > 0 { 0 } else { WAITS_PER_CLOCK_READ });
         self.cautious_reads.set(cautious.saturating_sub(1));
-        if self.has_ready() && now - self.last_poll.get() < POLL_INTERVAL {
-            return;
-        }
-        let blocking = !self.has_ready() && !self.has_spent();
-        loop {
-            self.work_in_background();
-            let timeout = if blocking { self.timeout(clock::milliseconds(now)) } else { 0 };
-            self.poller.poll(self, timeout);
-            if blocking {
-                now = clock::nanoseconds();
-                self.last_clock_read.set(now);
-            }
-            self.fire_timers(clock::milliseconds(now));
-            if !blocking || self.has_ready() {
-                break;
-            }
-        }
-        self.resume_spent(now);
-        self.last_poll.set(now);
-        if blocking {
-            self.last_clock_read.set(now);
-            self.cautious_reads.set(CAUTIOUS_READS);
+        if !self.has_ready() || now - self.last_poll.get() >= POLL_INTERVAL {
+            self.poll_once(now);
         }
     }
 
-    /// Polls descriptors and timers without waiting.
-    pub(super) fn poll_now(&self) {
+    /// Polls until somebody can go on.
+    fn poll_until_ready(&self) {
+        while !self.has_ready() {
+            self.work_in_background();
+            self.poller.poll(self, self.timeout());
+            self.note_poll(clock::nanoseconds());
+        }
+        self.waits_until_clock_read.set(0);
+        self.cautious_reads.set(CAUTIOUS_READS);
+    }
+
+    /// Polls without waiting.
+    fn poll_once(&self, now: i64) {
         self.work_in_background();
         self.poller.poll(self, 0);
-        // It may have been told of what nobody waits for yet, and that is told once.
-        self.new_epoch();
-        let now = clock::nanoseconds();
+        self.note_poll(now);
+    }
+
+    /// What follows a poll.
+    #[inline(always)]
+    fn note_poll(&self, now: i64) {
         self.last_clock_read.set(now);
         self.fire_timers(clock::milliseconds(now));
         self.resume_spent(now);
         self.last_poll.set(now);
+    }
+
+    /// Polls descriptors and timers without waiting.
+    pub(super) fn poll_now(&self) {
+        self.poll_once(clock::nanoseconds());
+        // It may have been told of what nobody waits for yet, and that is told once.
+        self.new_epoch();
     }
 
     /// Whether somebody can go on.
@@ -309,12 +313,12 @@ impl Context {
     }
 
     /// Milliseconds until then, as the poller takes them.
-    fn timeout(&self, now: i64) -> libc::c_int {
+    fn timeout(&self) -> libc::c_int {
         if self.has_work() {
             return 0;
         }
         self.first_time().map_or(-1, |first| {
-            let left = first.saturating_sub(now).max(0);
+            let left = first.saturating_sub(clock::now()).max(0);
             libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
         })
     }

@@ -28,6 +28,9 @@ use super::utf8::{self, Utf8};
 
 pub use super::close::Violation;
 
+/// The masking key, in bytes.
+const KEY_LEN: usize = 4;
+
 /// What stands at the front of the received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -162,31 +165,30 @@ impl Decoder {
             BINARY_FRAME => false,
             _ => return None,
         };
-        let (masked, key_len) = match self.role {
-            Role::Server => (MASK, 4),
-            Role::Client => (0, 0),
-        };
-        let length = front[1] ^ masked;
-        let (len, key_at) = match length {
+        let is_masked = matches!(self.role, Role::Server);
+        let length = front[1] ^ if is_masked { MASK } else { 0 };
+        let (len, header) = match length {
             0..LENGTH_16 => (usize::from(length), 2),
             LENGTH_16 => (usize::from(u16::from_be_bytes([front[2], front[3]])), 4),
             _ => return None,
         };
-        let payload_at = key_at + key_len;
-        let payload = front.get(payload_at..payload_at + len)?;
         let place = place.get_mut(..len)?;
         if len as u64 > self.max_message {
             return None;
         }
-        match front[key_at..].first_chunk() {
-            Some(key) if masked != 0 => mask::mask_copy(place, payload, *key, 0),
-            _ => place.copy_from_slice(payload),
-        }
+        let end = if is_masked {
+            let (key, payload) = front.get(header..header + KEY_LEN + len)?.split_first_chunk()?;
+            mask::mask_copy(place, payload, *key, 0);
+            header + KEY_LEN + len
+        } else {
+            place.copy_from_slice(front.get(header..header + len)?);
+            header + len
+        };
         if text && !utf8::is_valid(place) {
             return None;
         }
         self.text = text;
-        Some((payload_at + len, len, text))
+        Some((end, len, text))
     }
 
     /// The payload of the current data frame that is still to be taken.
@@ -299,7 +301,7 @@ impl Decoder {
         // RFC 6455, 5.1: a server closes the connection on an unmasked frame, and a client on a
         // masked one.
         let (masked, key_len) = match self.role {
-            Role::Server => (true, 4),
+            Role::Server => (true, KEY_LEN),
             Role::Client => (false, 0),
         };
         if (second & MASK != 0) != masked {

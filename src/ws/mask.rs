@@ -37,7 +37,7 @@ pub(crate) fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
 fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
     if buf.len() >= WIDE && vectors::are_wide() {
         // SAFETY: they are.
-        unsafe { vectors::run_wide(|| blocks_in_place::<128>(buf, key)) }
+        unsafe { vectors::run_wide(|buf, key, ()| blocks_in_place::<128>(buf, key), buf, key, ()) }
     } else {
         blocks_in_place::<32>(buf, key);
     }
@@ -74,10 +74,15 @@ fn short_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
 fn long_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
     if dst.len() >= WIDE && vectors::are_wide() {
         // SAFETY: they are.
-        unsafe { vectors::run_wide(|| blocks_copy::<128>(dst, src, key)) }
+        unsafe { vectors::run_wide(blocks_copy::<128>, dst, src, key) }
     } else {
-        blocks_copy::<32>(dst, src, key);
+        narrow_copy(dst, src, key);
     }
+}
+
+#[inline(never)]
+fn narrow_copy(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
+    blocks_copy::<32>(dst, src, key);
 }
 
 /// What each implementation that this processor has makes of a piece, whichever is chosen for its length.
@@ -91,9 +96,11 @@ pub(super) fn by_each_implementation(src: &[u8], key: [u8; 4]) -> Vec<(&'static 
     if vectors::are_wide() {
         let (mut in_place, mut copy) = (src.to_vec(), vec![0; src.len()]);
         // SAFETY: they are.
-        unsafe { vectors::run_wide(|| blocks_in_place::<128>(&mut in_place, key)) };
+        unsafe {
+            vectors::run_wide(|buf, key, ()| blocks_in_place::<128>(buf, key), &mut in_place[..], key, ())
+        };
         // SAFETY: as above.
-        unsafe { vectors::run_wide(|| blocks_copy::<128>(&mut copy, src, key)) };
+        unsafe { vectors::run_wide(blocks_copy::<128>, &mut copy[..], src, key) };
         all.extend([("wide, in place", in_place), ("wide, copied", copy)]);
     }
     all

@@ -6,11 +6,11 @@ pub(crate) fn are_wide() -> bool {
     true
 }
 
-/// Runs a loop that is compiled for wide vectors.
+/// Runs a loop that is compiled for wide vectors, with arguments that travel in registers.
 ///
 /// # Safety
 /// `are_wide`.
 #[inline(always)]
-pub(crate) unsafe fn run_wide(f: impl FnOnce()) {
-    f();
+pub(crate) unsafe fn run_wide<A, B, C>(f: impl FnOnce(A, B, C), a: A, b: B, c: C) {
+    f(a, b, c);
 }

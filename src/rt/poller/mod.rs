@@ -132,7 +132,8 @@ impl Poller {
     /// The entry of a descriptor if there is one. Entries are never freed while the thread lives.
     fn entry(&self, fd: libc::c_int) -> Option<&FdEntry> {
         let index = usize::try_from(fd).ok()?;
-        let entries = self.entries.borrow();
+        // SAFETY: the table stays as it is while it is looked at here.
+        let entries = unsafe { self.entries.try_borrow_unguarded() }.ok()?;
         let entry: *const FdEntry = &**entries.get(index)?.as_ref()?;
         // SAFETY: entries are boxed and live as long as the poller.
         Some(unsafe { &*entry })

@@ -41,17 +41,24 @@ impl Poller {
     }
 
     /// The entry of a socket of ours, registered if it is not yet.
+    #[inline]
     pub(super) fn socket(&self, fd: libc::c_int) -> Result<&FdEntry> {
         self.notice_fork();
-        let entry = self.make_entry(fd)?;
-        if !entry.is_registered() {
-            // Of the socket's descriptor that is not true.
-            self.add(fd, entry, Interest::EDGES).map_err(|error| match error {
-                Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
-                other => other,
-            })?;
-            entry.kind.set(FdKind::Socket);
+        match self.entry(fd) {
+            Some(entry) if entry.is_registered() => Ok(entry),
+            _ => self.register_socket(fd),
         }
+    }
+
+    #[inline(never)]
+    fn register_socket(&self, fd: libc::c_int) -> Result<&FdEntry> {
+        let entry = self.make_entry(fd)?;
+        // Of the socket's descriptor that is not true.
+        self.add(fd, entry, Interest::EDGES).map_err(|error| match error {
+            Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
+            other => other,
+        })?;
+        entry.kind.set(FdKind::Socket);
         Ok(entry)
     }
 

@@ -177,7 +177,7 @@ impl Ws {
             }
             self.drop_rest();
             match self.recv_message(None, deadline) {
-                Ok((_, len)) => rounds.spend(context, len, deadline)?,
+                Ok(len) => rounds.spend(context, len, deadline)?,
                 Err(Errno::EPIPE) => {}
                 Err(error) => return Err(error),
             }

@@ -8,28 +8,42 @@ use crate::net::stream::Stream;
 use crate::probes;
 use crate::rt::budget::Rounds;
 use crate::rt::context::Context;
+use crate::sock::call::one_element;
 use crate::why::{self, Fact};
 use crate::ws::close::Violation;
 use crate::ws::connection::Event;
 use crate::ws::frame::Opcode;
 
 impl Ws {
-    /// Receives one message: whether it is text, and its size. EBUSY, EPIPE after the peer's close
-    /// frame, ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
-    pub(super) fn recv_message(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(bool, usize)> {
-        // The beginning of this message was received by itself.
-        if self.in_part.get() && self.connection.borrow().check_inbound().is_ok() {
-            return Err(Errno::EBUSY);
+    /// Receives one message and returns its size; its type is that of `received_text` then. EBUSY, EPIPE after the
+    /// peer's close frame, ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
+    pub(super) fn recv_message(&self, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
+        if let Some(piece) = pieces.and_then(|pieces| pieces.single()) {
+            // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there during the call.
+            let place = unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) };
+            return self.recv_into(place, deadline);
         }
-        let place = pieces.and_then(|pieces| pieces.single()).map(|piece| {
-            // SAFETY: the pieces of a list to receive into are writable, and nobody else writes there
-            // during the call.
-            unsafe { core::slice::from_raw_parts_mut(piece.base, piece.len) }
-        });
+        self.check_no_part()?;
+        self.as_receiver(deadline, |context| self.recv_whole(context, pieces, deadline))
+    }
+
+    /// The same into one place.
+    pub(super) fn recv_into(&self, place: &mut [u8], deadline: i64) -> Result<usize> {
+        self.check_no_part()?;
         self.as_receiver(deadline, |context| {
-            let one_piece = self.recv_one_piece(context, place, deadline);
-            one_piece.unwrap_or_else(|| self.recv_whole(context, pieces, deadline))
+            if let Some(received) = self.recv_in_one_frame(context, place, deadline) {
+                return received;
+            }
+            let element = one_element(place.as_mut_ptr().cast(), place.len());
+            // SAFETY: the element is that of `place`, which nobody else uses meanwhile.
+            self.recv_whole(context, Some(unsafe { Pieces::one(&element) }), deadline)
         })
+    }
+
+    /// EBUSY: the beginning of this message was received by itself.
+    fn check_no_part(&self) -> Result<()> {
+        let has_part = self.in_part.get() && self.connection.borrow().check_inbound().is_ok();
+        if has_part { Err(Errno::EBUSY) } else { Ok(()) }
     }
 
     /// Runs a receiving operation, which nobody else does meanwhile. EBUSY; EBADF if the handle is closed.
@@ -98,39 +112,27 @@ impl Ws {
 
     /// Whether the message that was received last is text.
     #[inline(always)]
-    pub(super) fn was_text(&self) -> bool {
+    pub(super) fn received_text(&self) -> bool {
         self.connection.borrow().decoder().message_is_text()
     }
 
-    /// Receives a message that comes in one frame and in one piece. None: it did not; nothing of it was
-    /// taken.
-    fn recv_one_piece(
-        &self,
-        context: &Context,
-        place: Option<&mut [u8]>,
-        deadline: i64,
-    ) -> Option<Result<(bool, usize)>> {
-        let place = place?;
+    /// Receives a message that comes in one frame, all of it at once. None: it did not; nothing of it was taken.
+    fn recv_in_one_frame(&self, context: &Context, place: &mut [u8], deadline: i64) -> Option<Result<usize>> {
+        let stream = self.transport.stream()?;
         if !self.connection.borrow().is_between_messages() {
             return None;
         }
-        if self.transport.peek(context, <[u8]>::is_empty)
-            && let Err(error) = self.fill(context, 2, deadline)
+        if stream.peek(context, <[u8]>::is_empty)
+            && let Err(error) = self.transport.fill_some(context, 2, deadline)
         {
-            return Some(Err(error));
+            return Some(Err(self.lose_inbound(error)));
         }
-        let stream = self.transport.stream()?;
-        let (text, size) = self.take_whole(context, stream, place)?;
+        let (_, size) = self.take_whole(context, stream, place)?;
         stream.read_ahead(size as u64);
-        Some(Ok((text, size)))
+        Some(Ok(size))
     }
 
-    fn recv_whole(
-        &self,
-        context: &Context,
-        pieces: Option<Pieces<'_>>,
-        deadline: i64,
-    ) -> Result<(bool, usize)> {
+    fn recv_whole(&self, context: &Context, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
         self.drop_unwanted(context, deadline)?;
         let mut sink = MessageSink::new(pieces);
         let partial = self.partial.take();
@@ -151,7 +153,7 @@ impl Ws {
             return self.recv_whole(context, pieces, deadline);
         }
         match self.run(context, &mut sink, deadline) {
-            Ok(()) => Ok((self.was_text(), sink.len)),
+            Ok(()) => Ok(sink.len),
             Err(error) => Err(self.keep(&sink, error)),
         }
     }

@@ -172,9 +172,9 @@ impl MessageSocket for Ws {
     }
 
     fn recv(this: &Ref<Ws>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
-        let (text, size) = this.recv_message(pieces, deadline)?;
+        let size = this.recv_message(pieces, deadline)?;
         // The message is gone, the connection lives on.
-        if text == this.text { Ok(size) } else { Err(Errno::EPROTO) }
+        if this.received_text() == this.text { Ok(size) } else { Err(Errno::EPROTO) }
     }
 }
 
@@ -243,16 +243,17 @@ fn find_sender(s: c_int, flags: c_int) -> Result<Ref<Ws>> {
 
 /// Receives one message into one buffer; returns its type and size. EBADF, ENOTSUP, EBUSY, EPIPE,
 /// ECONNRESET, EPROTO, EMSGSIZE, ETIMEDOUT, ECANCELED, ENOMEM.
-#[inline(never)]
 pub(crate) fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(c_int, usize)> {
-    let (base, len) = match place {
-        Place::Buffer(buffer) => (buffer.as_mut_ptr(), buffer.len()),
-        Place::Skip(len) => (ptr::null_mut(), len),
-    };
-    let element = call::one_element(base.cast(), len);
-    // SAFETY: the element is that of `place`, which nobody else uses, or skips.
-    let pieces = unsafe { Pieces::one(&element) };
-    recv(s, Some(pieces), deadline)
+    let ws = object::find::<Ws>(s)?;
+    let size = match place {
+        Place::Buffer(buffer) => ws.recv_into(buffer, deadline),
+        Place::Skip(len) => {
+            let element = call::one_element(ptr::null_mut(), len);
+            // SAFETY: the element skips bytes.
+            ws.recv_message(Some(unsafe { Pieces::one(&element) }), deadline)
+        }
+    }?;
+    Ok((flag_of(ws.received_text()), size))
 }
 
 /// Receives a message that has arrived already; returns its type and size. None: this is not the
@@ -263,12 +264,18 @@ pub(crate) fn recv_at_once(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)>
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
     let (text, size) = ws.try_recv_buffered(context, place)?;
-    Some((if text { TEXT } else { BINARY }, size))
+    Some((flag_of(text), size))
+}
+
+/// The flag that tells the type of a message.
+#[inline(always)]
+fn flag_of(text: bool) -> c_int {
+    if text { TEXT } else { BINARY }
 }
 
 /// As `recv_buffer`, into a list of buffers. None: drops the message.
 pub(crate) fn recv(s: c_int, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<(c_int, usize)> {
     let ws = object::find::<Ws>(s)?;
-    let (text, size) = ws.recv_message(pieces, deadline)?;
-    Ok((if text { TEXT } else { BINARY }, size))
+    let size = ws.recv_message(pieces, deadline)?;
+    Ok((flag_of(ws.received_text()), size))
 }

@@ -21,7 +21,7 @@ impl Ws {
         mut sink: MessageSink<'_>,
         mut partial: Vec<PartialChunk>,
         deadline: i64,
-    ) -> Result<(bool, usize)> {
+    ) -> Result<usize> {
         if let [PartialChunk::Bytes { bytes, .. }] = &mut partial[..]
             && let Err(error) = self.recv_behind(context, bytes, sink.room(), deadline)
         {
@@ -33,7 +33,7 @@ impl Ws {
         for chunk in &partial {
             sink.put(chunk);
         }
-        Ok((self.was_text(), sink.len))
+        Ok(sink.len)
     }
 
     /// Receives the rest of the current message behind its beginning. EMSGSIZE if it becomes longer than `room`.
