@@ -177,9 +177,9 @@ impl Decoder {
             return None;
         }
         let end = if is_masked {
-            let (key, payload) = front.get(header..header + KEY_LEN + len)?.split_first_chunk()?;
+            let (key, payload) = front.get(header..header + (KEY_LEN + len))?.split_first_chunk()?;
             mask::mask_copy(place, payload, *key, 0);
-            header + KEY_LEN + len
+            header + (KEY_LEN + len)
         } else {
             place.copy_from_slice(front.get(header..header + len)?);
             header + len

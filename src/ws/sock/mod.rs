@@ -270,7 +270,8 @@ pub(crate) fn recv_at_once(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)>
 /// The flag that tells the type of a message.
 #[inline(always)]
 fn flag_of(text: bool) -> c_int {
-    if text { TEXT } else { BINARY }
+    const { assert!(BINARY == 0 && TEXT == 1) };
+    c_int::from(text)
 }
 
 /// As `recv_buffer`, into a list of buffers. None: drops the message.
