@@ -312,7 +312,7 @@ struct dill_ws_deflate {
 struct dill_ws_opts {
     /* The size of this structure. */
     size_t size;
-    /* WS_TEXT or WS_BINARY, WS_NOHTTP, WS_NOGATHER, WS_KEEP_HEAD. */
+    /* WS_TEXT or WS_BINARY, WS_NOHTTP, WS_NOGATHER, WS_DEFLATE, WS_KEEP_HEAD. */
     int flags;
     /* A client: offered to the server, the preferred one first. A server: spoken, likewise. */
     const char *const *subprotocols;

@@ -52,7 +52,7 @@ pub struct WsDeflate {
 pub struct WsOpts {
     /// The size of this structure.
     pub size: usize,
-    /// WS_TEXT or WS_BINARY, WS_NOHTTP, WS_NOGATHER, WS_KEEP_HEAD.
+    /// WS_TEXT or WS_BINARY, WS_NOHTTP, WS_NOGATHER, WS_DEFLATE, WS_KEEP_HEAD.
     pub flags: c_int,
     /// A client: offered to the server, the preferred one first. A server: spoken, likewise.
     pub subprotocols: *const *const c_char,
