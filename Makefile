@@ -180,7 +180,7 @@ check-autobahn: all
 check-autobahn-context: all
 	tests/autobahn/run --context
 
-# The suite without compression, over TLS.
+# The suite over TLS: many minutes.
 check-autobahn-tls: all
 	tests/autobahn/run --tls
 

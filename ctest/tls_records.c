@@ -3,7 +3,7 @@
 #include <sys/syscall.h>
 
 #include "test.h"
-#include "tls.h"
+#include "tls_pair.h"
 
 /* --- What leaves is counted: the program's symbols win over those of libc. --- */
 
@@ -138,3 +138,54 @@ TEST(a_message_of_16_KiB_leaves_in_one_call_over_TLS_as_over_TCP) {
         close_ws();
     }
 }
+
+/* --- The ticket of a server --- */
+
+enum first { SAYS, WAITS, CLOSES };
+
+/* What a server does when its handshake is over. */
+coroutine static void serve_first(int s, const struct tls_server_opts *opts, enum first first) {
+    char c;
+    int h = tls_attach_server_opts(s, opts, soon());
+    CHECK(h >= 0);
+    start_counting();
+    if (first == SAYS) CHECK_INT(bsend(h, "x", 1, soon()), 0);
+    if (first == WAITS) CHECK_INT(brecv(h, &c, 1, soon()), 0);
+    CHECK_INT(hclose(h), 0);
+}
+
+/* Whether the connection resumes a session; the client takes in what comes. */
+static int connect_first(const struct tls_opts *client, const struct tls_server_opts *opts, enum first first) {
+    char c;
+    if (tls_listener < 0) tls_listener = listen_somewhere(&tls_addr);
+    int s = tcp_connect(&tls_addr, soon());
+    int accepted = tcp_accept(tls_listener, NULL, soon());
+    CHECK(s >= 0 && accepted >= 0);
+    int b = go(serve_first(accepted, opts, first));
+    int h = tls_attach_client_opts(s, client, soon());
+    CHECK(h >= 0);
+    int resumed = info_of(h).resumed;
+    CHECK_INT(brecv(h, &c, 1, first == WAITS ? now() + 50 : soon()), first == SAYS ? 0 : -1);
+    is_counting = 0;
+    if (first == WAITS) CHECK_INT(bsend(h, "x", 1, soon()), 0);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(hclose(h), 0);
+    return resumed;
+}
+
+static void check_ticket(enum first first, int in_records) {
+    static struct tls_opts client = {.size = sizeof(client), .host = "localhost", .flags = TLS_NOVERIFY};
+    make_certificate();
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = PEM_FILES("server")};
+    CHECK_INT(connect_first(&client, &opts, first), 0);
+    CHECK_INT(sends, 1);
+    CHECK_INT(records, in_records);
+    CHECK_INT(connect_first(&client, &opts, first), 1);
+}
+
+TEST(the_ticket_of_a_server_leaves_together_with_what_it_says_first) { check_ticket(SAYS, 2); }
+
+TEST(the_ticket_of_a_server_leaves_before_it_waits_for_the_client) { check_ticket(WAITS, 1); }
+
+TEST(the_ticket_of_a_server_leaves_although_it_closes_at_once) { check_ticket(CLOSES, 1); }

@@ -139,11 +139,14 @@ impl Tls {
     fn open(&self, mut handshake: Handshake, deadline: i64) -> Result<()> {
         let context = Context::get()?;
         self.prepare(context)?;
-        self.shake_hands(context, &mut handshake, deadline)?;
+        let mut last = self.shake_hands(context, &mut handshake, deadline)?;
+        if !(handshake.ends_with_tickets() && matches!(self.below, Below::Stream(_))) {
+            self.send_records(context, &mut last, deadline)?;
+        }
         self.agreed.replace(Some(handshake.agreed()?));
         let session = handshake.into_session()?;
         match &self.below {
-            Below::Stream(stream) => stream.put_records(context, session),
+            Below::Stream(stream) => stream.put_records(context, session, last),
             Below::Custom(custom) => {
                 custom.open(session);
                 Ok(())
@@ -158,12 +161,13 @@ impl Tls {
         context.buffers().flush_gathered(stream);
         // Whatever leaves is complete: to wait for more of it would only cost time.
         if stream.family() == Family::Tcp {
-            socket::send_at_once(stream.fd());
+            stream.send_at_once();
         }
         Ok(())
     }
 
-    fn shake_hands(&self, context: &Context, handshake: &mut Handshake, deadline: i64) -> Result<()> {
+    /// Returns the records that the handshake ends with, which have not been sent.
+    fn shake_hands(&self, context: &Context, handshake: &mut Handshake, deadline: i64) -> Result<Vec<u8>> {
         let (mut outgoing, mut rounds) = (Vec::new(), Rounds::default());
         let mut is_over = handshake.advance(&[], &mut outgoing)?;
         while !is_over {
@@ -184,7 +188,7 @@ impl Tls {
                 cut_off(error)
             })?;
         }
-        self.send_records(context, &mut outgoing, deadline)
+        Ok(outgoing)
     }
 
     /// Whether something was received and not taken in.

@@ -147,6 +147,8 @@ fn make_server(options: &ServerOptions<'_>) -> Result<ServerConfig> {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if options.tickets {
         config.ticketer = Ticketer::new().map_err(|_| Errno::ENOMEM)?;
+        // Whoever comes back gets another one.
+        config.send_tls13_tickets = 1;
     } else {
         config.send_tls13_tickets = 0;
     }

@@ -16,7 +16,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use std::sync::Arc;
 
 enum RustlsConnection {
@@ -137,6 +137,14 @@ impl Handshake {
         agreed.resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);
         agreed.verified = verified;
         Ok(agreed)
+    }
+
+    /// Whether what is sent last, if anything, are tickets: the client does not wait for them (RFC 8446, 4.6.1).
+    pub(super) fn ends_with_tickets(&self) -> bool {
+        match &*self.connection {
+            RustlsConnection::Client(_) => false,
+            RustlsConnection::Server(server) => server.protocol_version() == Some(ProtocolVersion::TLSv1_3),
+        }
     }
 
     /// The records of the connection, whose handshake is over.

@@ -5,7 +5,7 @@ autobahn.py FOLDER [layered | context | plain | tls]
 FOLDER holds our programs, echo_server and client. Every case has to end as expected.json says:
 there each case has two verdicts, one on the messages and one on the closing handshake. The cases on
 compression all have to end well. "layered": without those, and with other verdicts of that file,
-which take precedence; "context": those alone; "plain": without those; "tls": the same through relays that turn the
+which take precedence; "context": those alone; "plain": without those; "tls": all, through relays that turn the
 suite's TCP into TLS, with the certificates of $TLS_FILES. What differs is printed; the summary is the last line.
 """
 
@@ -32,7 +32,7 @@ COMPRESSION = {
 EXPECTED = {
     "": LISTS["expected"] | COMPRESSION,
     "plain": LISTS["expected"],
-    "tls": LISTS["expected"],
+    "tls": LISTS["expected"] | COMPRESSION,
     "layered": LISTS["expected"] | LISTS["layered"],
     "context": COMPRESSION,
 }[MODE]

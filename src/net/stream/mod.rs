@@ -72,6 +72,7 @@ pub(crate) struct Stream {
     /// Error of a background write; the next send reports it.
     failure: Cell<Option<Errno>>,
     close_mode: Cell<CloseMode>,
+    sends_at_once: Cell<bool>,
     /// There is neither a queue nor a failure, and what is sent leaves as it is. False: look closer.
     plainly_clear: Cell<bool>,
     /// The peer has said that it sends nothing more.
@@ -165,6 +166,7 @@ impl Stream {
             queue: RefCell::new(None),
             failure: Cell::new(None),
             close_mode: Cell::new(CloseMode::Abort),
+            sends_at_once: Cell::new(false),
             peer_eof: Cell::new(false),
             plainly_clear: Cell::new(true),
         }
@@ -190,6 +192,13 @@ impl Stream {
     /// The descriptor.
     pub(crate) fn fd(&self) -> c_int {
         self.fd.get()
+    }
+
+    /// Has the kernel wait for nothing before it sends on this TCP stream.
+    pub(crate) fn send_at_once(&self) {
+        if !self.sends_at_once.replace(true) {
+            socket::send_at_once(self.fd.get());
+        }
     }
 
     /// TCP or AF_UNIX.
@@ -292,9 +301,10 @@ impl Stream {
         context.buffers().flush_gathered(self);
         // A stream that is cut short does not end gracefully.
         let mode = if self.has_backlog() { CloseMode::Abort } else { self.close_mode.get() };
-        if mode == CloseMode::Graceful && self.has_records.get() {
+        if self.has_records.get() {
             // Whoever has ended our direction before has said so.
-            let _ = self.end_records(context);
+            let last = if mode == CloseMode::Graceful { Stream::end_records } else { Stream::push_deferred };
+            let _ = last(self, context);
         }
         context.buffers().forget(self);
         self.forget_saved(context);

@@ -73,14 +73,35 @@ pub(super) struct Wire {
     fresh: bool,
     /// Sealed, and not taken by the kernel.
     unsent: Vec<u8>,
+    /// `unsent` leaves with what is sealed next, or before somebody waits for the peer.
+    deferred: bool,
+}
+
+impl Wire {
+    /// Whether something waits for the kernel.
+    fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty() && !self.deferred
+    }
 }
 
 impl Stream {
     /// Lets records lie between the view and the wire from now on. What the view shows now is theirs.
-    pub(crate) fn put_records(&self, context: &Context, records: Box<dyn Records>) -> Result<()> {
+    /// `first` is sealed already and need not leave before something else does, or before one waits for the peer.
+    pub(crate) fn put_records(
+        &self,
+        context: &Context,
+        records: Box<dyn Records>,
+        first: Vec<u8>,
+    ) -> Result<()> {
         let mut unopened = Vec::new();
         self.peek(context, |bytes| try_extend(&mut unopened, bytes))?;
-        let wire = Wire { records, fresh: !unopened.is_empty(), unopened, unsent: Vec::new() };
+        let wire = Wire {
+            records,
+            fresh: !unopened.is_empty(),
+            unopened,
+            deferred: !first.is_empty(),
+            unsent: first,
+        };
         let wire = crate::memory::try_box(wire)?;
         let len = wire.unopened.len();
         self.consume(context, len);
@@ -107,7 +128,7 @@ impl Stream {
     /// Whether something sealed waits for the kernel.
     #[inline(always)]
     pub(super) fn has_unsent(&self) -> bool {
-        self.has_records.get() && self.wire.borrow().as_ref().is_some_and(|wire| !wire.unsent.is_empty())
+        self.has_records.get() && self.wire.borrow().as_ref().is_some_and(|wire| wire.has_unsent())
     }
 
     /// Whether something was received that may be opened.
@@ -117,7 +138,7 @@ impl Stream {
 
     /// How much sealed waits for the kernel.
     pub(super) fn unsent_len(&self) -> usize {
-        if self.has_records.get() { self.wire().map_or(0, |wire| wire.unsent.len()) } else { 0 }
+        if self.has_unsent() { self.wire().map_or(0, |wire| wire.unsent.len()) } else { 0 }
     }
 
     pub(super) fn drop_unsent(&self) {
@@ -129,7 +150,7 @@ impl Stream {
     /// Sends what was sealed before. False: the kernel does not take all of it now.
     pub(super) fn push_unsent(&self, context: &Context) -> Result<bool> {
         let Some(mut wire) = self.wire() else { return Ok(true) };
-        while !wire.unsent.is_empty() {
+        while wire.has_unsent() {
             match self.as_own_output(context, || socket::send(self.fd.get(), &wire.unsent)) {
                 Ok(sent) if sent == wire.unsent.len() => wire.unsent = Vec::new(),
                 Ok(sent) => _ = wire.unsent.drain(..sent),
@@ -155,11 +176,16 @@ impl Stream {
 
     fn seal_and_send(&self, context: &Context, parts: &[IoSlice<'_>], sealed: &mut Vec<u8>) -> Result<usize> {
         let Some(mut wire) = self.wire() else { return Err(Errno::EBADF) };
+        // All of it is deferred.
+        try_extend(sealed, &wire.unsent)?;
         let sealed_now = wire.records.seal(parts, sealed);
         let len = sealed_now.inspect_err(|_| wire.records.commit(false))?;
         let sent = self.as_own_output(context, || socket::send(self.fd.get(), sealed));
         wire.records.commit(sent.is_ok());
         let rest = &sealed[sent?..];
+        if wire.deferred {
+            (wire.deferred, wire.unsent) = (false, Vec::new());
+        }
         self.count_sent(len);
         if !rest.is_empty() {
             let kept = try_extend(&mut wire.unsent, rest);
@@ -200,7 +226,8 @@ impl Stream {
     /// Ends our direction behind everything that was accepted. The kernel takes it now or later.
     pub(crate) fn end_records(&self, context: &Context) -> Result<()> {
         if let Some(mut wire) = self.wire() {
-            let Wire { records, unsent, .. } = &mut **wire;
+            let Wire { records, unsent, deferred, .. } = &mut **wire;
+            *deferred = false;
             records.end(unsent)?;
         }
         self.push_later(context)
@@ -216,10 +243,22 @@ impl Stream {
     /// Sends what receiving has made necessary. False: the kernel does not take all of it now.
     fn push_replies(&self, context: &Context) -> Result<bool> {
         if let Some(mut wire) = self.wire() {
-            let Wire { records, unsent, .. } = &mut **wire;
-            records.reply(unsent)?;
+            let Wire { records, unsent, deferred, .. } = &mut **wire;
+            let before = unsent.len();
+            let replied = records.reply(unsent);
+            *deferred &= unsent.len() == before;
+            replied?;
         }
         self.push_unsent(context)
+    }
+
+    /// Has what is deferred leave.
+    pub(super) fn push_deferred(&self, context: &Context) -> Result<()> {
+        match self.wire() {
+            Some(mut wire) if wire.deferred => wire.deferred = false,
+            _ => return Ok(()),
+        }
+        self.push_later(context)
     }
 
     /// Sends what was sealed now or when the kernel takes it.
@@ -247,6 +286,7 @@ impl Ref<Stream> {
         loop {
             self.wire().ok_or(Errno::EBADF)?.records.check()?;
             if wait_first {
+                self.push_deferred(context).unwrap_or_else(|error| self.fail(error));
                 self.wait(context, Direction::In, deadline)?;
             }
             context.buffers().acquire_receive(self)?;

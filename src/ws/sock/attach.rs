@@ -9,7 +9,6 @@ use crate::environment;
 use crate::error::{Errno, Result};
 use crate::http::grammar::Malformed;
 use crate::memory::{try_box, try_vec};
-use crate::net::socket;
 use crate::probes;
 use crate::rt::above::Hooks;
 use crate::rt::background::Task;
@@ -257,7 +256,7 @@ pub(super) fn make(
     agreed: HandshakeResult,
 ) -> Result<c_int> {
     if let Some(stream) = transport.tcp_stream() {
-        socket::send_at_once(stream.fd());
+        stream.send_at_once();
     }
     #[cfg(feature = "tls")]
     crate::tls::keep_input(lower.handle(), true);
