@@ -22,6 +22,10 @@ use core::cell::Cell;
 const MAX_UNREAD: usize = 64 * 1024;
 const MAX_SAVED: usize = 64 * 1024 * 1024;
 
+/// By what part of its time an alarm is late at most: those of many connections come together then, and the thread
+/// polls once for many of them.
+const LATENESS: i64 = 64;
+
 /// Asks a silent peer whether it is there.
 pub(super) struct Keepalive {
     alarm: Alarm,
@@ -163,6 +167,8 @@ impl Ws {
     // ---- keepalive ----
 
     fn set_alarm(&self, context: &Context, keepalive: &Keepalive, time: i64) {
+        let Pings { interval, timeout } = keepalive.pings;
+        let time = together(time, interval.min(timeout) / LATENESS);
         // SAFETY: disarmed when this is closed, or leaves the stream.
         unsafe { context.arm_alarm(&keepalive.alarm, self, time) };
     }
@@ -240,6 +246,12 @@ impl Ws {
     }
 }
 
+/// The first multiple of `step` from `time` on.
+fn together(time: i64, step: i64) -> i64 {
+    let step = step.max(1);
+    time.checked_add(step - 1).map_or(time, |last| last - last.rem_euclid(step))
+}
+
 impl Background for Ws {
     fn input_comes(&self, context: &Context) {
         let Some(stream) = self.transport.stream() else { return };
@@ -265,5 +277,20 @@ impl Background for Ws {
 
     fn abandoned(&self) {
         self.attends.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::together;
+
+    #[test]
+    fn alarms_come_together_and_never_early() {
+        assert_eq!(
+            [1000, 1001, 1100, 1156, 1157].map(|time| together(time, 156)),
+            [1092, 1092, 1248, 1248, 1248]
+        );
+        assert_eq!([together(5, 0), together(5, 1)], [5, 5]);
+        assert_eq!(together(i64::MAX, 100), i64::MAX);
     }
 }
