@@ -94,3 +94,61 @@ TEST(without_a_WebSocket_a_deadline_that_passes_ends_receiving) {
     CHECK_ERR(receive_bytes(h[1]), -1, ECONNRESET);
     close_apart(h, wire);
 }
+
+TEST(the_peer_is_told_of_a_broken_record) {
+    static const char broken[5 + 32] = {23, 3, 3, 0, 32};
+    char alert[100];
+    int h[2], wire[2];
+    make_apart(h, wire);
+    CHECK_INT(send(wire[1], broken, sizeof(broken), 0), sizeof(broken));
+    CHECK_ERR(receive_bytes(h[1]), -1, EPROTO);
+    ssize_t len = recv(wire[1], alert, sizeof(alert), MSG_DONTWAIT);
+    CHECK_INT(len, 5 + 2 + 1 + 16);
+    CHECK_INT(send(wire[0], alert, (size_t)len, 0), len);
+    CHECK_ERR(receive_bytes(h[0]), -1, EPROTO);
+    CHECK_STR(ws_errmsg(), "the peer has ended TLS with the alert BadRecordMac (20)");
+    close_apart(h, wire);
+}
+
+/* Whether a file of the test's holds the text. */
+static int file_holds(const char *name, const char *wanted) {
+    static char content[1 << 16];
+    FILE *file = fopen(in_directory(name), "r");
+    if (!file) return 0;
+    size_t len = fread(content, 1, sizeof(content), file);
+    CHECK_INT(fclose(file), 0);
+    return memmem(content, len, wanted, strlen(wanted)) != NULL;
+}
+
+/* The stream would break if the answer could not leave whole before the deadline of whoever receives (RFC 8446, 4.6.3:
+   it has to leave before what is sent next). */
+TEST(a_new_key_that_the_peer_asks_for_waits_until_something_is_sent) {
+    static const char message[] = {(char)0x82, (char)0x82, 0, 0, 0, 0, 'h', 'i'};
+    static struct user_stream below;
+    struct ipaddr addr;
+    char command[1024];
+    int listener = listen_somewhere(&addr), h = -1;
+    make_certificate();
+    snprintf(command, sizeof(command), "openssl s_client -tls1_3 -connect 127.0.0.1:%d >'%s' 2>&1", ipaddr_port(&addr),
+             in_directory("client"));
+    FILE *client = popen(command, "w");
+    CHECK(client != NULL);
+    int s = tcp_accept(listener, NULL, soon());
+    CHECK(s >= 0);
+    h = tls_attach_server(user_stream_make(&below, s), in_directory("server.pem"), in_directory("server.key"), soon());
+    int ws = ws_attach_server(h, WS_NOHTTP, NULL, 0, NULL, 0, soon());
+    CHECK(ws >= 0);
+    while (!file_holds("client", "Verify return code")) CHECK_INT(msleep(now() + 10), 0);
+    CHECK(fputs("K\n", client) >= 0 && fflush(client) == 0);
+    while (!file_holds("client", "KEYUPDATE")) CHECK_INT(msleep(now() + 10), 0);
+    CHECK_INT(fwrite(message, 1, sizeof(message), client), sizeof(message));
+    CHECK_INT(fflush(client), 0);
+    below.fail_send = ETIMEDOUT;
+    CHECK_INT(ws_recv(ws, NULL, text, sizeof(text), soon()), 2);
+    below.fail_send = 0;
+    CHECK_INT(ws_send(ws, WS_BINARY, "under the new key", 17, soon()), 0);
+    while (!file_holds("client", "under the new key")) CHECK_INT(msleep(now() + 10), 0);
+    CHECK_INT(hclose(ws), 0);
+    CHECK_INT(hclose(listener), 0);
+    pclose(client);
+}

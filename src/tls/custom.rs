@@ -189,8 +189,9 @@ impl Custom {
             }
             if len == 0 {
                 self.with(|session| session.check())?;
-                self.receive_record(layer, deadline)?;
+                let received = self.receive_record(layer, deadline);
                 self.answer(context, layer, deadline);
+                received?;
             }
             rounds.spend(context, len, deadline)?;
         }
@@ -249,11 +250,13 @@ impl Custom {
         }
     }
 
-    /// Sends what receiving has made necessary, unless our direction has ended. Whoever is sending
-    /// takes it along.
+    /// Sends the alert that receiving has made necessary, unless our direction has ended. Whoever is sending takes it
+    /// along. A new key waits for the next send, before which it is due (RFC 8446, 4.6.3): a call that fails half way
+    /// breaks the bytestream, and the deadline is that of whoever receives.
     fn answer(&self, context: &Context, layer: &Layer, deadline: i64) {
         let outbound = &layer.outbound;
-        if outbound.done.get() || outbound.broken.get() || self.turn.is_taken() {
+        let has_alert = self.with(|session| Ok(session.has_alert())).unwrap_or(false);
+        if !has_alert || outbound.done.get() || outbound.broken.get() || self.turn.is_taken() {
             return;
         }
         let sent = self.turn.run(context, deadline, || {

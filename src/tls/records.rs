@@ -145,6 +145,11 @@ impl Session {
         })
     }
 
+    /// Whether `reply` will make an alert.
+    pub(super) fn has_alert(&self) -> bool {
+        self.alert_due.is_some()
+    }
+
     /// How long the rest of a record is, by its header. EPROTO if there is no such record.
     fn length_of_rest(header: &[u8]) -> core::result::Result<usize, Failure> {
         let len = usize::from(header[3]) << 8 | usize::from(header[4]);
