@@ -8,8 +8,10 @@ use libdill_fuzz::Choices;
 use libdill_fuzz::codec::Inflater;
 use libfuzzer_sys::fuzz_target;
 
-/// The most that a message of the input has.
-const MOST: usize = 1 << 16;
+/// The most that the messages of an input have: some windows, of which the large ones take long.
+fn most(window_bits: u8) -> usize {
+    (8 << window_bits).min(1 << 16)
+}
 
 /// Encodes a part that comes in pieces, with so much room at a time, and forgets it if so much has come of it.
 fn encode(
@@ -17,7 +19,7 @@ fn encode(
     part: &[u8],
     ends: Ends,
     seed: u8,
-    room: usize,
+    place: &mut [u8],
     lost: Option<usize>,
 ) -> Option<Vec<u8>> {
     let mut pieces = libdill_fuzz::pieces(part, seed).into_iter().map(<[u8]>::len);
@@ -28,8 +30,7 @@ fn encode(
             return None;
         }
         let ends = if given == part.len() { ends } else { Ends::Nothing };
-        let mut place = vec![0; room];
-        let progress = deflate.encode(&part[taken..given], ends, &mut place).expect("memory");
+        let progress = deflate.encode(&part[taken..given], ends, place).expect("memory");
         assert!(progress.consumed > 0 || progress.produced > 0 || progress.done || taken == given);
         taken += progress.consumed;
         payload.extend_from_slice(&place[..progress.produced]);
@@ -45,11 +46,10 @@ fn encode(
 }
 
 /// All of a message, decoded by ourselves.
-fn decode(deflate: &mut Deflate, mut payload: &[u8], room: usize) -> Vec<u8> {
+fn decode(deflate: &mut Deflate, mut payload: &[u8], place: &mut [u8]) -> Vec<u8> {
     let mut message = Vec::new();
     loop {
-        let mut place = vec![0; room];
-        let progress = deflate.decode(payload, true, &mut place).unwrap_or_else(|_| panic!("broken"));
+        let progress = deflate.decode(payload, true, place).unwrap_or_else(|_| panic!("broken"));
         message.extend_from_slice(&place[..progress.produced]);
         payload = &payload[progress.consumed..];
         if progress.done {
@@ -67,25 +67,27 @@ fuzz_target!(|data: &[u8]| {
     let agreed = Negotiated { window_bits, peer_window_bits: window_bits, context, peer_context: context };
     let mut ours = Deflate::new(agreed, Effort { level, threshold: 0 });
     let mut theirs = Deflate::new(agreed, Effort { level, threshold: 0 });
-    let mut reference = Inflater::new(window_bits, 1);
+    // Exactly for small windows; for large ones, that takes long.
+    let mut reference = Inflater::new(window_bits, if window_bits < 12 { 1 } else { 32 });
+    let mut place = vec![0; room];
     let (mut payload, mut message, mut total) = (Vec::new(), Vec::new(), 0);
     while !choices.is_empty() {
         let (what, len) = (choices.byte(), choices.byte());
         let piece = choices.take(usize::from(len));
         let part = piece.repeat(if what & 1 != 0 { 1 + usize::from(choices.byte()) } else { 1 });
         total += part.len();
-        if total > MOST {
+        if total > most(window_bits) {
             return;
         }
         let ends = if what & 6 == 0 { Ends::Part } else { Ends::Message };
         let lost = (what & 24 == 24).then(|| usize::from(what >> 5) * room);
-        let Some(encoded) = encode(&mut ours, &part, ends, seed, room, lost) else { continue };
+        let Some(encoded) = encode(&mut ours, &part, ends, seed, &mut place, lost) else { continue };
         payload.extend(encoded);
         message.extend(part);
         if ends == Ends::Message {
             assert!(!payload.is_empty());
             assert_eq!(reference.message(&payload).as_ref(), Some(&message));
-            assert_eq!(decode(&mut theirs, &payload, room), message);
+            assert_eq!(decode(&mut theirs, &payload, &mut place), message);
             if !context {
                 reference.forget();
             }

@@ -10,13 +10,12 @@ use libfuzzer_sys::fuzz_target;
 
 /// What comes of a payload that arrives in pieces, with so much room at a time. None: it is broken, which must show
 /// at the end at the latest.
-fn decode(deflate: &mut Deflate, payload: &[u8], seed: u8, room: usize) -> Option<Vec<u8>> {
+fn decode(deflate: &mut Deflate, payload: &[u8], seed: u8, place: &mut [u8]) -> Option<Vec<u8>> {
     let mut pieces = libdill_fuzz::pieces(payload, seed).into_iter().map(<[u8]>::len);
     let (mut message, mut taken, mut arrived) = (Vec::new(), 0, 0);
     loop {
         let last = arrived == payload.len();
-        let mut place = vec![0; room];
-        let progress = match deflate.decode(&payload[taken..arrived], last, &mut place) {
+        let progress = match deflate.decode(&payload[taken..arrived], last, place) {
             Ok(progress) => progress,
             Err(Undecodable::Broken(violation)) => {
                 assert_eq!(violation.code, 1007);
@@ -24,7 +23,7 @@ fn decode(deflate: &mut Deflate, payload: &[u8], seed: u8, room: usize) -> Optio
             }
             Err(Undecodable::NoMemory) => panic!("no memory"),
         };
-        assert!(progress.produced <= room);
+        assert!(progress.produced <= place.len());
         taken += progress.consumed;
         assert!(taken <= arrived);
         message.extend_from_slice(&place[..progress.produced]);
@@ -33,7 +32,7 @@ fn decode(deflate: &mut Deflate, payload: &[u8], seed: u8, room: usize) -> Optio
             return Some(message);
         }
         // It stops for nothing else.
-        assert!(progress.produced == room || taken == arrived && !last);
+        assert!(progress.produced == place.len() || taken == arrived && !last);
         if taken == arrived {
             arrived += pieces.next().unwrap_or(0);
         }
@@ -52,11 +51,12 @@ fuzz_target!(|data: &[u8]| {
     let agreed = Negotiated { window_bits: 15, peer_window_bits: 15, context: false, peer_context };
     let mut deflate = Deflate::new(agreed, Effort { level: 4, threshold: 0 });
     let mut reference = Inflater::new(15, 1 << 16);
+    let mut place = vec![0; room];
     while !choices.is_empty() {
         let len = usize::from(u16::from_le_bytes([choices.byte(), choices.byte()]));
         let payload = choices.take(len);
         let expected = reference.message(payload);
-        assert_eq!(decode(&mut deflate, payload, seed, room), expected);
+        assert_eq!(decode(&mut deflate, payload, seed, &mut place), expected);
         if expected.is_none() {
             return;
         }
