@@ -183,8 +183,17 @@ impl Table {
         }
     }
 
-    /// Frees a number without closing its object: for `detach`, which hands the object on.
-    pub(crate) fn release(&self, handle: c_int) {
+    /// Frees a number without closing its object: for `detach`, which hands the object on. EBADF while the object is
+    /// being closed: then it is freed by `close`.
+    pub(super) fn hand_on(&self, handle: c_int) -> Result<()> {
+        if self.read(handle)?.closing {
+            return Err(Errno::EBADF);
+        }
+        self.release(handle);
+        Ok(())
+    }
+
+    fn release(&self, handle: c_int) {
         self.update(handle, |slot| {
             slot.vfs = ptr::null_mut();
             slot.kind = ptr::null();

@@ -261,10 +261,10 @@ pub(crate) fn close<T: Kind>(handle: c_int, this: Ref<T>) {
 }
 
 /// Frees the number of an object that is being handed on, and the handle's reference with it.
-/// The object's own `close` is not called. EBADF if somebody else has closed it.
+/// The object's own `close` is not called. EBADF if somebody else has closed it, or is about to.
 pub(crate) fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
     still_refers_to(handle, &this)?;
-    Context::get()?.handles.release(handle);
+    Context::get()?.handles.hand_on(handle)?;
     let of_handle: Ref<T> = Ref(this.0);
     drop(of_handle);
     Ok(())
