@@ -85,6 +85,43 @@ TEST(nobody_is_asked_without_the_flags) {
     close_tls();
 }
 
+static int shown[2]; /* whether each of the two servers below was shown a certificate */
+
+/* Redirects to the other port, or makes a WebSocket. */
+coroutine static void redirect_to(int listener, int *was_shown, int port) {
+    char location[64], der[4096];
+    const char *fields[] = {location, NULL};
+    snprintf(location, sizeof(location), "Location: wss://localhost:%d/", port);
+    int s = tls_attach_server_opts(tcp_accept(listener, NULL, now() + 5000), &server, now() + 5000);
+    CHECK(s >= 0);
+    *was_shown = tls_peercert(s, 0, der, sizeof(der)) > 0;
+    int r = ws_recvrequest(s, now() + 5000);
+    CHECK(r >= 0);
+    s = port ? ws_reply(r, 302, fields, NULL, 0, now() + 5000) : ws_accept(r, NULL, now() + 5000);
+    CHECK(s >= 0);
+    CHECK_INT(hclose(s), 0);
+}
+
+TEST(a_certificate_is_not_shown_to_the_server_of_another_origin_that_one_is_redirected_to) {
+    struct ipaddr first, second;
+    char url[64];
+    make_both(TLS_CLIENT_CERT_WANTED);
+    show("client");
+    int listeners[] = {listen_somewhere(&first), listen_somewhere(&second)}, b = bundle();
+    CHECK_INT(bundle_go(b, redirect_to(listeners[0], &shown[0], ipaddr_port(&second))), 0);
+    CHECK_INT(bundle_go(b, redirect_to(listeners[1], &shown[1], 0)), 0);
+    struct ws_opts opts = {.size = sizeof(opts), .tls = &client, .redirects = 1, .proxy = ""};
+    snprintf(url, sizeof(url), "wss://localhost:%d/", ipaddr_port(&first));
+    int ws = ws_connect(url, &opts, now() + 5000);
+    if (ws < 0) fprintf(stderr, "%s\n", ws_errmsg());
+    CHECK(ws >= 0);
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(shown[0], 1);
+    CHECK_INT(shown[1], 0);
+    CHECK_INT(hclose(ws), 0);
+}
+
 #define CHECK_CLIENT(ERRNO, SENTENCE)                                                    \
     do {                                                                                 \
         int s_[2];                                                                       \

@@ -86,7 +86,8 @@ unsafe fn check_tls(opts: &WsOpts) -> Result<()> {
     if opts.tls.is_null() { Ok(()) } else { Err(not_allowed("struct tls_opts, without TLS")) }
 }
 
-/// TLS as the options want it: the host is that of the URL, unless it is given for the first one.
+/// TLS as the options want it: the host is that of the URL, unless it is given for the first one, which alone is shown
+/// our certificate.
 ///
 /// # Safety
 /// The options that they point to stay as they are during the call.
@@ -103,6 +104,7 @@ unsafe fn secure(
         // SAFETY: the options for TLS stay as they are during the call, as the caller says.
         let mut options = unsafe { super::tls_opts::read(opts.tls) }?;
         options.host = options.host.filter(|_| at_first).or(Some(host));
+        options.cert = options.cert.filter(|_| at_first);
         options.port = Some(port);
         if options.alpn.is_empty() {
             crate::memory::try_push(&mut options.alpn, crate::memory::try_vec(b"http/1.1")?)?;
