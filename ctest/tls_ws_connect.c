@@ -105,6 +105,106 @@ TEST(the_host_of_the_options_takes_the_place_of_the_URLs) {
     CHECK_INT(hclose(b), 0);
 }
 
+/* --- Redirects --- */
+
+/* Answers one request with a redirect, over TLS or without, and tells what came with it. */
+struct hop {
+    int listener, secure;
+    char location[128];
+    char cookie[64], authorization[64], key[64];
+};
+
+static void get_field(int r, const char *name, char *value, size_t len) {
+    if (ws_field(r, name, value, len) < 0) *value = 0;
+}
+
+coroutine static void redirect(struct hop *hop) {
+    const char *headers[] = {hop->location, NULL};
+    int s = tcp_accept(hop->listener, NULL, soon());
+    if (hop->secure) s = tls_attach_server(s, in_directory("server.pem"), in_directory("server.key"), soon());
+    int r = ws_recvrequest(s, soon());
+    CHECK(r >= 0);
+    get_field(r, "Cookie", hop->cookie, sizeof(hop->cookie));
+    get_field(r, "Authorization", hop->authorization, sizeof(hop->authorization));
+    get_field(r, "X-Key", hop->key, sizeof(hop->key));
+    s = ws_reply(r, 302, headers, NULL, 0, soon());
+    CHECK(s >= 0);
+    CHECK_INT(hclose(s), 0);
+}
+
+TEST(a_redirect_from_wss_to_ws_gives_EPROTO_and_nobody_is_connected_to) {
+    struct ipaddr plain_addr;
+    int plain = listen_somewhere(&plain_addr);
+    static const char *const schemes[] = {"ws", "http"};
+    listen_here("localhost");
+    struct tls_opts tls = {.size = sizeof(tls), .ca_file = in_directory("server.pem")};
+    struct ws_opts opts = {.size = sizeof(opts), .tls = &tls, .redirects = 5};
+    for (int i = 0; i != 2; ++i) {
+        struct hop hop = {.listener = listener, .secure = 1};
+        snprintf(hop.location, sizeof(hop.location), "Location: %s://localhost:%d/", schemes[i],
+                 ipaddr_port(&plain_addr));
+        int b = go(redirect(&hop));
+        CHECK_ERR(ws_connect(url, &opts, soon()), -1, EPROTO);
+        CHECK_INT(ws_errstatus(), 302);
+        CHECK(strstr(ws_errmsg(), "wss"));
+        CHECK_INT(bundle_wait(b, soon()), 0);
+        CHECK_INT(hclose(b), 0);
+        CHECK_ERR(tcp_accept(plain, NULL, 0), -1, ETIMEDOUT);
+    }
+    CHECK_INT(hclose(plain), 0);
+}
+
+TEST(what_is_for_one_scheme_host_and_port_alone_goes_to_no_other) {
+    struct ipaddr plain_addr, other_addr;
+    int plain = listen_somewhere(&plain_addr), other = listen_somewhere(&other_addr);
+    listen_here("localhost");
+    const char *headers[] = {"cookie: a=b", "AUTHORIZATION: mine", "X-Key: z", NULL};
+    struct tls_opts tls = {.size = sizeof(tls), .ca_file = in_directory("server.pem")};
+    struct ws_opts opts = {.size = sizeof(opts), .tls = &tls, .redirects = 2, .headers = headers};
+    struct hop hops[] = {{.listener = plain}, {.listener = listener, .secure = 1}, {.listener = other, .secure = 1}};
+    int ports[] = {ipaddr_port(&addr), ipaddr_port(&other_addr), ipaddr_port(&addr)};
+    int b = bundle();
+    for (int i = 0; i != 3; ++i) {
+        snprintf(hops[i].location, sizeof(hops[i].location), "Location: wss://localhost:%d/", ports[i]);
+        CHECK_INT(bundle_go(b, redirect(&hops[i])), 0);
+    }
+    snprintf(url, sizeof(url), "ws://localhost:%d/", ipaddr_port(&plain_addr));
+    CHECK_ERR(ws_connect(url, &opts, soon()), -1, ELOOP);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK_STR(hops[0].cookie, "a=b");
+    CHECK_STR(hops[0].authorization, "mine");
+    for (int i = 0; i != 3; ++i) CHECK_STR(hops[i].key, "z");
+    for (int i = 1; i != 3; ++i) {
+        CHECK_STR(hops[i].cookie, "");
+        CHECK_STR(hops[i].authorization, "");
+    }
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(hclose(plain), 0);
+    CHECK_INT(hclose(other), 0);
+}
+
+TEST(user_and_password_of_a_URL_go_to_no_other_place) {
+    struct ipaddr other_addr;
+    int other = listen_somewhere(&other_addr);
+    listen_here("localhost");
+    struct tls_opts tls = {.size = sizeof(tls), .ca_file = in_directory("server.pem")};
+    struct ws_opts opts = {.size = sizeof(opts), .tls = &tls, .redirects = 1};
+    struct hop hop = {.listener = listener, .secure = 1}, next = {.listener = other, .secure = 1};
+    snprintf(hop.location, sizeof(hop.location), "Location: wss://localhost:%d/", ipaddr_port(&other_addr));
+    snprintf(next.location, sizeof(next.location), "Location: /");
+    snprintf(url, sizeof(url), "wss://me:secret@localhost:%d/", ipaddr_port(&addr));
+    int b = bundle();
+    CHECK_INT(bundle_go(b, redirect(&hop)), 0);
+    CHECK_INT(bundle_go(b, redirect(&next)), 0);
+    CHECK_ERR(ws_connect(url, &opts, soon()), -1, ELOOP);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    CHECK_STR(hop.authorization, "Basic bWU6c2VjcmV0");
+    CHECK_STR(next.authorization, "");
+    CHECK(!strstr(ws_errmsg(), "secret"));
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(hclose(other), 0);
+}
+
 TEST(a_server_that_does_not_speak_TLS_gives_EPROTO) {
     listen_here("127.0.0.1");
     struct ipaddr peer;

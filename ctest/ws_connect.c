@@ -333,6 +333,18 @@ TEST(redirects_are_followed_as_often_as_is_allowed) {
     CHECK_INT(client.status, 302);
 }
 
+TEST(redirects_in_a_circle_end) {
+    struct ws_opts opts = {.size = sizeof(opts), .redirects = 3};
+    begin("ws://127.0.0.1:%d/circle", &opts);
+    for (int i = 0; i != 4; ++i) {
+        redirect("302 Found", i % 2 ? "Location: /circle" : "Location:");
+        CHECK(head_starts_with(head, "GET /circle HTTP/1.1\r\n"));
+    }
+    end(ELOOP);
+    CHECK_INT(client.status, 302);
+    CHECK_ERR(tcp_accept(listener, NULL, 0), -1, ETIMEDOUT);
+}
+
 TEST(without_leave_a_redirect_is_a_refusal) {
     begin("ws://127.0.0.1:%d/0", NULL);
     redirect("301 Moved", "Location: a");

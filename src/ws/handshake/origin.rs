@@ -14,7 +14,7 @@ const MALFORMED: BuildError = BuildError::Invalid("RFC 6454, 7: malformed origin
 struct Origin<'a> {
     scheme: &'a [u8],
     host: &'a [u8],
-    /// `None`: the scheme has no default, and none was given.
+    /// Not 0. `None`: the scheme has no default, and none was given.
     port: Option<u16>,
 }
 
@@ -44,16 +44,17 @@ impl<'a> Origin<'a> {
         let port = match port {
             [] => default,
             [b':', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-                Some(core::str::from_utf8(digits).ok()?.parse().ok()?)
+                Some(core::str::from_utf8(digits).ok()?.parse().ok().filter(|&port| port > 0)?)
             }
             _ => return None,
         };
         let in_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-        let in_host = |&byte: &u8| byte > b' ' && byte != 0x7f && !b"/?#@\\,".contains(&byte);
+        // Browsers send other names in letters of ASCII (RFC 6454, 6.2).
+        let in_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._*".contains(byte);
         let good = scheme.first().is_some_and(u8::is_ascii_alphabetic)
             && scheme.iter().all(in_scheme)
             && !host.is_empty()
-            && host.iter().all(in_host);
+            && (host[0] == b'[' || host.iter().all(in_host));
         good.then_some(Origin { scheme, host, port })
     }
 
@@ -114,8 +115,6 @@ pub fn judge(request: Fields<'_>, list: &[&[u8]]) -> Result<(), Refusal> {
 
 /// Whether a client can send this as its origin.
 pub(super) fn check_sent(origin: &[u8]) -> Result<(), BuildError> {
-    match origin == b"null" || Origin::parse(origin).is_some() {
-        true => Ok(()),
-        false => Err(MALFORMED),
-    }
+    let is_one = |origin: Origin<'_>| !origin.host.contains(&b'*');
+    if origin == b"null" || Origin::parse(origin).is_some_and(is_one) { Ok(()) } else { Err(MALFORMED) }
 }

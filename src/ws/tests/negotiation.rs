@@ -208,6 +208,18 @@ fn origins_are_compared_by_scheme_host_and_port() {
         ("https://example.org, https://example.org", "https://example.org"),
         ("https://exam\u{7f}ple.org", "https://example.org"),
         ("ht~tp://example.org", "http://example.org"),
+        ("https://example.org:0", "https://example.org"),
+        ("https://example.org:", "https://example.org"),
+        ("https://example.org:443:443", "https://example.org"),
+        ("https://example.org:+443", "https://example.org"),
+        ("https://example.org:65979", "https://example.org"),
+        ("https://example.org.", "https://example.org"),
+        ("https:example.org", "https://example.org"),
+        ("https:///example.org", "https://example.org"),
+        ("https://[::1].example.org", "https://*.example.org"),
+        ("https://a%2eexample.org", "https://*.example.org"),
+        ("https://\u{e4}.example.org", "https://*.example.org"),
+        ("https://example.org https://example.org", "https://example.org"),
         ("NULL", "null"),
         ("null", "https://example.org"),
         ("", "https://example.org"),
@@ -242,9 +254,28 @@ fn lists_of_origins_are_checked() {
         "https://[::1",
         "https://[x]",
         "https://u@a",
+        "https://a:0",
+        "https://\u{e4}.b",
+        "https://a%62",
+        "https://a\"b",
         "Null",
     ] {
         assert!(is_invalid(check(bad)), "{bad}");
+    }
+}
+
+#[test]
+fn a_client_sends_one_origin_and_no_pattern() {
+    let send = |origin: &str| {
+        ClientRequest { origin: Some(origin.as_bytes()), ..ClientRequest::new(b"/", b"a", KEY) }.to_bytes()
+    };
+    for good in ["null", "https://a.b", "http://[::1]:1", "app://.", "https://a:65535"] {
+        let head = String::from_utf8(send(good).expect("a good origin")).expect("ASCII");
+        assert!(head.contains(&format!("\r\nOrigin: {good}\r\n")), "{good}");
+    }
+    for bad in ["", "a", "https://*.a", "https://a:0", "https://a/", "https://a, https://b", "https://\u{e4}"]
+    {
+        assert!(is_invalid(send(bad)), "{bad}");
     }
 }
 
