@@ -1,6 +1,7 @@
 # The sources are a release made by `make dist`, which holds all crates: beside this file, or where LIBDILL_RELEASE says.
 # Needs cargo 1.89 or newer and make; vcpkg brings neither.
 
+set(VCPKG_BUILD_TYPE release)
 if(NOT DEFINED ENV{LIBDILL_RELEASE})
     set(ENV{LIBDILL_RELEASE} "${CMAKE_CURRENT_LIST_DIR}/libdill-${VERSION}.tar.xz")
 endif()
@@ -25,4 +26,3 @@ vcpkg_cmake_config_fixup(PACKAGE_NAME libdill CONFIG_PATH lib/cmake/libdill)
 vcpkg_fixup_pkgconfig()
 vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE"
     "${CURRENT_PACKAGES_DIR}/share/doc/libdill/THIRD-PARTY-LICENSES")
-set(VCPKG_BUILD_TYPE release)
