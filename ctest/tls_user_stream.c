@@ -4,7 +4,7 @@
 
 #include "byte_stream.h"
 #include "test.h"
-#include "tls.h"
+#include "tls_s_client.h"
 
 /* The bytes from one descriptor to the other, as long as there are some. */
 coroutine static void relay(int from, int to) {
@@ -110,44 +110,26 @@ TEST(the_peer_is_told_of_a_broken_record) {
     close_apart(h, wire);
 }
 
-/* Whether a file of the test's holds the text. */
-static int file_holds(const char *name, const char *wanted) {
-    static char content[1 << 16];
-    FILE *file = fopen(in_directory(name), "r");
-    if (!file) return 0;
-    size_t len = fread(content, 1, sizeof(content), file);
-    CHECK_INT(fclose(file), 0);
-    return memmem(content, len, wanted, strlen(wanted)) != NULL;
-}
-
 /* The stream would break if the answer could not leave whole before the deadline of whoever receives (RFC 8446, 4.6.3:
    it has to leave before what is sent next). */
 TEST(a_new_key_that_the_peer_asks_for_waits_until_something_is_sent) {
     static const char message[] = {(char)0x82, (char)0x82, 0, 0, 0, 0, 'h', 'i'};
     static struct user_stream below;
     struct ipaddr addr;
-    char command[1024];
-    int listener = listen_somewhere(&addr), h = -1;
+    int listener = listen_somewhere(&addr);
     make_certificate();
-    snprintf(command, sizeof(command), "openssl s_client -tls1_3 -connect 127.0.0.1:%d >'%s' 2>&1", ipaddr_port(&addr),
-             in_directory("client"));
-    FILE *client = popen(command, "w");
-    CHECK(client != NULL);
+    FILE *client = start_s_client(&addr);
     int s = tcp_accept(listener, NULL, soon());
     CHECK(s >= 0);
-    h = tls_attach_server(user_stream_make(&below, s), in_directory("server.pem"), in_directory("server.key"), soon());
+    int h = tls_attach_server(user_stream_make(&below, s), in_directory("server.pem"), in_directory("server.key"), soon());
     int ws = ws_attach_server(h, WS_NOHTTP, NULL, 0, NULL, 0, soon());
     CHECK(ws >= 0);
-    while (!file_holds("client", "Verify return code")) CHECK_INT(msleep(now() + 10), 0);
-    CHECK(fputs("K\n", client) >= 0 && fflush(client) == 0);
-    while (!file_holds("client", "KEYUPDATE")) CHECK_INT(msleep(now() + 10), 0);
-    CHECK_INT(fwrite(message, 1, sizeof(message), client), sizeof(message));
-    CHECK_INT(fflush(client), 0);
+    ask_for_new_key_with(client, message, sizeof(message));
     below.fail_send = ETIMEDOUT;
     CHECK_INT(ws_recv(ws, NULL, text, sizeof(text), soon()), 2);
     below.fail_send = 0;
     CHECK_INT(ws_send(ws, WS_BINARY, "under the new key", 17, soon()), 0);
-    while (!file_holds("client", "under the new key")) CHECK_INT(msleep(now() + 10), 0);
+    wait_until_s_client_shows("under the new key");
     CHECK_INT(hclose(ws), 0);
     CHECK_INT(hclose(listener), 0);
     pclose(client);

@@ -28,7 +28,8 @@ pub(crate) trait Records {
     /// lies at the front. An error comes after everything that was received before it.
     fn open(&mut self, wire: &mut [u8]) -> Result<Opened>;
 
-    /// Appends what has to be sent besides: answers, alerts. It leaves before anything else.
+    /// Appends what has to be sent besides: answers, alerts. It leaves before anything else. ENOMEM: nothing was
+    /// appended, and the same is still due.
     fn reply(&mut self, wire: &mut Vec<u8>) -> Result<()>;
 
     /// How many bytes are missing of the record that begins with `front`; at least one.
@@ -245,9 +246,8 @@ impl Stream {
         if let Some(mut wire) = self.wire() {
             let Wire { records, unsent, deferred, .. } = &mut **wire;
             let before = unsent.len();
-            let replied = records.reply(unsent);
+            records.reply(unsent)?;
             *deferred &= unsent.len() == before;
-            replied?;
         }
         self.push_unsent(context)
     }
@@ -322,8 +322,11 @@ impl Ref<Stream> {
             return;
         }
         let replied = self.push_replies(context);
-        if let Err(error) = replied.and_then(|has_left| self.push_when_possible(context, has_left)) {
-            self.fail(error);
+        match replied.and_then(|has_left| self.push_when_possible(context, has_left)) {
+            Ok(()) => {}
+            // It is still due.
+            Err(Errno::ENOMEM) if !self.has_unsent() => {}
+            Err(error) => self.fail(error),
         }
     }
 
@@ -341,11 +344,20 @@ impl Ref<Stream> {
 
     /// Receives at most so much and opens it; returns how much the view shows more. EAGAIN.
     fn open_more(&self, context: &Context, most: usize) -> Result<usize> {
+        let mut spare = context.buffers().take_scratch();
+        let opened = self.open_with(context, most, &mut spare);
+        context.buffers().give_scratch(spare);
+        opened
+    }
+
+    /// The same with memory to spare for what cannot be opened yet: when that has come it is too late for ENOMEM.
+    fn open_with(&self, context: &Context, most: usize, spare: &mut Vec<u8>) -> Result<usize> {
         let mut wire = self.wire().ok_or(Errno::EBADF)?;
         let wire = &mut **wire;
         let (buffer, room) = context.buffers().room();
         // SAFETY: the free end of the buffer, which is lent to this stream.
         let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(wire.unopened.len() + most)) };
+        spare.try_reserve(wire.unopened.len() + region.len()).map_err(|_| Errno::ENOMEM)?;
         // What the handshake has left may be more than there is room for.
         let carried = wire.unopened.len().min(region.len());
         region[..carried].copy_from_slice(&wire.unopened[..carried]);
@@ -355,8 +367,11 @@ impl Ref<Stream> {
         wire.fresh = carried < carried_over.len();
         let opened = wire.records.open(&mut region[..filled]);
         let used = opened.as_ref().map_or(filled, |opened| opened.used);
-        try_extend(&mut wire.unopened, &region[used..filled])?;
-        try_extend(&mut wire.unopened, &carried_over[carried..])?;
+        if wire.unopened.try_reserve_exact(filled - used + carried_over.len() - carried).is_err() {
+            core::mem::swap(&mut wire.unopened, spare);
+        }
+        wire.unopened.extend_from_slice(&region[used..filled]);
+        wire.unopened.extend_from_slice(&carried_over[carried..]);
         let Opened { plain, more, .. } = opened?;
         if more {
             wire.fresh = true;
