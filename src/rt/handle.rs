@@ -32,6 +32,8 @@ struct Slot {
     /// Free: the next free number. Open: tells the object from others that had the number before.
     tag: u32,
     closing: bool,
+    /// Its type if it is one of the library's; else, and for a free number, null.
+    own_type: *const c_void,
     /// What the object says about itself; None for a type of the program's own.
     about: Option<AboutFunction>,
 }
@@ -122,6 +124,7 @@ impl Table {
                 interface: ptr::null_mut(),
                 tag: NONE,
                 closing: false,
+                own_type: ptr::null(),
                 about: None,
             };
             slots.resize(new, empty);
@@ -145,7 +148,7 @@ impl Table {
         self.free.set(self.free.get() + 1);
     }
 
-    fn insert(&self, vfs: *mut Hvfs, about: Option<AboutFunction>) -> Result<c_int> {
+    fn insert(&self, vfs: *mut Hvfs, own_type: *const c_void, about: Option<AboutFunction>) -> Result<c_int> {
         if self.free.get() <= KEPT_FREE {
             self.grow()?;
         }
@@ -159,6 +162,7 @@ impl Table {
             slot.kind = ptr::null();
             slot.interface = ptr::null_mut();
             slot.closing = false;
+            slot.own_type = own_type;
             slot.about = about;
         });
         if self.first_free.get() == NONE {
@@ -197,18 +201,31 @@ impl Table {
         self.update(handle, |slot| {
             slot.vfs = ptr::null_mut();
             slot.kind = ptr::null();
+            slot.own_type = ptr::null();
         });
         self.push_free(handle as u32);
     }
 
     /// The interface of an object if it is the one that was asked for last.
     #[inline]
-    pub(crate) fn queried(&self, handle: c_int, kind: *const c_void) -> Option<*mut c_void> {
+    fn queried(&self, handle: c_int, kind: *const c_void) -> Option<*mut c_void> {
+        let slot = self.slot(handle)?;
+        ptr::eq(slot.kind, kind).then_some(slot.interface)
+    }
+
+    /// An object that was made by `make_own` with this type.
+    #[inline]
+    pub(super) fn of_own_type(&self, handle: c_int, own_type: *const c_void) -> Option<*mut Hvfs> {
+        let slot = self.slot(handle)?;
+        ptr::eq(slot.own_type, own_type).then_some(slot.vfs)
+    }
+
+    #[inline]
+    fn slot(&self, handle: c_int) -> Option<&Slot> {
         // SAFETY: a shared look that ends before anything else runs.
         let slots = unsafe { &*self.slots.get() };
         // A negative handle is larger than any table.
-        let slot = slots.get(handle as u32 as usize)?;
-        ptr::eq(slot.kind, kind).then_some(slot.interface)
+        slots.get(handle as u32 as usize)
     }
 }
 
@@ -252,15 +269,26 @@ impl Id {
 /// # Safety
 /// `vfs` is null, or points to functions that may be called until the handle is closed.
 pub(crate) unsafe fn make(vfs: *mut Hvfs) -> Result<c_int> {
-    // SAFETY: the caller answers for the functions; without `about` there is nothing else to answer for.
-    unsafe { make_described(vfs, None) }
+    // SAFETY: the caller answers for the functions; there is nothing else to answer for.
+    unsafe { make_typed(vfs, ptr::null(), None) }
 }
 
-/// The same for an object that tells about itself.
+/// The same for an object of the library, which tells about itself.
 ///
 /// # Safety
-/// As `make`; `about` is right for this object until the handle is closed.
-pub(super) unsafe fn make_described(vfs: *mut Hvfs, about: Option<AboutFunction>) -> Result<c_int> {
+/// As `make`; the type and `about` are right for this object until the handle is closed.
+pub(super) unsafe fn make_own(
+    vfs: *mut Hvfs,
+    own_type: *const c_void,
+    about: AboutFunction,
+) -> Result<c_int> {
+    // SAFETY: the caller answers for all of it.
+    unsafe { make_typed(vfs, own_type, Some(about)) }
+}
+
+/// # Safety
+/// As `make` and `make_own`.
+unsafe fn make_typed(vfs: *mut Hvfs, own_type: *const c_void, about: Option<AboutFunction>) -> Result<c_int> {
     // SAFETY: null, or functions that stay until the handle is closed, as the caller says.
     let functions = unsafe { vfs.as_ref() }.ok_or(Errno::EINVAL)?;
     if functions.query.is_none() || functions.close.is_none() {
@@ -268,7 +296,7 @@ pub(super) unsafe fn make_described(vfs: *mut Hvfs, about: Option<AboutFunction>
     }
     let context = Context::get()?;
     context.check_cancelled()?;
-    context.handles.insert(vfs, about)
+    context.handles.insert(vfs, own_type, about)
 }
 
 /// The interface of an object. EBADF, or whatever the object's own `query` says.
@@ -307,7 +335,8 @@ pub(crate) fn own(handle: c_int) -> Result<c_int> {
     if slot.closing {
         return Err(Errno::EBADF);
     }
-    match context.check_cancelled().and_then(|()| context.handles.insert(slot.vfs, slot.about)) {
+    let moved = context.check_cancelled();
+    match moved.and_then(|()| context.handles.insert(slot.vfs, slot.own_type, slot.about)) {
         Ok(new) => {
             context.handles.release(handle);
             Ok(new)

@@ -204,7 +204,7 @@ pub(crate) fn make<T: Kind>(body: T) -> Result<c_int> {
     })?;
     let object = Box::into_raw(object);
     // SAFETY: the object lives until the handle is closed.
-    let made = unsafe { handle::make_described(object.cast(), Some(about_object::<T>)) };
+    let made = unsafe { handle::make_own(object.cast(), T::type_id(), about_object::<T>) };
     if made.is_err() {
         // SAFETY: made above, and nobody has seen it.
         drop(unsafe { Box::from_raw(object) });
@@ -215,9 +215,14 @@ pub(crate) fn make<T: Kind>(body: T) -> Result<c_int> {
 /// The object of a handle. EBADF; ENOTSUP if it is of another kind.
 #[inline]
 pub(crate) fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
-    let object = handle::query(handle, T::type_id())?;
-    // SAFETY: only objects of this type answer its identity, with their own address.
-    Ok(unsafe { Ref::from_hvfs(object.cast()) })
+    let own = Context::existing().and_then(|context| context.handles.of_own_type(handle, T::type_id()));
+    let object = match own {
+        Some(object) => object,
+        // The program may have wrapped it.
+        None => handle::query(handle, T::type_id())?.cast(),
+    };
+    // SAFETY: only objects of this type are registered with it and answer its identity, with their own address.
+    Ok(unsafe { Ref::from_hvfs(object) })
 }
 
 /// The object that answers for an interface of which it is the whole. EBADF, ENOTSUP.
@@ -231,16 +236,16 @@ pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -
     Ok(unsafe { Ref::from_hvfs(object.cast()) })
 }
 
-/// Looks at the object of a handle without counting a reference. None: there is none of this kind, or
-/// `find` has to ask it first.
+/// Looks at the object of a handle without counting a reference. None: there is none of this kind, or the program has
+/// wrapped it.
 ///
 /// # Safety
 /// The object is not used after anything that may switch, or close handles.
 #[inline]
 pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
-    let object = context.handles.queried(handle, T::type_id())?;
-    // SAFETY: only objects of this type answer its identity, with their own address; nothing closes it while
-    // the reference is in use, as the caller says.
+    let object = context.handles.of_own_type(handle, T::type_id())?;
+    // SAFETY: only objects of this type are registered with it; nothing closes it while the reference is in use, as
+    // the caller says.
     Some(unsafe { &(*object.cast::<Object<T>>()).body })
 }
 

@@ -173,8 +173,16 @@ impl MessageSocket for Ws {
 
     fn recv(this: &Ref<Ws>, pieces: Option<Pieces<'_>>, deadline: i64) -> Result<usize> {
         let size = this.recv_message(pieces, deadline)?;
-        // The message is gone, the connection lives on.
-        if this.received_text() == this.text { Ok(size) } else { Err(Errno::EPROTO) }
+        this.of_expected_type(this.received_text(), size)
+    }
+}
+
+impl Ws {
+    /// The size of a message that a generic call has received. EPROTO: it is of the wrong type. It is gone, and the
+    /// connection lives on.
+    #[inline(always)]
+    fn of_expected_type(&self, text: bool, size: usize) -> Result<usize> {
+        if text == self.text { Ok(size) } else { Err(Errno::EPROTO) }
     }
 }
 
@@ -188,17 +196,25 @@ pub(crate) enum Place<'a> {
 
 /// Sends a small message as far as that takes no waiting. Leaves errno alone.
 ///
-/// This and `recv_at_once` are where a server of many small messages spends its time, and so they
+/// This and `recv_at_once`, and their like for the generic calls, are where a server of many small messages spends its time, and so they
 /// count no reference.
 #[inline(always)]
 pub(crate) fn send_at_once(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
-    if flags & !SEND_FLAGS != 0 {
-        return FastSend::NotTaken;
-    }
+    if flags & !SEND_FLAGS != 0 { FastSend::NotTaken } else { try_send(s, |_| flags, payload) }
+}
+
+/// The same with a message of the type that the generic calls send. Not taken either if the handle is something else's.
+#[inline(always)]
+pub(crate) fn msend_at_once(s: c_int, payload: &[u8]) -> FastSend {
+    try_send(s, |ws| flag_of(ws.text), payload)
+}
+
+#[inline(always)]
+fn try_send(s: c_int, flags: impl FnOnce(&Ws) -> c_int, payload: &[u8]) -> FastSend {
     let Some(context) = Context::existing() else { return FastSend::NotTaken };
     // SAFETY: `send_fast` neither switches nor closes anything, and the object is not used afterwards.
     let Some(ws) = (unsafe { object::peek::<Ws>(context, s) }) else { return FastSend::NotTaken };
-    match ws.send_fast(context, flags, payload) {
+    match ws.send_fast(context, flags(ws), payload) {
         FastSend::Done if context.is_spent() => FastSend::Spent,
         sent => sent,
     }
@@ -260,11 +276,23 @@ pub(crate) fn recv_buffer(s: c_int, place: Place<'_>, deadline: i64) -> Result<(
 /// case, and nothing was taken. Leaves errno alone.
 #[inline(always)]
 pub(crate) fn recv_at_once(s: c_int, place: &mut [u8]) -> Option<(c_int, usize)> {
+    try_recv(s, place, |_, text, size| (flag_of(text), size))
+}
+
+/// The same as the generic calls receive: its size, or EPROTO if it is of the wrong type. None also if the handle is
+/// something else's.
+#[inline(always)]
+pub(crate) fn mrecv_at_once(s: c_int, place: &mut [u8]) -> Option<Result<usize>> {
+    try_recv(s, place, Ws::of_expected_type)
+}
+
+#[inline(always)]
+fn try_recv<R>(s: c_int, place: &mut [u8], received: impl FnOnce(&Ws, bool, usize) -> R) -> Option<R> {
     let context = Context::existing()?;
     // SAFETY: taking what is there neither switches nor closes anything.
     let ws = unsafe { object::peek::<Ws>(context, s) }?;
     let (text, size) = ws.try_recv_buffered(context, place)?;
-    Some((flag_of(text), size))
+    Some(received(ws, text, size))
 }
 
 /// The flag that tells the type of a message.
