@@ -19,6 +19,13 @@ pub(crate) fn is_done(s: c_int) -> bool {
     object::find::<Tls>(s).is_ok_and(|tls| tls.layer.outbound.done.get())
 }
 
+/// Fails as the next call would if a direction of a connection has ended, is broken, or is in use. Other handles are
+/// left alone.
+pub(crate) fn check_directions(s: c_int) -> Result<()> {
+    let Ok(tls) = object::find::<Tls>(s) else { return Ok(()) };
+    tls.layer.inbound.check().and_then(|()| tls.layer.outbound.check())
+}
+
 /// The peer has said, in the protocol above, that it sends nothing more: on such a connection, many browsers end the
 /// stream without a close_notify. Other handles are left alone.
 pub(crate) fn allow_truncation(s: c_int) {

@@ -22,7 +22,7 @@ mod refusal;
 mod trust;
 
 pub(crate) use attach::{attach_client, attach_client_verifying, attach_server, attach_server_plain};
-pub(crate) use closing::{allow_truncation, is_done, keep_input};
+pub(crate) use closing::{allow_truncation, check_directions, is_done, keep_input};
 pub(crate) use closing::{detach, done};
 pub(crate) use config::{ClientOptions, Clients, Pair, ServerOptions};
 pub(crate) use negotiated::{NegotiatedTls, with_negotiated};

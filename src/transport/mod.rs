@@ -36,8 +36,11 @@ pub(crate) struct CustomStream {
 }
 
 impl Transport {
-    /// The transport behind a handle that is a bytestream.
+    /// The transport behind a handle that is a bytestream. EPIPE, ECONNRESET or EBUSY if it is the library's own and
+    /// one of its directions has ended, is broken, or is in use.
     pub(crate) fn new(id: Id) -> Result<Transport> {
+        #[cfg(feature = "tls")]
+        crate::tls::check_directions(id.handle())?;
         match stream::find_view(id.handle()) {
             Ok(stream) => {
                 stream.check_inbound()?;
