@@ -133,6 +133,12 @@ TEST(each_handle_says_what_it_is_and_on_what) {
     int ws = ws_attach_server(s[0], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, -1);
     int prefix = prefix_attach(tcp[0], 2, 0);
     dump();
+    int fd, connection;
+    make_ipc_and_raw(&connection, &fd);
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
+    int request = ws_recvrequest(connection, now() + 5000);
+    dump();
+    expect("handle %d: HTTP request, on handle ...", request);
     expect("handle %d: TCP listener, descriptor ...", listener);
     expect("handle ...: AF_UNIX connection, descriptor ...");
     expect("handle %d: WebSocket, on handle ..., open", ws);

@@ -189,3 +189,22 @@ TEST(the_ticket_of_a_server_leaves_together_with_what_it_says_first) { check_tic
 TEST(the_ticket_of_a_server_leaves_before_it_waits_for_the_client) { check_ticket(WAITS, 1); }
 
 TEST(the_ticket_of_a_server_leaves_although_it_closes_at_once) { check_ticket(CLOSES, 1); }
+
+TEST(short_messages_to_a_peer_that_does_not_read_arrive_in_their_order) {
+    enum { LEN = 1000 };
+    int count = 0;
+    for (int over_tls = 0; over_tls != 2; ++over_tls) {
+        make_ws(over_tls);
+        for (count = 0;; ++count) {
+            memcpy(buf, &count, sizeof(count));
+            if (ws_send(ws[1], WS_BINARY, buf, LEN, now() + 20) < 0) break;
+        }
+        CHECK_INT(errno, ETIMEDOUT);
+        CHECK(count > 100);
+        for (int i = 0; i != count; ++i) {
+            CHECK_INT(ws_recv(ws[0], NULL, buf, sizeof(buf), soon()), LEN);
+            CHECK_MEM(buf, &i, sizeof(i));
+        }
+        close_ws();
+    }
+}

@@ -143,6 +143,16 @@ TEST(what_cannot_take_it_is_told_and_the_others_get_it) {
     CHECK_ERR(ws_send(servers[1], WS_TEXT, "hello", 5, -1), -1, ECONNRESET);
 }
 
+TEST(a_client_whose_server_has_gone_is_told) {
+    make_pairs(2);
+    CHECK_INT(hclose(servers[0]), 0);
+    CHECK_INT(ws_broadcast(clients, 2, WS_TEXT, "hello", 5, 0, errors), 1);
+    CHECK_INT(errors[0], ECONNRESET);
+    CHECK_INT(errors[1], 0);
+    expect_text(servers[1], "hello");
+    CHECK_ERR(ws_send(clients[0], WS_TEXT, "hello", 5, -1), -1, ECONNRESET);
+}
+
 TEST(a_malformed_call_sends_nothing) {
     make_pairs(2);
     CHECK_ERR(ws_broadcast(servers, -1, WS_TEXT, "hello", 5, 0, errors), -1, EINVAL);

@@ -185,3 +185,15 @@ TEST(random_messages_arrive_intact_however_they_are_fragmented_and_segmented) {
             CHECK_INT(hclose(h), 0);
         }
 }
+
+TEST(an_interrupted_message_that_becomes_too_long_gives_EMSGSIZE_and_the_next_one_arrives) {
+    EACH_ROLE(&w, WS_TEXT) {
+        char place[4];
+        wire_send_text(&w, TEXT, "ab");
+        CHECK_ERR(ws_recv(w.ws, NULL, place, sizeof(place), now() + 20), -1, ETIMEDOUT);
+        wire_send_text(&w, FIN | CONTINUATION, "cdefg");
+        CHECK_ERR(ws_recv(w.ws, NULL, place, sizeof(place), now() + 5000), -1, EMSGSIZE);
+        wire_send_text(&w, FIN | TEXT, "next");
+        expect_text(w.ws, "next");
+    }
+}

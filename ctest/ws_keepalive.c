@@ -225,6 +225,24 @@ TEST(a_pong_that_nobody_reads_is_a_sign_of_life) {
     }
 }
 
+TEST(nobody_is_asked_while_what_was_broadcast_waits_for_the_kernel) {
+    enum { LEN = 1000000 };
+    open_pinged(2 + SERVER, 20, 1000);
+    struct wire_frame f = {0, 0, {0}, 0, NULL};
+    int error;
+    CHECK_INT(ws_broadcast(&w.ws, 1, WS_BINARY, large, LEN, SIZE_MAX, &error), 1);
+    CHECK_INT(msleep(now() + 100), 0);
+    static char got[LEN + 10];
+    for (size_t len = 0; len != sizeof(got);) {
+        ssize_t n = recv(w.fd, got + len, sizeof(got) - len, MSG_DONTWAIT);
+        if (n > 0) len += (size_t)n;
+        CHECK_INT(msleep(now() + 1), 0);
+    }
+    CHECK_MEM(got + 10, large, LEN);
+    get_ping(&f);
+    CHECK_INT(hclose(w.ws), 0);
+}
+
 TEST(after_a_close_frame_nobody_is_asked) {
     EACH_PINGED(10, 10) {
         char c;

@@ -400,6 +400,7 @@ TEST(a_connection_that_cannot_go_on_is_said_to_close) {
     expect_last_answer("GET / HTTP/1.0\r\n\r\n");
     expect_last_answer("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
     expect_last_answer("POST / HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n");
+    expect_last_answer("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nno length\r\n");
     expect_last_answer("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
 }
 

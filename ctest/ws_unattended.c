@@ -66,6 +66,47 @@ TEST(a_ping_is_answered_while_nobody_receives) {
     }
 }
 
+static char large[20000000];
+
+coroutine static void send_large(void) {
+    CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), in_time()), 0);
+}
+
+TEST(a_ping_that_comes_while_a_message_is_leaving_is_answered_behind_it) {
+    static char sink[1000000];
+    size_t len = 0;
+    open_new(SERVER);
+    int h = go(send_large());
+    wire_send_text(&w, FIN | PING, "p");
+    look();
+    look();
+    while (len < 10 + sizeof(large)) {
+        size_t most = 10 + sizeof(large) - len;
+        ssize_t n = recv(w.fd, sink, most < sizeof(sink) ? most : sizeof(sink), MSG_DONTWAIT);
+        if (n < 0) CHECK_INT(errno, EAGAIN);
+        CHECK(n != 0);
+        for (ssize_t i = 0; i < n; ++i, ++len)
+            if (len >= 10) CHECK_INT(sink[i], 0);
+        CHECK_INT(yield(), 0);
+    }
+    expect_soon(FIN | PONG, "p");
+    CHECK_INT(bundle_wait(h, in_time()), 0);
+    CHECK_INT(hclose(h), 0);
+}
+
+TEST(behind_our_close_frame_a_ping_is_not_answered) {
+    EACH_NEW_ROLE {
+        CHECK_INT(ws_done(w.ws, 1000, NULL, 0, in_time()), 0);
+        wire_expect_close(&w, 1000);
+        wire_send_text(&w, FIN | PING, "p");
+        wire_send_text(&w, FIN | TEXT, "a");
+        look();
+        expect_text(w.ws, "a");
+        CHECK_RAW_SILENT(w.fd);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
 TEST(a_ping_behind_messages_is_answered_once_and_the_messages_stay) {
     EACH_NEW_ROLE {
         wire_send_text(&w, FIN | TEXT, "first");

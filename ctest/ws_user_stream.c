@@ -1,5 +1,6 @@
 /* WebSockets on a bytestream that the user wrote. */
 
+#include <libdillext.h>
 #include <libdillimpl.h>
 
 #include "http.h"
@@ -119,6 +120,16 @@ TEST(a_failed_handshake_closes_the_stream_once) {
     s = user_stream_make(&stream, s);
     raw_send_text(w.fd, "hello\r\n\r\n");
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
+    CHECK_INT(stream.closes, 1);
+}
+
+TEST(a_refusal_that_cannot_leave_in_time_gives_ETIMEDOUT) {
+    int s;
+    make_ipc_and_raw(&s, &w.fd);
+    s = user_stream_make(&stream, s);
+    stream.fail_send = ETIMEDOUT;
+    raw_send_text(w.fd, "hello\r\n\r\n");
+    CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, ETIMEDOUT);
     CHECK_INT(stream.closes, 1);
 }
 

@@ -131,13 +131,11 @@ impl Decompressing {
                 // RFC 7692, 7.2.2: with the tail it is a series of whole blocks.
                 let is_at_end = self.tail == TAIL.len();
                 if step.ended {
-                    // What is left of a tail that has begun is none.
-                    self.codec.go_on();
-                    done = is_at_end || self.tail == 0;
-                    if !done {
-                        return Err(Broken);
-                    }
-                } else if self.codec.is_between_blocks() {
+                    // What is left of the tail is none: a final block that ends with it is between blocks, and one
+                    // that ends before it was seen above.
+                    return Err(Broken);
+                }
+                if self.codec.is_between_blocks() {
                     done = is_at_end;
                 } else if step.consumed == 0 {
                     break;

@@ -236,13 +236,13 @@ impl Ws {
 
     /// Why a call has failed, if the reason is that the peer is not there any more.
     pub(super) fn explain<R>(&self, result: Result<R>) -> Result<R> {
-        let Some(keepalive) = self.keepalive.as_ref().filter(|keepalive| keepalive.is_dead.get()) else {
-            return result;
-        };
-        if result.is_ok() || self.connection.borrow().is_gone() {
-            return result;
-        }
-        Err(why::note(Errno::ECONNRESET, Fact::NoAnswer(keepalive.pings.timeout)))
+        let of_dead = self.keepalive.as_ref().filter(|keepalive| keepalive.is_dead.get());
+        result.map_err(|error| match of_dead {
+            Some(keepalive) if !self.connection.borrow().is_gone() => {
+                why::note(Errno::ECONNRESET, Fact::NoAnswer(keepalive.pings.timeout))
+            }
+            _ => error,
+        })
     }
 }
 

@@ -1,23 +1,21 @@
 //! permessage-deflate: the examples of RFC 7692, round trips, broken streams, and bombs.
 
+use super::Rng;
 use super::inflater::inflate;
-use super::{Rng, wire_frame};
-use crate::ws::connection::{Connection, Decoded, Event, NotDecoded, Output, Stop};
 use crate::ws::deflate::{Deflate, Effort, Negotiated};
-use crate::ws::extension::{Ends, Extension, Undecodable};
-use crate::ws::frame::{Opcode, Role};
+use crate::ws::extension::{Ends, Extension, MIN_ROOM, Progress, Undecodable};
 
-const FRESH: Negotiated =
+pub(super) const FRESH: Negotiated =
     Negotiated { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
 const KEPT: Negotiated = Negotiated { context: true, peer_context: true, ..FRESH };
 const EFFORT: Effort = Effort { level: 4, threshold: 0 };
 
-fn deflate(agreed: Negotiated) -> Deflate {
+pub(super) fn deflate(agreed: Negotiated) -> Deflate {
     Deflate::new(agreed, EFFORT)
 }
 
 /// Encodes a message that comes in pieces of so many bytes, with so much room at a time.
-fn encode(deflate: &mut Deflate, message: &[u8], piece: usize, room: usize) -> Vec<u8> {
+pub(super) fn encode(deflate: &mut Deflate, message: &[u8], piece: usize, room: usize) -> Vec<u8> {
     encode_part(deflate, message, Ends::Message, piece, room)
 }
 
@@ -116,6 +114,8 @@ fn the_tail_may_complete_a_final_block_but_not_hold_its_end_inside() {
     };
     // A final stored block whose length is the tail.
     assert!(of_every_size(&[1]).iter().all(|message| *message == Ok(vec![])));
+    let hello = of_every_size(b"\x00\x05\x00\xfa\xffHello\x01");
+    assert!(hello.iter().all(|message| *message == Ok(b"Hello".to_vec())));
     // A block of fixed codes that ends in the second byte of the tail.
     let broken = of_every_size(&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0xff, 0xca, 0xc9]);
     assert!(broken.iter().all(|message| matches!(message, Err(Undecodable::Broken(_)))));
@@ -155,6 +155,20 @@ fn what_is_encoded_is_decoded_whatever_the_pieces_and_whoever_decodes() {
                 assert!(inflated == messages);
                 assert!(distance <= 1 << window_bits, "{distance} with {window_bits} bits, level {level}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_message_is_encoded_in_any_room_from_the_least_on() {
+    let message: Vec<u8> = (0..60_u8).map(|byte| byte.wrapping_mul(byte)).collect();
+    for agreed in [FRESH, KEPT] {
+        let (mut sender, mut receiver) = (deflate(agreed), deflate(agreed));
+        let less = sender.encode(&message, Ends::Message, &mut [0; MIN_ROOM - 1]).expect("memory");
+        assert_eq!(less, Progress { consumed: 0, produced: 0, done: false });
+        for room in MIN_ROOM..200 {
+            let payload = encode(&mut sender, &message, 99, room);
+            assert_eq!(decode(&mut receiver, &payload, 99, 99), Ok(message.clone()), "{room}");
         }
     }
 }
@@ -319,162 +333,5 @@ fn a_message_that_is_cut_short_or_changed_at_any_byte_is_an_error_or_another_mes
                 }
             }
         }
-    }
-}
-
-/// A connection that receives one compressed message, in frames of so many bytes.
-struct Receiving {
-    connection: Connection,
-    deflate: Deflate,
-    wire: Vec<u8>,
-}
-
-impl Receiving {
-    fn new(role: Role, agreed: Negotiated, opcode: Opcode, payload: &[u8], frame: usize) -> Receiving {
-        let (mut wire, mut opcode, mut bits) = (Vec::new(), opcode, 0x40);
-        let mut pieces = payload.chunks(frame).peekable();
-        while let Some(piece) = pieces.next() {
-            let start = wire.len();
-            wire.extend(wire_frame(role, pieces.peek().is_none(), opcode, piece));
-            wire[start] |= bits;
-            (opcode, bits) = (Opcode::Continuation, 0);
-        }
-        let mut connection = Connection::new(role);
-        let deflate = deflate(agreed);
-        connection.set_extension_bits(deflate.bits());
-        Receiving { connection, deflate, wire }
-    }
-
-    /// One step with what is here: what came out of it, and whether the message has ended.
-    fn step(&mut self, output: Output<'_>) -> Result<(Decoded, bool), NotDecoded> {
-        if !self.connection.decoder().is_in_frame() {
-            let next = self.connection.next(&self.wire).map_err(NotDecoded::Violation)?;
-            let (Event::Data, consumed) = next else { panic!("{next:?}") };
-            assert!(self.connection.decoder().message_is_extended());
-            self.wire.drain(..consumed);
-        }
-        let decoded = self.connection.decode(&mut self.deflate, &self.wire, output)?;
-        self.wire.drain(..decoded.consumed);
-        let ended = decoded.stop == Stop::EndOfFrame
-            && self.connection.end_of_frame().map_err(NotDecoded::Violation)?;
-        Ok((decoded, ended))
-    }
-}
-
-const ROLES: [Role; 2] = [Role::Client, Role::Server];
-
-#[test]
-fn a_message_is_decoded_from_its_frames_into_exactly_its_length() {
-    let message = "grüß dich ".repeat(4000).into_bytes();
-    let payload = encode(&mut deflate(FRESH), &message, 1 << 20, 1 << 20);
-    for role in ROLES {
-        for (frame, room) in [(1 << 20, message.len()), (7, message.len()), (50, 1000), (1 << 20, 1)] {
-            let mut receiving = Receiving::new(role, FRESH, Opcode::Text, &payload, frame);
-            let mut received = vec![0; message.len()];
-            let mut len = 0;
-            loop {
-                let end = (len + room).min(received.len());
-                let (decoded, ended) = receiving.step(Output::Place(&mut received[len..end])).expect("good");
-                len += decoded.produced;
-                if ended {
-                    break;
-                }
-                assert!(decoded.stop != Stop::NeedRoom || len < message.len());
-            }
-            assert!(received == message);
-            assert!(receiving.wire.is_empty() && receiving.connection.is_between_messages());
-        }
-    }
-}
-
-#[test]
-fn a_bomb_costs_its_limit() {
-    let payload = encode(&mut deflate(FRESH), &vec![0; 64 << 20], 1 << 20, 1 << 20);
-    assert!(payload.len() < 128 << 10);
-    for role in ROLES {
-        // The caller's buffer is full: no byte more, and little of the payload was looked at.
-        let mut receiving = Receiving::new(role, FRESH, Opcode::Binary, &payload, 1 << 20);
-        let mut place = vec![1; 1000];
-        let (decoded, ended) = receiving.step(Output::Place(&mut place)).expect("good so far");
-        assert_eq!((decoded.produced, decoded.stop, ended), (1000, Stop::NeedRoom, false));
-        assert!(decoded.consumed < 5000);
-        let (decoded, _) = receiving.step(Output::Skip(500)).expect("good so far");
-        assert_eq!((decoded.produced, decoded.stop), (500, Stop::NeedRoom));
-        assert!(receiving.deflate.skip_message());
-
-        // There is a maximum.
-        for room in [1000, 999, 1 << 20] {
-            let mut receiving = Receiving::new(role, FRESH, Opcode::Binary, &payload, 1 << 20);
-            receiving.connection.set_max_message(1000);
-            let mut place = vec![1; room];
-            let result = receiving.step(Output::Place(&mut place));
-            match result {
-                Err(NotDecoded::Violation(violation)) => assert_eq!(violation.code, 1009),
-                Ok((decoded, _)) if room < 1000 => {
-                    assert_eq!((decoded.produced, decoded.stop), (room, Stop::NeedRoom));
-                }
-                result => panic!("{result:?}"),
-            }
-            assert!(place.get(1000..).is_none_or(|rest| rest.iter().all(|&byte| byte == 1)));
-        }
-    }
-}
-
-#[test]
-fn a_message_of_the_maximum_is_received() {
-    for len in [1, 1000, 1001] {
-        let payload = encode(&mut deflate(FRESH), &vec![b'x'; len], 1 << 20, 1 << 20);
-        for frame in [1 << 20, 1, 3] {
-            let mut receiving = Receiving::new(Role::Server, FRESH, Opcode::Binary, &payload, frame);
-            receiving.connection.set_max_message(1000);
-            let mut place = vec![0; 2000];
-            let mut filled = 0;
-            let result = loop {
-                match receiving.step(Output::Place(&mut place[filled..])) {
-                    Ok((decoded, false)) => filled += decoded.produced,
-                    Ok((decoded, true)) => break Ok(filled + decoded.produced),
-                    Err(error) => break Err(error),
-                }
-            };
-            match result {
-                Ok(filled) => assert!(filled == len && len <= 1000),
-                Err(NotDecoded::Violation(violation)) => assert!(violation.code == 1009 && len > 1000),
-                Err(NotDecoded::NoMemory) => panic!("no memory"),
-            }
-        }
-    }
-}
-
-#[test]
-fn text_is_validated_as_it_is_decoded() {
-    let mut message = vec![b'x'; 100_000];
-    message[50_000] = 0xff;
-    let payload = encode(&mut deflate(FRESH), &message, 1 << 20, 1 << 20);
-    let mut receiving = Receiving::new(Role::Client, FRESH, Opcode::Text, &payload, 1 << 20);
-    let mut place = vec![0; 60_000];
-    let result = receiving.step(Output::Place(&mut place));
-    assert!(matches!(result, Err(NotDecoded::Violation(violation)) if violation.code == 1007));
-    let mut receiving = Receiving::new(Role::Client, FRESH, Opcode::Binary, &payload, 1 << 20);
-    assert!(receiving.step(Output::Skip(1 << 20)).is_ok_and(|(_, ended)| ended));
-}
-
-#[test]
-fn the_bit_is_refused_in_control_frames_and_later_frames_and_without_an_agreement() {
-    for (bits, first, next) in [
-        (0, 0xc1, None),
-        (0x40, 0xc9, None),
-        (0x40, 0x41, Some(0xc0)),
-        (0x40, 0xe1, None),
-        (0x40, 0xa1, None),
-    ] {
-        let mut connection = Connection::new(Role::Client);
-        connection.set_extension_bits(bits);
-        let mut answer = connection.next(&[first, 0]);
-        if let Some(next) = next {
-            assert_eq!(answer, Ok((Event::Data, 2)));
-            assert_eq!(connection.end_of_frame(), Ok(false));
-            answer = connection.next(&[next, 0]);
-        }
-        assert!(matches!(answer, Err(violation) if violation.code == 1002), "{first:x}: {answer:?}");
     }
 }

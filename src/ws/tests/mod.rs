@@ -5,6 +5,7 @@ mod body;
 mod both;
 mod close;
 mod deflate;
+mod extended;
 mod frame;
 mod handshake;
 mod head;

@@ -243,7 +243,7 @@ fn known(decoder: &Decoder) -> String {
 
 #[test]
 fn every_sequence_of_five_frames_is_judged_as_the_rfc_says() {
-    const FRAMES: usize = 5;
+    const FRAMES: usize = if cfg!(miri) { 1 } else { 5 };
     let mut checks = 0;
     for role in ROLES {
         let mut sequences = 0;
