@@ -343,6 +343,7 @@ TEST(redirects_in_a_circle_end) {
     end(ELOOP);
     CHECK_INT(client.status, 302);
     CHECK_ERR(tcp_accept(listener, NULL, 0), -1, ETIMEDOUT);
+}
 
 TEST(what_is_no_answer_of_HTTP_gives_EPROTO_to_who_follows_redirects_too) {
     struct ws_opts opts = {.size = sizeof(opts), .redirects = 5};

@@ -3,7 +3,7 @@
 /* cc: -DSTREAM_AND_RAW=make_byte_stream_and_raw */
 /* The server's side of the opening handshake, against clients played by hand. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "http.h"
 #include "test.h"
@@ -345,4 +345,21 @@ TEST(a_client_that_hangs_up_in_the_middle_of_its_request_gives_ECONNRESET) {
     raw_send_text(fd, GET HOST);
     CHECK_INT(shutdown(fd, SHUT_WR), 0);
     CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 5000), -1, ECONNRESET);
+}
+
+TEST(a_stream_that_broke_before_gives_ECONNRESET) {
+    void (*const make[])(int *s, int *fd) = {make_tcp_and_raw, make_ipc_and_raw};
+    if (OVER_TLS) SKIP("it may end");
+    for (int i = 0; i != 2; ++i) {
+        char c;
+        int s, fd;
+        make[i](&s, &fd);
+        /* What the peer has not read when it closes makes that a reset. */
+        CHECK_INT(bsend(s, "x", 1, now() + 1000), 0);
+        CHECK_INT(msleep(now() + 5), 0);
+        CHECK_INT(close(fd), 0);
+        CHECK_ERR(brecv(s, &c, 1, now() + 1000), -1, ECONNRESET);
+        CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, ECONNRESET);
+        CHECK_ERR(hclose(s), -1, EBADF);
+    }
 }
