@@ -54,6 +54,9 @@ impl Effort {
     }
 }
 
+/// A window, in bits, and a level.
+pub(crate) type Way = (u8, u8);
+
 /// The extension of one connection.
 pub struct Deflate {
     agreed: Negotiated,
@@ -161,17 +164,14 @@ impl Deflate {
         &self.agreed
     }
 
-    /// One that compresses whole messages for all connections that `compresses_like` says so of. None: the window
-    /// is kept from message to message.
-    pub(crate) fn for_several(&self) -> Option<Deflate> {
-        (!self.agreed.context).then(|| Deflate::new(self.agreed, self.effort))
+    /// Where it is the same, a message becomes the same bytes if no window is kept.
+    pub(crate) fn way(&self) -> Way {
+        (self.agreed.window_bits, self.effort.level)
     }
 
-    /// Whether a message becomes the same bytes, none of its connection's window being kept.
-    pub(crate) fn compresses_like(&self, other: &Deflate) -> bool {
-        let how =
-            |deflate: &Deflate| (deflate.agreed.window_bits, deflate.effort.level, deflate.agreed.context);
-        how(self) == how(other)
+    /// One that compresses in the same way, and keeps no window.
+    pub(crate) fn without_context(&self) -> Deflate {
+        Deflate::new(Negotiated { context: false, ..self.agreed }, self.effort)
     }
 
     fn end_decoding(&mut self) {

@@ -6,6 +6,7 @@
 mod attach;
 mod background;
 mod broadcast;
+mod broadcast_message;
 mod closing;
 mod compressed;
 mod control;
