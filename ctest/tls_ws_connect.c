@@ -205,6 +205,49 @@ TEST(user_and_password_of_a_URL_go_to_no_other_place) {
     CHECK_INT(hclose(other), 0);
 }
 
+/* Servers that want a certificate of the client's, one after the other; each redirects to the next one. */
+enum { HOPS = 4 };
+static struct {
+    int listener, next, shown;
+} hops[HOPS];
+
+coroutine static void ask_and_redirect(const char *cert, const char *key, const char *ca) {
+    const char *certs[] = {cert, key, NULL};
+    struct tls_server_opts opts = {.size = sizeof(opts), .certs = certs, .flags = TLS_CLIENT_CERT_WANTED,
+                                   .client_ca_file = ca};
+    for (int i = 0; i != HOPS; ++i) {
+        char location[64], der[4096];
+        const char *headers[] = {location, NULL};
+        snprintf(location, sizeof(location), "Location: wss://localhost:%d/", hops[i].next);
+        int s = tls_attach_server_opts(tcp_accept(hops[i].listener, NULL, soon()), &opts, soon());
+        CHECK(s >= 0);
+        hops[i].shown = tls_peercert(s, 0, der, sizeof(der)) > 0;
+        s = ws_reply(ws_recvrequest(s, soon()), 302, headers, NULL, 0, soon());
+        CHECK(s >= 0);
+        CHECK_INT(hclose(s), 0);
+    }
+}
+
+TEST(our_certificate_is_shown_to_no_other_place) {
+    struct ipaddr other_addr;
+    int other = listen_somewhere(&other_addr);
+    listen_here("localhost");
+    make_self_signed("client");
+    const char *ca = in_directory("server.pem"), *cert = in_directory("client.pem");
+    struct tls_opts tls = {.size = sizeof(tls), .ca_file = ca, .cert = cert, .key = in_directory("client.key")};
+    struct ws_opts opts = {.size = sizeof(opts), .tls = &tls, .redirects = HOPS - 1};
+    for (int i = 0; i != HOPS; ++i) {
+        hops[i].listener = i == 2 ? other : listener;
+        hops[i].next = ipaddr_port(i == 1 ? &other_addr : &addr);
+    }
+    int b = go(ask_and_redirect(ca, in_directory("server.key"), cert));
+    CHECK_ERR(ws_connect(url, &opts, soon()), -1, ELOOP);
+    CHECK_INT(bundle_wait(b, soon()), 0);
+    for (int i = 0; i != HOPS; ++i) CHECK_INT(hops[i].shown, i != 2);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(hclose(other), 0);
+}
+
 TEST(a_server_that_does_not_speak_TLS_gives_EPROTO) {
     listen_here("127.0.0.1");
     struct ipaddr peer;
