@@ -14,17 +14,17 @@ ssize_t recv(int fd, void *buf, size_t len, int flags) {
     return (ssize_t)syscall(SYS_recvfrom, fd, buf, len, flags, NULL, NULL);
 }
 
-enum { COUNT = 60000 };
+static int count = 60000;
 static struct ipaddr addr;
 static volatile int records, is_attached, is_sent;
 
 /* The peer, in a thread of its own: the beginning of a message of 1 MiB, and a byte of it in each record. */
 static void *send_records(void *arg) {
-    int s = tls_attach_client(tcp_connect(&addr, soon()), soon());
+    int s = tls_attach_client(tcp_connect(&addr, -1), -1);
     CHECK(s >= 0);
     while (!is_attached) CHECK_INT(usleep(1000), 0);
     CHECK_INT(bsend(s, "\x82\xff\0\0\0\0\0\x10\0\0\0\0\0", 14, soon()), 0);
-    while (records != COUNT && bsend(s, "x", 1, now() + 100) == 0) ++records;
+    while (records != count && bsend(s, "x", 1, now() + 100) == 0) ++records;
     is_sent = 1;
     CHECK_INT(msleep(-1), 0);
     return arg;
@@ -37,8 +37,8 @@ static void open_after_all_was_sent(void) {
     make_certificate();
     int listener = listen_somewhere(&addr);
     CHECK_INT(pthread_create(&thread, NULL, send_records, NULL), 0);
-    int s = tcp_accept(listener, NULL, soon());
-    s = tls_attach_server(s, in_directory("server.pem"), in_directory("server.key"), soon());
+    int s = tcp_accept(listener, NULL, -1);
+    s = tls_attach_server(s, in_directory("server.pem"), in_directory("server.key"), -1);
     int ws = ws_attach_server_opts(s, &opts, soon());
     CHECK(ws >= 0);
     is_attached = 1;
@@ -46,9 +46,10 @@ static void open_after_all_was_sent(void) {
 }
 
 TEST(small_records_that_nobody_receives_let_others_run) {
-    skip_under_wrapper("it takes minutes");
+    /* valgrind takes as long for a record as the processor for a hundred. */
+    if (is_wrapped()) count = 3000;
     open_after_all_was_sent();
-    CHECK(records > 20000);
+    CHECK(records > count / 3);
     most = 0;
     for (int64_t end = now() + 200; now() < end;) {
         receives = 0;
