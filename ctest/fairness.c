@@ -2,7 +2,7 @@
    others of its thread, those that sleep and those that wait for sockets, go on all the same, and its deadline ends the call.
    A test that fails here does not come to its end. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "lower.h"
 #include "tls.h"
@@ -299,6 +299,51 @@ TEST(others_run_while_somebody_receives_from_a_flood_over_TLS) {
     make_tls_over_ipc(pair);
     in_process(tls_flood, pair[1], "hello");
     WHILE_OTHERS_RUN(CHECK_INT(brecv(pair[0], buf, 5, -1), 0));
+}
+
+/* --- What nobody sends --- */
+
+coroutine static void end_at_once(void) {}
+
+TEST(others_run_while_somebody_launches_coroutines_for_ever) {
+    int b = bundle();
+    CHECK(b >= 0);
+    WHILE_OTHERS_RUN({
+        int rc = bundle_go(b, end_at_once());
+        CHECK_INT(rc, 0);
+    });
+    ticks = echoes = 0;
+    WHILE_OTHERS_RUN({
+        int one = go(end_at_once());
+        CHECK_INT(hclose(one), 0);
+    });
+}
+
+TEST(others_run_while_somebody_passes_descriptors_for_ever) {
+    int pair[2];
+    make_ipc_pair(pair);
+    WHILE_OTHERS_RUN({
+        CHECK_INT(ipc_sendfd(pair[0], 0, -1), 0);
+        CHECK_INT(close(ipc_recvfd(pair[1], -1)), 0);
+    });
+}
+
+/* Of an AF_UNIX stream nothing is read ahead, so that this takes many system calls. */
+TEST(others_run_while_somebody_receives_long_heads_for_ever) {
+    static char head[50000];
+    size_t len = (size_t)snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i != 100; ++i)
+        len += (size_t)snprintf(head + len, sizeof(head) - len, "Name-%d: %0400d\r\n", i, i);
+    len += (size_t)snprintf(head + len, sizeof(head) - len, "\r\n");
+    WHILE_OTHERS_RUN({
+        int s;
+        int peer;
+        make_ipc_and_raw(&s, &peer);
+        raw_send(peer, head, len);
+        CHECK((s = ws_recvrequest(s, -1)) >= 0);
+        CHECK_INT(hclose(s), 0);
+        CHECK_INT(close(peer), 0);
+    });
 }
 
 /* Of several that have used up their time, each comes to its turn. */

@@ -4,6 +4,7 @@ use super::listener::{self, find_stream};
 use super::socket::{self, Fd};
 use super::stream::Family;
 use crate::error::{Errno, Result};
+use crate::rt::budget::SYSTEM_CALL;
 use crate::rt::clock;
 use crate::rt::context::Context;
 use crate::rt::handle;
@@ -133,6 +134,7 @@ pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
     if fd < 0 {
         return Err(Errno::EINVAL);
     }
+    context.admit(SYSTEM_CALL, deadline)?;
     stream.check_outbound()?;
     context.check_cancelled()?;
     let mut control = Control { bytes: [0; 128] };
@@ -169,6 +171,7 @@ pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
 pub(crate) fn recv_fd(s: c_int, deadline: i64) -> Result<c_int> {
     let context = Context::get()?;
     let stream = find_stream(s, Family::Unix)?;
+    context.admit(SYSTEM_CALL, deadline)?;
     let received = stream.run_with(context, Direction::In, deadline, receive_descriptor);
     match received {
         Err(error @ (Errno::ETIMEDOUT | Errno::ECANCELED | Errno::EBUSY)) => Err(error),

@@ -282,6 +282,8 @@ unsafe fn launch(
     unsafe { bundle.members.push_back(child) };
     let parent = context.current();
     context.make_ready(parent, 0, None);
+    // A program that does nothing but launch short coroutines comes to no other wait.
+    context.poll_before_switch();
     context.set_current(child);
     context.new_epoch();
     context.budget.renew();

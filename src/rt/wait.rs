@@ -178,13 +178,19 @@ impl Context {
 
     /// Runs whoever is ready next; returns when the current coroutine is resumed.
     pub(crate) fn switch_away(&self) {
+        self.poll_before_switch();
+        self.run_next();
+    }
+
+    /// What comes before others run: polls if nobody is ready, and now and then if somebody is.
+    #[inline(always)]
+    pub(super) fn poll_before_switch(&self) {
         let budget = self.waits_until_clock_read.get();
         if self.has_ready() && budget > 0 {
             self.waits_until_clock_read.set(budget - 1);
         } else {
             self.poll_if_due();
         }
-        self.run_next();
     }
 
     /// Makes somebody ready for a coroutine that ends, perhaps on a stack that has no room for a poll.

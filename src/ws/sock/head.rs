@@ -3,6 +3,7 @@
 use crate::error::{Errno, Result};
 use crate::net::buffers::RECEIVE_SIZE;
 use crate::net::stream::CloseMode;
+use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::context::Context;
 use crate::transport::Transport;
 use crate::why::{self, Fact, Text};
@@ -25,7 +26,7 @@ pub(super) fn receive<R>(
     deadline: i64,
     judge: impl FnOnce(&[u8]) -> Judged<R>,
 ) -> Result<Judged<R>> {
-    let mut scan = HeadScan::new();
+    let (mut scan, mut rounds) = (HeadScan::new(), Rounds::default());
     loop {
         let (seen, have) = transport.peek(context, |bytes| (scan.scan(bytes), bytes.len()));
         match seen {
@@ -34,7 +35,11 @@ pub(super) fn receive<R>(
                 transport.consume(context, len);
                 return Ok(judged);
             }
-            Ok(Scan::Incomplete { at_least }) => transport.fill(context, have + at_least, deadline)?,
+            Ok(Scan::Incomplete { at_least }) => {
+                // Where nothing may be read ahead, a long head takes many system calls.
+                rounds.spend(context, SYSTEM_CALL, deadline)?;
+                transport.fill(context, have + at_least, deadline)?;
+            }
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
