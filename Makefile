@@ -67,7 +67,7 @@ ANYWHERE := RUSTFLAGS="$$RUSTFLAGS$$(printf ' --remap-path-prefix=%s' $(MOVED))"
 	check-docs check-site check-gdb check-packages check-install check-dropin check-tls check-faults \
 	check-valgrind check-stack check-asan check-interop check-peers check-proxies check-autobahn \
 	check-autobahn-context check-autobahn-tls check-browser check-aarch64 check-coverage fuzz fuzz-closes \
-	bench bench-wss bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
+	fuzz-arguments bench bench-wss bench-runtime bench-latency install install-strip uninstall html dist deb clean FORCE
 
 all:
 	@$(ANYWHERE) $(CARGO) $(BUILD) --target-dir $(TARGET)
@@ -204,6 +204,9 @@ fuzz:
 
 fuzz-closes:
 	fuzz/closes
+
+fuzz-arguments:
+	fuzz/arguments
 
 bench: all
 	benches/run
