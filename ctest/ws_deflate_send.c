@@ -22,14 +22,16 @@ TEST(messages_that_are_gathered_leave_before_they_are_too_many) {
     fill_randomly();
     make_tcp_pair(s);
     make_pair(s, ws);
-    /* The library gathers 128 KiB. */
-    for (int i = 0; i != COUNT; ++i)
-        CHECK_INT(ws_send(ws[0], WS_BINARY | WS_NODEFLATE | WS_GATHER, data + i, LEN, in_time()), 0);
-    CHECK_INT(ws_send(ws[0], WS_BINARY | WS_GATHER, data, 60000, in_time()), 0);
-    CHECK_INT(ws_send(ws[0], WS_BINARY | WS_GATHER, data, 200000, in_time()), 0);
-    for (int i = 0; i != COUNT; ++i) expect_message(ws[1], WS_BINARY, data + i, LEN);
-    expect_message(ws[1], WS_BINARY, data, 60000);
-    expect_message(ws[1], WS_BINARY, data, 200000);
+    /* The library gathers 128 KiB, for about a millisecond: not every time so much comes together. */
+    for (int attempt = 0; attempt != 20; ++attempt) {
+        for (int i = 0; i != COUNT; ++i)
+            CHECK_INT(ws_send(ws[0], WS_BINARY | WS_NODEFLATE | WS_GATHER, data + i, LEN, in_time()), 0);
+        CHECK_INT(ws_send(ws[0], WS_BINARY | WS_GATHER, data, 60000, in_time()), 0);
+        CHECK_INT(ws_send(ws[0], WS_BINARY | WS_GATHER, data, 200000, in_time()), 0);
+        for (int i = 0; i != COUNT; ++i) expect_message(ws[1], WS_BINARY, data + i, LEN);
+        expect_message(ws[1], WS_BINARY, data, 60000);
+        expect_message(ws[1], WS_BINARY, data, 200000);
+    }
 }
 
 TEST(a_message_that_has_left_in_part_when_its_deadline_passes_breaks_sending) {
