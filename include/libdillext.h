@@ -81,7 +81,7 @@ struct dill_tcp_listen_opts {
 /* As `tcp_listen`, with options, which may be NULL.
 
    Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (NULL, options that are wrong or
-   do not go together), EMFILE, ENFILE, ENOMEM.
+   do not go together), EMFILE, ENFILE, ENOMEM, ENOPROTOOPT.
 
    Required: The address can be read and written, or is NULL; the options can be read, or are NULL. */
 DILL_EXPORT int dill_tcp_listen_opts(struct dill_ipaddr *addr,

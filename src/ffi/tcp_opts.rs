@@ -34,7 +34,7 @@ unsafe impl Versioned for TcpListenOpts {
 /// As `tcp_listen`, with options, which may be NULL.
 ///
 /// Errors: EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECANCELED, EINVAL (NULL, options that are wrong or
-/// do not go together), EMFILE, ENFILE, ENOMEM.
+/// do not go together), EMFILE, ENFILE, ENOMEM, ENOPROTOOPT.
 ///
 /// # Safety
 /// The address can be read and written, or is NULL; the options can be read, or are NULL.

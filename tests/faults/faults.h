@@ -128,11 +128,12 @@ static inline int64_t clock_without_starving(void) { return clock_in_ms() - star
 /* Whether the page of a function names an error. */
 static inline int is_documented(const char *function, int error) {
     char name[32];
-    /* The short names are macros for the long ones. */
-    if (strncmp(function, "dill_", 5) == 0) function += 5;
     snprintf(name, sizeof(name), " %s ", errno_name(error));
+    /* The short names are macros for the long ones. Some functions have a long name only. */
+    const char *short_name = strncmp(function, "dill_", 5) == 0 ? function + 5 : function;
     for (size_t i = 0; i != sizeof(manual_errors) / sizeof(*manual_errors); ++i)
-        if (strcmp(manual_errors[i].function, function) == 0) return strstr(manual_errors[i].names, name) != NULL;
+        if (strcmp(manual_errors[i].function, short_name) == 0 || strcmp(manual_errors[i].function, function) == 0)
+            return strstr(manual_errors[i].names, name) != NULL;
     report("%s has no page", function);
     return 0;
 }
@@ -220,6 +221,9 @@ static const struct kind kinds[] = {
     {CALL_dup, 0, {EMFILE}},
     {CALL_close, 0, {EINTR, EIO}},
     {CALL_readlink, 0, {ENOENT, EACCES}},
+    {CALL_ioctl, 0, {ENOTTY, EINVAL}},
+    {CALL_getpeername, 0, {ENOTCONN, ENOBUFS}},
+    {CALL_statx, 0, {ENOENT, EIO}},
 };
 
 /* --- Running --- */

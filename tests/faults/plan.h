@@ -11,7 +11,7 @@
     X(writev) X(getrandom) X(eventfd) X(pthread_create) X(pthread_key_create) X(pthread_atfork)             \
     X(pthread_setspecific) X(pthread_attr_init) X(pthread_attr_setstacksize) X(getaddrinfo) X(getifaddrs)   \
     X(open) X(opendir) X(fcntl) X(getsockopt) X(setsockopt) X(getsockname) X(shutdown) X(poll) X(dup)       \
-    X(close) X(readlink)
+    X(close) X(readlink) X(ioctl) X(getpeername) X(statx)
 
 #define CALL_ENUM(NAME) CALL_##NAME,
 enum call { EACH_CALL(CALL_ENUM) CALLS };

@@ -19,7 +19,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -220,6 +222,8 @@ WRAP(int, eventfd, -1, (unsigned value, int flags), (value, flags))
 WRAP(int, getsockopt, -1, (int fd, int level, int name, void *value, socklen_t *len), (fd, level, name, value, len))
 WRAP(int, setsockopt, -1, (int fd, int level, int name, const void *value, socklen_t len), (fd, level, name, value, len))
 WRAP(int, getsockname, -1, (int fd, struct sockaddr *address, socklen_t *len), (fd, address, len))
+WRAP(int, getpeername, -1, (int fd, struct sockaddr *address, socklen_t *len), (fd, address, len))
+WRAP(int, statx, -1, (int at, const char *path, int flags, unsigned mask, struct statx *place), (at, path, flags, mask, place))
 WRAP(int, shutdown, -1, (int fd, int how), (fd, how))
 WRAP(int, poll, -1, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))
 WRAP(int, dup, -1, (int fd), (fd))
@@ -228,6 +232,19 @@ WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(int, getifaddrs, -1, (struct ifaddrs **list), (list))
 
 /* Whatever it returns, the descriptor is closed. */
+int ioctl(int fd, unsigned long request, ...) {
+    va_list args;
+    va_start(args, request);
+    void *argument = va_arg(args, void *);
+    va_end(args);
+    REAL(int, "ioctl", int, unsigned long, ...);
+    if (must_fail(CALL_ioctl, CALLER)) {
+        errno = faults_plan->error;
+        return -1;
+    }
+    return real(fd, request, argument);
+}
+
 int close(int fd) {
     REAL(int, "close", int);
     int fails = must_fail(CALL_close, CALLER), result = real(fd);

@@ -72,3 +72,26 @@ static void attach_in_vain(const char *ca_file) {
 }
 SCENARIO(tls_that_trusts_a_file) { attach_in_vain(getenv("FAULTS_CERTIFICATE")); }
 SCENARIO(tls_that_trusts_the_system) { attach_in_vain(NULL); }
+
+/* In memory of the program's, with all that can be asked. */
+static void tls_client_in_storage(int s) {
+    static char certificate[4000];
+    struct tls_storage storage;
+    struct tls_info info = {.size = sizeof(info)};
+    char c;
+    if ((s = (int)CALL(tls_attach_client_mem, s, &storage, deadline())) < 0) return;
+    CALL(tls_info, s, &info);
+    CALL(tls_peercert, s, 0, certificate, sizeof(certificate));
+    if (CALL(tls_done, s, deadline()) == 0) CALL_EXPECTING(EPIPE, brecv, s, &c, 1, deadline());
+    CALL(hclose, s);
+}
+static void tls_server_in_storage(int s) {
+    struct tls_storage storage;
+    char c;
+    s = (int)CALL(tls_attach_server_mem, s, getenv("FAULTS_CERTIFICATE"), getenv("FAULTS_KEY"), &storage, deadline());
+    if (s < 0) return;
+    CALL_EXPECTING(EPIPE, brecv, s, &c, 1, deadline());
+    CALL(tls_done, s, deadline());
+    CALL(hclose, s);
+}
+SCENARIO(tls_in_storage) { converse(TCP, tls_client_in_storage, tls_server_in_storage); }

@@ -77,3 +77,18 @@ static void answering_server(int s) {
     be_silent((int)CALL(ws_attach_server_opts, s, &opts, deadline()));
 }
 SCENARIO(ws_pings_while_nobody_receives) { converse(TCP, pinging_client, answering_server); }
+
+/* A peer that answers no ping is given up, once what has arrived was looked at. */
+SCENARIO(ws_whose_peer_has_vanished) {
+    struct ws_opts opts = options(0);
+    int s[2];
+    char c;
+    opts.ping_interval = opts.ping_timeout = 2;
+    if (connect_by_tcp(s) < 0) return;
+    int h = (int)CALL(ws_attach_client_opts, s[0], NULL, NULL, &opts, deadline());
+    if (h >= 0) {
+        CALL_EXPECTING(ECONNRESET, ws_recv, h, NULL, &c, 1, deadline());
+        CALL(hclose, h);
+    }
+    CALL(hclose, s[1]);
+}
