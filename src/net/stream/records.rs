@@ -19,6 +19,8 @@ pub(super) const SEAL_LIMIT: usize = 256 * 1024;
 const BATCH: usize = 16;
 /// How much is received at a time, in bytes.
 const RECEIVE_LIMIT: usize = 256 * 1024;
+/// Memory for the part of a record that is carried over, in bytes: more than a record takes.
+const SPARE: usize = 20 * 1024;
 /// What it costs to open as much as is done in one call, whatever came out, in bytes moved.
 const WORK_OF_OPENING: usize = 32 * 1024;
 
@@ -72,6 +74,8 @@ pub(super) struct Wire {
     unopened: Vec<u8>,
     /// `unopened` may hold whole records.
     fresh: bool,
+    /// There was no memory for more than a part of a record, and so what follows cannot be opened.
+    is_lost: bool,
     /// Sealed, and not taken by the kernel.
     unsent: Vec<u8>,
     /// `unsent` leaves with what is sealed next, or before somebody waits for the peer.
@@ -100,6 +104,7 @@ impl Stream {
             records,
             fresh: !unopened.is_empty(),
             unopened,
+            is_lost: false,
             deferred: !first.is_empty(),
             unsent: first,
         };
@@ -354,10 +359,12 @@ impl Ref<Stream> {
     fn open_with(&self, context: &Context, most: usize, spare: &mut Vec<u8>) -> Result<usize> {
         let mut wire = self.wire().ok_or(Errno::EBADF)?;
         let wire = &mut **wire;
+        if wire.is_lost || spare.try_reserve_exact(SPARE).is_err() {
+            return Err(Errno::ENOMEM);
+        }
         let (buffer, room) = context.buffers().room();
         // SAFETY: the free end of the buffer, which is lent to this stream.
         let region = unsafe { core::slice::from_raw_parts_mut(buffer, room.min(wire.unopened.len() + most)) };
-        spare.try_reserve(wire.unopened.len() + region.len()).map_err(|_| Errno::ENOMEM)?;
         // What the handshake has left may be more than there is room for.
         let carried = wire.unopened.len().min(region.len());
         region[..carried].copy_from_slice(&wire.unopened[..carried]);
@@ -367,11 +374,16 @@ impl Ref<Stream> {
         wire.fresh = carried < carried_over.len();
         let opened = wire.records.open(&mut region[..filled]);
         let used = opened.as_ref().map_or(filled, |opened| opened.used);
-        if wire.unopened.try_reserve_exact(filled - used + carried_over.len() - carried).is_err() {
+        let rest = filled - used + carried_over.len() - carried;
+        if wire.unopened.try_reserve_exact(rest).is_err() {
             core::mem::swap(&mut wire.unopened, spare);
         }
-        wire.unopened.extend_from_slice(&region[used..filled]);
-        wire.unopened.extend_from_slice(&carried_over[carried..]);
+        wire.is_lost = wire.unopened.capacity() < rest;
+        wire.fresh |= wire.is_lost;
+        if !wire.is_lost {
+            wire.unopened.extend_from_slice(&region[used..filled]);
+            wire.unopened.extend_from_slice(&carried_over[carried..]);
+        }
         let Opened { plain, more, .. } = opened?;
         if more {
             wire.fresh = true;
