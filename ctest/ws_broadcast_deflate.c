@@ -175,3 +175,22 @@ TEST(who_is_closed_while_a_long_message_is_made_ready_gets_nothing_of_it) {
     }
     for (int i = 0; i != 3; ++i) CHECK_INT(hclose(clients[i]), 0);
 }
+
+TEST(a_long_message_that_does_not_become_shorter_or_must_not_be_compressed_leaves_as_it_is) {
+    make_mixed_pairs(4);
+    for (int way = 0; way != 2; ++way) {
+        int flags = WS_BINARY | (way ? WS_NODEFLATE : 0);
+        for (size_t i = 0; i != sizeof(longer); ++i) longer[i] = way ? 'L' : (char)((unsigned)rand() >> 8);
+        CHECK_INT(ws_broadcast(servers, 4, flags, longer, sizeof(longer), SIZE_MAX, errors), 4);
+        for (int i = 0; i != 4; ++i) {
+            CHECK_INT(ws_recv(clients[i], NULL, received, sizeof(received), now() + 20000), sizeof(received));
+            CHECK_MEM(received, longer, sizeof(longer));
+            struct ws_info info = {.size = sizeof(info)};
+            CHECK_INT(ws_info(servers[i], &info), 0);
+            CHECK(info.wire_sent >= (uint64_t)(way + 1) * sizeof(longer));
+            CHECK_INT(ws_send(servers[i], WS_TEXT, large, 5000, now() + 5000), 0);
+            expect_message(clients[i], WS_TEXT, large, 5000);
+        }
+    }
+    close_pairs(4);
+}

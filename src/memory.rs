@@ -5,14 +5,28 @@ use core::alloc::Layout;
 
 /// `Box::new`, but ENOMEM when memory has run out.
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
+    let place = allocate::<T>()?;
+    // SAFETY: freshly allocated with the layout of a T.
+    unsafe { place.write(value) };
+    // SAFETY: allocated by the global allocator, and initialised.
+    Ok(unsafe { Box::from_raw(place) })
+}
+
+/// Room for one.
+#[inline]
+fn allocate<T>() -> Result<*mut T> {
     const { assert!(size_of::<T>() > 0) };
     // SAFETY: the size is not zero.
     let place = unsafe { std::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
-    if place.is_null() {
-        return Err(Errno::ENOMEM);
-    }
+    if place.is_null() { Err(Errno::ENOMEM) } else { Ok(place) }
+}
+
+/// The same for a value that is made in its place, as far as the compiler can.
+#[inline]
+pub(crate) fn try_box_with<T>(make: impl FnOnce() -> T) -> Result<Box<T>> {
+    let place = allocate::<T>()?;
     // SAFETY: freshly allocated with the layout of a T.
-    unsafe { place.write(value) };
+    unsafe { place.write(make()) };
     // SAFETY: allocated by the global allocator, and initialised.
     Ok(unsafe { Box::from_raw(place) })
 }

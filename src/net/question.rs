@@ -5,6 +5,7 @@ use super::addr::IpAddr;
 use super::socket::Fd;
 use crate::error::{self, Errno, Result};
 use crate::memory::{try_box, try_push, try_vec};
+use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::poller::{Direction, Watcher};
 use core::ffi::{CStr, c_int, c_void};
@@ -220,7 +221,8 @@ pub(super) fn ask(question: &Question) -> Result<()> {
     let mut state = pool.state.lock().map_err(|_| Errno::ENOMEM)?;
     state.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     if state.threads < MAX_THREADS {
-        match start_thread(pool) {
+        // What looks a symbol up takes a kilobyte of the stack.
+        match BigStack::get().and_then(|stack| stack.run(|| start_thread(pool))) {
             Ok(()) => state.threads += 1,
             // One of the others answers it.
             Err(_) if state.threads > 0 => {}

@@ -7,7 +7,7 @@ use super::bundle::Bundle;
 use super::context::Context;
 use super::handle::{self, Hvfs};
 use crate::error::{Errno, Result};
-use crate::memory::try_box;
+use crate::memory::{try_box, try_box_with};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ops::Deref;
@@ -202,6 +202,22 @@ pub(crate) fn make<T: Kind>(body: T) -> Result<c_int> {
         references: Cell::new(1),
         body,
     })?;
+    add_handle(object)
+}
+
+/// The same for a large body, which is made in its place as far as the compiler can: stacks are small.
+#[inline]
+pub(crate) fn make_with<T: Kind>(body: impl FnOnce() -> T) -> Result<c_int> {
+    let object = try_box_with(|| Object {
+        hvfs: Hvfs { query: Some(query::<T>), close: Some(close_object::<T>) },
+        vfs: T::VFS,
+        references: Cell::new(1),
+        body: body(),
+    })?;
+    add_handle(object)
+}
+
+fn add_handle<T: Kind>(object: Box<Object<T>>) -> Result<c_int> {
     let object = Box::into_raw(object);
     // SAFETY: the object lives until the handle is closed.
     let made = unsafe { handle::make_own(object.cast(), T::type_id(), about_object::<T>) };

@@ -21,7 +21,7 @@ use crate::sock::layer::close_and_fail;
 use crate::transport::Transport;
 use crate::why;
 use crate::ws::connection::Connection;
-use crate::ws::deflate::{self, Deflate, Negotiated};
+use crate::ws::deflate::{self, Deflate, Effort, Negotiated};
 use crate::ws::extension::Extension;
 use crate::ws::frame::Role;
 use crate::ws::handshake::header::Header;
@@ -260,23 +260,14 @@ pub(super) fn make(
     }
     #[cfg(feature = "tls")]
     crate::tls::keep_input(lower.handle(), true);
-    let mut connection = Connection::new(role);
-    if let Some(max) = options.max_message {
-        connection.set_max_message(max);
-    }
+    let context = Context::get()?;
     let compression = agreed.negotiated.zip(options.compression);
     let compression = compression.map(|(negotiated, how)| (negotiated, how.effort(&negotiated)));
-    let mut extension = None;
-    if let Some((negotiated, effort)) = compression {
-        let deflate = try_box(Deflate::new(negotiated, effort))?;
-        Context::get()?.register(&CODECS);
-        connection.set_extension_bits(deflate.bits());
-        extension = Some(deflate);
-    }
-    let context = Context::get()?;
+    let extension = compression.map(|(negotiated, effort)| make_extension(context, negotiated, effort));
+    let extension = extension.transpose()?;
     let threshold = compression.map(|(_, effort)| effort.threshold);
     let keepalive = Keepalive::new(options.pings, &transport)?;
-    let handle = object::make(Ws {
+    let handle = object::make_with(|| Ws {
         lower: Cell::new(lower),
         received: Traffic::from(transport.position(context)),
         sent: Traffic::from(transport.sent() + transport.queued(context) as u64),
@@ -288,7 +279,7 @@ pub(super) fn make(
         extension: RefCell::new(extension),
         slow_path_from: Ws::slow_path_from(threshold),
         broadcast_changed_from: if role == Role::Client { 0 } else { threshold.unwrap_or(usize::MAX) },
-        connection: RefCell::new(connection),
+        connection: RefCell::new(Connection::new(role)),
         receiving: Mutex::new(),
         closing: Cell::new(false),
         partial: RefCell::new(Vec::new()),
@@ -302,12 +293,26 @@ pub(super) fn make(
         keepalive,
     })?;
     let ws = object::find::<Ws>(handle)?;
+    if let Some(max) = options.max_message {
+        ws.connection.borrow_mut().set_max_message(max);
+    }
+    if let Some(extension) = ws.extension.borrow().as_ref() {
+        ws.connection.borrow_mut().set_extension_bits(extension.bits());
+    }
     if let Err(error) = ws.begin_background(context, options.attends) {
         object::close(handle, ws);
         return Err(error);
     }
     probes::handshake(&*ws, handle, role == Role::Server, compression.is_some());
     Ok(handle)
+}
+
+/// ENOMEM. (On its own, for what it takes of the stack.)
+#[inline(never)]
+fn make_extension(context: &Context, negotiated: Negotiated, effort: Effort) -> Result<Box<Deflate>> {
+    let deflate = try_box(Deflate::new(negotiated, effort))?;
+    context.register(&CODECS);
+    Ok(deflate)
 }
 
 /// Whether the environment asks for it, for programs that cannot be changed.
