@@ -1,6 +1,6 @@
 //! Structured concurrency and WebSocket for C: a drop-in `libdill.so.20`.
 //!
-//! A map of the house. Data flows one way, from the top to the bottom.
+//! A map of the modules. Data flows one way, from the top to the bottom.
 //!
 //! | module | what it does |
 //! |---|---|

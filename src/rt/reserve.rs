@@ -68,7 +68,7 @@ impl Reserve {
 
     #[cold]
     fn fill_slowly(&self) -> Result<()> {
-        self.give_up();
+        self.release();
         let (access, flags) = (
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
@@ -88,7 +88,7 @@ impl Reserve {
     }
 
     /// Unmaps it, at once or with the last block in it.
-    fn give_up(&self) {
+    fn release(&self) {
         let place = self.arena.replace(ptr::null_mut());
         let _lock = LOCK.lock();
         // SAFETY: an arena that is somebody's reserve is mapped.
@@ -120,7 +120,7 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        self.give_up();
+        self.release();
     }
 }
 

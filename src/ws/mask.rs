@@ -18,7 +18,7 @@ const WIDE: usize = 256;
 /// byte within the payload; only its value modulo 4 matters.
 #[inline]
 pub(crate) fn mask_in_place(buf: &mut [u8], key: [u8; 4], offset: usize) {
-    let key = turn(key, offset);
+    let key = key_at(key, offset);
     match buf.len() {
         0..4 => {
             for (byte, key) in buf.iter_mut().zip(key) {
@@ -48,7 +48,7 @@ fn long_in_place(buf: &mut [u8], key: [u8; 4]) {
 #[inline(always)]
 pub(crate) fn mask_copy(dst: &mut [u8], src: &[u8], key: [u8; 4], offset: usize) {
     assert_eq!(dst.len(), src.len());
-    let key = turn(key, offset);
+    let key = key_at(key, offset);
     match dst.len() {
         32.. => long_copy(dst, src, key),
         16..32 => blocks_copy::<16>(dst, src, key),
@@ -108,7 +108,7 @@ pub(super) fn by_each_implementation(src: &[u8], key: [u8; 4]) -> Vec<(&'static 
 
 /// The key as it meets a piece that begins at `offset`.
 #[inline(always)]
-fn turn(key: [u8; 4], offset: usize) -> [u8; 4] {
+fn key_at(key: [u8; 4], offset: usize) -> [u8; 4] {
     u32::from_le_bytes(key).rotate_right((offset % 4) as u32 * 8).to_le_bytes()
 }
 
@@ -126,7 +126,7 @@ fn xor<const N: usize>(block: &[u8; N], key: [u8; 4]) -> [u8; N] {
 fn blocks_in_place<const N: usize>(buf: &mut [u8], key: [u8; 4]) {
     let start = buf.len() - N;
     // Read before the others are written: it overlaps them.
-    let last = buf.last_chunk::<N>().map(|last| xor(last, turn(key, start)));
+    let last = buf.last_chunk::<N>().map(|last| xor(last, key_at(key, start)));
     for block in buf[..start.next_multiple_of(N)].as_chunks_mut::<N>().0 {
         *block = xor(block, key);
     }
@@ -145,6 +145,6 @@ fn blocks_copy<const N: usize>(dst: &mut [u8], src: &[u8], key: [u8; 4]) {
         *to = xor(from, key);
     }
     if let (Some(to), Some(from)) = (dst.last_chunk_mut::<N>(), src.last_chunk::<N>()) {
-        *to = xor(from, turn(key, start));
+        *to = xor(from, key_at(key, start));
     }
 }

@@ -17,7 +17,7 @@
 
 #include "say.h"
 
-#define MOST_NAMES 8
+#define MAX_NAMES 8
 
 static const char *value(const char *argument, const char *name) {
     size_t len = strlen(name);
@@ -77,7 +77,7 @@ static int step(int *tls, const char *name) {
 }
 
 int main(int argc, char **argv) {
-    const char *names[MOST_NAMES + 1] = {NULL};
+    const char *names[MAX_NAMES + 1] = {NULL};
     int plain = 0, tls, i;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2 || ipaddr_remote(&addr, "127.0.0.1", atoi(argv[1]), IPADDR_IPV4, now() + STEP) < 0) return 2;
@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
             opts.ca_file = text;
         } else if (value(argv[i], "alpn=")) {
             int count = 0;
-            for (char *name = strtok(argv[i] + 5, ","); name && count < MOST_NAMES; name = strtok(NULL, ","))
+            for (char *name = strtok(argv[i] + 5, ","); name && count < MAX_NAMES; name = strtok(NULL, ","))
                 names[count++] = name;
             opts.alpn = names;
         } else if ((text = value(argv[i], "cert="))) {

@@ -29,17 +29,17 @@ static int answer(int tls, const char *line) {
     return bsend(tls, buf, (size_t)len, now() + STEP);
 }
 
-#define MOST_NAMES 8
-#define MOST_PAIRS 4
+#define MAX_NAMES 8
+#define MAX_PAIRS 4
 
 static struct tls_server_opts opts = {.size = sizeof opts};
-static const char *certs[2 * MOST_PAIRS + 1], *protocols[MOST_NAMES + 1];
+static const char *certs[2 * MAX_PAIRS + 1], *protocols[MAX_NAMES + 1];
 static int has_opts;
 
 static int option(char *argument) {
-    static char files[2 * MOST_PAIRS][64];
+    static char files[2 * MAX_PAIRS][64];
     static int count = 2;
-    if (strncmp(argument, "pair=", 5) == 0 && count < 2 * MOST_PAIRS) {
+    if (strncmp(argument, "pair=", 5) == 0 && count < 2 * MAX_PAIRS) {
         for (int i = 0; i != 2; ++i, ++count) {
             snprintf(files[count], sizeof files[count], "%s.%s", argument + 5, i ? "key" : "pem");
             certs[count] = files[count];
@@ -48,7 +48,7 @@ static int option(char *argument) {
         opts.client_ca_file = argument + 3;
     } else if (strncmp(argument, "alpn=", 5) == 0) {
         int number = 0;
-        for (char *name = strtok(argument + 5, ","); name && number < MOST_NAMES; name = strtok(NULL, ","))
+        for (char *name = strtok(argument + 5, ","); name && number < MAX_NAMES; name = strtok(NULL, ","))
             protocols[number++] = name;
         opts.alpn = protocols;
     } else if (strcmp(argument, "wanted") == 0) {

@@ -47,13 +47,13 @@ impl Poller {
             if let Err(error) = result {
                 entry.registered.set(Interest::NONE);
                 entry.kind.set(FdKind::Unknown);
-                self.give_up(context, entry, error);
+                self.end_waits(context, entry, error);
             }
         }
     }
 
     /// Ends the waits for a descriptor.
-    pub(super) fn give_up(&self, context: &Context, entry: &FdEntry, error: Errno) {
+    pub(super) fn end_waits(&self, context: &Context, entry: &FdEntry, error: Errno) {
         for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
             // SAFETY: a registered clause is alive; firing it unregisters it.
             context.fire(unsafe { waiter.as_ref() }, Some(error));
@@ -116,7 +116,7 @@ impl Poller {
         for fd in 0..self.entries.borrow().len() {
             let Some(entry) = self.entry(fd as libc::c_int) else { continue };
             entry.registered.set(Interest::NONE);
-            self.give_up(context, entry, Errno::ENOMEM);
+            self.end_waits(context, entry, Errno::ENOMEM);
         }
     }
 
@@ -135,7 +135,7 @@ impl Poller {
                 // Others are added when they are waited for.
                 FdKind::Socket if entry.is_waited_for() => {
                     if let Err(error) = self.add(fd, entry, Interest::EDGES) {
-                        self.give_up(context, entry, error);
+                        self.end_waits(context, entry, error);
                     }
                 }
                 FdKind::Socket | FdKind::Unknown => {}

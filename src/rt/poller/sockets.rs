@@ -17,7 +17,7 @@ impl Poller {
             return Err(Errno::EBUSY);
         }
         // The program has closed our socket behind the library's back.
-        self.give_up(Context::get()?, entry, Errno::EBADF);
+        self.end_waits(Context::get()?, entry, Errno::EBADF);
         entry.clear();
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Poller {
         if let Some(entry) = self.entry(fd)
             && (entry.is_registered() || entry.is_waited_for())
         {
-            self.give_up(context, entry, Errno::EBADF);
+            self.end_waits(context, entry, Errno::EBADF);
             entry.clear();
         }
     }

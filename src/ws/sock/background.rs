@@ -64,7 +64,7 @@ impl Ws {
             unsafe { context.poller.attend(stream.fd(), self) }?;
             self.attends.set(true);
             // Something may have come right behind the handshake.
-            self.look_later(context, stream);
+            self.queue_look_ahead(context, stream);
         }
         if let Some(keepalive) = &self.keepalive {
             self.set_alarm(context, keepalive, clock::now().saturating_add(keepalive.pings.interval));
@@ -89,14 +89,14 @@ impl Ws {
 
     /// Nobody receives from now on: what is here, or may be, is looked at before the thread polls.
     #[inline(always)]
-    pub(super) fn look_later(&self, context: &Context, stream: &Stream) {
+    pub(super) fn queue_look_ahead(&self, context: &Context, stream: &Stream) {
         if self.attends.get() {
-            self.look_if_needed(context, stream);
+            self.look_ahead_if_needed(context, stream);
         }
     }
 
     #[inline(never)]
-    fn look_if_needed(&self, context: &Context, stream: &Stream) {
+    fn look_ahead_if_needed(&self, context: &Context, stream: &Stream) {
         let is_empty = stream.peek(context, <[u8]>::is_empty);
         if is_empty {
             self.ahead.take();
@@ -155,7 +155,7 @@ impl Ws {
                 break;
             }
             if has_received {
-                self.look_later(context, stream);
+                self.queue_look_ahead(context, stream);
                 break;
             }
             stream.receive_now(context, MAX_UNREAD)?;
@@ -256,7 +256,7 @@ impl Background for Ws {
     fn input_comes(&self, context: &Context) {
         let Some(stream) = self.transport.stream() else { return };
         stream.note_input();
-        self.look_later(context, stream);
+        self.queue_look_ahead(context, stream);
     }
 
     fn work(&self, context: &Context) {

@@ -66,7 +66,7 @@ impl Ws {
             return Err(Errno::EBADF);
         }
         if let Some(stream) = self.transport.stream() {
-            self.look_later(context, stream);
+            self.queue_look_ahead(context, stream);
         }
         self.explain(result.and(received))
     }
