@@ -80,7 +80,7 @@ fn send_to_each(
     let (frame, len): (&[u8], _) = (&plain, message.payload().len());
     // Nothing is gathered from here on, unless `find` says so.
     context.buffers().flush();
-    let mut refused = 0;
+    let (mut sent_in_full, mut refused) = (handles.len(), 0);
     for (index, handle) in handles.iter().enumerate() {
         // SAFETY: what is done with it neither switches nor closes anything, and it is not used afterwards.
         let ws = unsafe { object::peek::<Ws>(context, *handle) };
@@ -97,12 +97,14 @@ fn send_to_each(
             (Some(ws), None) => ws.take(context, &mut message, max_backlog),
             (None, _) => find(context, *handle).and_then(|ws| ws.take(context, &mut message, max_backlog)),
         };
+        sent_in_full -= 1;
         refused += usize::from(sent.is_err());
         tell(index, sent);
     }
     // What was sent can have made any stream of this thread readable.
     context.new_epoch();
-    context.charge(handles.len().saturating_mul(SYSTEM_CALL));
+    // The others are charged by the stream.
+    context.charge(sent_in_full.saturating_mul(SYSTEM_CALL));
     context.pause();
     // There were no more handles than a C int counts.
     Ok((handles.len() - refused) as c_int)
