@@ -325,7 +325,7 @@ fn random_streams_in_random_pieces_are_judged_as_the_rfc_says() {
 }
 
 #[test]
-fn any_bytes_are_survived() {
+fn any_bytes_are_the_same_events_however_they_come() {
     let mut random = Rng::new(6);
     for _ in 0..times(100_000) {
         let role = random.pick(&ROLES);
@@ -335,7 +335,8 @@ fn any_bytes_are_survived() {
                 _ => random.next() as u8,
             })
             .collect();
-        let pieces = bytes.chunks(1 + random.below(20));
-        Receiver::events(role, random.pick(&TAKINGS), pieces);
+        let taking = random.pick(&TAKINGS);
+        let in_pieces = Receiver::events(role, taking, bytes.chunks(1 + random.below(20)));
+        assert_eq!(in_pieces, Receiver::events(role, taking, [&bytes[..]]), "{role:?} {taking:?} {bytes:x?}");
     }
 }
