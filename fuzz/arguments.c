@@ -457,8 +457,6 @@ int main(int argc, char **argv) {
     long crashes = 0;
     said = mmap(NULL, sizeof(*said), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED) return 2;
-    char directory[] = "/tmp/arguments.XXXXXX";
-    if (!mkdtemp(directory) || chdir(directory) < 0) return 2;
     do {
         int status;
         pid_t pid = getenv("NO_FORK") ? 0 : fork();

@@ -218,7 +218,7 @@ static void make_kind(enum kind kind) {
         s[1] = tcp_connect(&addr, soon());
         break;
     case IPC_LISTENER:
-        snprintf(path, sizeof(path), "/tmp/arguments.%d.%d", getpid(), serial++);
+        snprintf(path, sizeof(path), "socket.%d.%d", getpid(), serial++);
         s[0] = ipc_listen(path, 3);
         s[1] = ipc_connect(path, soon());
         unlink(path);
