@@ -152,9 +152,9 @@ check-faults: all
 check-valgrind: all
 	.ci/valgrind
 
-# How much stack each function takes.
+# How much stack each function takes; NAMES are those of ctest/run.
 check-stack: all
-	tests/stack/run
+	tests/stack/run $(NAMES)
 
 # The C tests with the sanitizers for addresses and undefined behaviour, in them and in the library; NAMES are
 # those of ctest/run.
