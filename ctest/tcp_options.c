@@ -33,12 +33,18 @@ TEST(no_options_are_the_usual_ones) {
 TEST(a_listener_for_IPv6_only_leaves_the_port_of_IPv4_alone) {
     struct tcp_listen_opts opts = {.size = sizeof(opts), .flags = TCP_V6ONLY};
     struct ipaddr addr, four;
-    if (ipaddr_local(&addr, "::", 0, IPADDR_IPV6) < 0) exit(TEST_SKIPPED);
-    int s = tcp_listen_opts(&addr, &opts);
-    if (s < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) exit(TEST_SKIPPED);
-    CHECK(s >= 0);
-    CHECK_INT(ipaddr_local(&four, "0.0.0.0", ipaddr_port(&addr), IPADDR_IPV4), 0);
-    CHECK(tcp_listen(&four, 10) >= 0);
+    int listener = -1;
+    /* Another process may have the port of IPv4. */
+    for (int i = 0; i != 20 && listener < 0; ++i) {
+        if (ipaddr_local(&addr, "::", 0, IPADDR_IPV6) < 0) exit(TEST_SKIPPED);
+        int s = tcp_listen_opts(&addr, &opts);
+        if (s < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) exit(TEST_SKIPPED);
+        CHECK(s >= 0);
+        CHECK_INT(ipaddr_local(&four, "0.0.0.0", ipaddr_port(&addr), IPADDR_IPV4), 0);
+        listener = tcp_listen(&four, 10);
+        CHECK(listener >= 0 || errno == EADDRINUSE);
+    }
+    CHECK(listener >= 0);
 }
 
 TEST(options_that_cannot_be_meant_give_EINVAL) {
