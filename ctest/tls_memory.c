@@ -2,23 +2,11 @@
 
 #include <sys/socket.h>
 
+#include "failing_malloc.h"
 #include "tls_s_client.h"
 
-/* How many allocations succeed before one fails; negative: all of them. The program's symbols win over libc's. */
-static int left = -1;
-
-static int is_to_fail(void) {
-    if (left < 0 || left-- != 0) return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-extern void *__libc_malloc(size_t len);
-extern void *__libc_realloc(void *place, size_t len);
 extern void *__libc_memalign(size_t alignment, size_t len);
 
-void *malloc(size_t len) { return is_to_fail() ? NULL : __libc_malloc(len); }
-void *realloc(void *place, size_t len) { return is_to_fail() ? NULL : __libc_realloc(place, len); }
 int posix_memalign(void **place, size_t alignment, size_t len) {
     if (is_to_fail()) return ENOMEM;
     *place = __libc_memalign(alignment, len);

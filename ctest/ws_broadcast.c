@@ -5,13 +5,12 @@
 
 #include <libdillext.h>
 
-#include "test.h"
 #include "wire.h"
 
-enum { MANY = 40, LARGE = 100000 };
+enum { MANY = 40 };
+#include "broadcast.h"
 
-static int servers[MANY], clients[MANY], errors[MANY + 8];
-static char large[LARGE], buf[LARGE];
+static char buf[LARGE];
 
 /* --- What leaves is counted: the program's symbols win over those of libc. --- */
 
@@ -45,18 +44,6 @@ static void make_pair_of(int *server, int *client, int flags) {
 static void make_pairs(int count) {
     for (int i = 0; i != count; ++i) make_pair_of(&servers[i], &clients[i], WS_TEXT);
     memset(large, 'L', sizeof(large));
-}
-
-static void close_pairs(int count) {
-    for (int i = 0; i != count; ++i) {
-        CHECK_INT(hclose(servers[i]), 0);
-        CHECK_INT(hclose(clients[i]), 0);
-    }
-}
-
-static void check_errors(int count, int expected) {
-    for (int i = 0; i != count; ++i) CHECK_INT(errors[i], expected);
-    memset(errors, 0x55, sizeof(errors));
 }
 
 /* The next message is so many bytes like this one. */
@@ -279,10 +266,6 @@ TEST(gathered_messages_leave_before_it) {
     expect_text(clients[0], "second");
     expect_text(clients[1], "second");
     close_pairs(2);
-}
-
-coroutine static void send_one(int s, const void *text, size_t len, int *rc) {
-    *rc = ws_send(s, WS_TEXT, text, len, now() + 5000);
 }
 
 TEST(in_the_middle_of_somebodys_message_it_waits_behind_that) {

@@ -2,29 +2,10 @@
 
 #include <libdillext.h>
 
-#include "test.h"
 #include "wire.h"
 
-enum { MANY = 12, LARGE = 100000 };
-
-static int servers[MANY], clients[MANY], errors[MANY];
-static char large[LARGE];
-
-static void close_pairs(int count) {
-    for (int i = 0; i != count; ++i) {
-        CHECK_INT(hclose(servers[i]), 0);
-        CHECK_INT(hclose(clients[i]), 0);
-    }
-}
-
-static void check_errors(int count, int expected) {
-    for (int i = 0; i != count; ++i) CHECK_INT(errors[i], expected);
-    memset(errors, 0x55, sizeof(errors));
-}
-
-coroutine static void send_one(int s, const void *text, size_t len, int *rc) {
-    *rc = ws_send(s, WS_TEXT, text, len, now() + 5000);
-}
+enum { MANY = 12 };
+#include "broadcast.h"
 
 static struct ws_deflate with_context = {
     .size = sizeof(struct ws_deflate), .flags = WS_DEFLATE_CONTEXT | WS_DEFLATE_PEER_CONTEXT};

@@ -1,24 +1,8 @@
 /* A lack of memory at any place: what comes behind it is understood. */
 
 #include "deflate_pair.h"
+#include "failing_malloc.h"
 #include "wire.h"
-
-/* How many allocations succeed before one fails; negative: all of them. The program's symbols win over libc's. */
-static int left = -1;
-
-static int is_to_fail(void) {
-    if (left < 0 || left-- != 0) return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-extern void *__libc_malloc(size_t len);
-extern void *__libc_realloc(void *place, size_t len);
-
-void *malloc(size_t len) { return is_to_fail() ? NULL : __libc_malloc(len); }
-/* A bytestream of the program's own needs it, too. */
-static int has_own_stream;
-void *realloc(void *place, size_t len) { return !has_own_stream && is_to_fail() ? NULL : __libc_realloc(place, len); }
 
 static char text[400], buf[500];
 
@@ -68,7 +52,9 @@ TEST(what_is_received_after_a_receive_that_lacked_memory_is_understood) {
         for (int nth = 0; has_failed; ++nth) {
             struct wire w;
             const char *message = messages[way / 2];
-            has_own_stream = way % 2;
+            int has_own_stream = way % 2;
+            /* Such a bytestream needs memory, too. */
+            realloc_succeeds = has_own_stream;
             if (has_own_stream) wire_open_user(&w, SERVER, WS_TEXT);
             else wire_open_tcp(&w, SERVER, WS_TEXT);
             wire_send_text(&w, FIN | PING, "ping");
