@@ -78,3 +78,32 @@ TEST(a_close_frame_that_cannot_leave_in_time_is_not_put_into_the_message_that_is
         CHECK(len < sizeof(large));
     }
 }
+
+coroutine static void send_all(int *rc) { *rc = ws_send(w.ws, WS_BINARY, large, sizeof(large), -1); }
+
+coroutine static void say_goodbye(int *rc) { *rc = ws_done(w.ws, 1000, NULL, 0, -1); }
+
+TEST(ws_close_goes_on_if_another_coroutine_sends_the_close_frame_while_it_waits_to_send_its_own) {
+    for (int i = 0; i != 2; ++i) {
+        int sent = -2, done = -2, closed = -2, err = 0, all = bundle();
+        (i ? wire_open : wire_open_tcp)(&w, SERVER, WS_TEXT);
+        CHECK_INT(bundle_go(all, send_all(&sent)), 0);
+        CHECK_INT(bundle_go(all, say_goodbye(&done)), 0);
+        CHECK_INT(bundle_go(all, close_it(-1, &closed, &err)), 0);
+        CHECK_INT(sent, -2);
+        char got[65536];
+        for (size_t left = 10 + sizeof(large); left > 0;) {
+            CHECK_INT(yield(), 0);
+            ssize_t n = recv(w.fd, got, left < sizeof(got) ? left : sizeof(got), MSG_DONTWAIT);
+            if (n > 0) left -= (size_t)n;
+        }
+        wire_expect_close(&w, 1000);
+        CHECK_INT(sent, 0);
+        CHECK_INT(done, 0);
+        CHECK_INT(closed, -2);
+        wire_send_close(&w, 1000, "");
+        CHECK_INT(bundle_wait(all, in_time()), 0);
+        CHECK_INT(closed, 0);
+        CHECK_INT(hclose(all), 0);
+    }
+}

@@ -125,8 +125,10 @@ impl Ws {
         let context = Context::get()?;
         let payload = payload(status, reason)?;
         self.closing.set(true);
+        // EPIPE: another coroutine has sent the close frame, perhaps while this one waited to send its own.
         if self.check_outbound() != Err(Errno::EPIPE)
             && let Err(error) = self.send_close(status, reason, deadline)
+            && error != Errno::EPIPE
         {
             // It leaves all the same if it can without waiting.
             if self.check_outbound().is_ok() {
