@@ -50,14 +50,14 @@ static void join_chat(int ws, const char *name) {
 /* Answers with the page until somebody asks for the WebSocket. */
 static coroutine void serve(int tcp, void *opts) {
     const char *html[] = {"Content-Type: text/html", NULL}, *get[] = {"Allow: GET", NULL};
-    char method[16] = "", path[256] = "", cookie[256], name[33] = "somebody";
+    char method[16] = "", path[256] = "", cookies[256] = "; ", name[33] = "somebody", *place;
     int request;
     while ((request = ws_recvrequest(tcp, now() + STEP)) >= 0) {
         ws_field(request, ":method", method, sizeof method);
         ws_field(request, ":path", path, sizeof path);
         if (ws_isupgrade(request) && count < MOST) {
-            if (ws_field(request, "Cookie", cookie, sizeof cookie) >= 0 && strstr(cookie, "name="))
-                sscanf(strstr(cookie, "name="), "name=%32[a-zA-Z0-9]", name);
+            if (ws_field(request, "Cookie", cookies + 2, sizeof cookies - 2) >= 0 && (place = strstr(cookies, "; name=")))
+                sscanf(place, "; name=%32[a-zA-Z0-9]", name);
             int ws = ws_accept(request, opts, now() + STEP); /* From a page of somebody else's: 403. */
             if (ws >= 0)
                 join_chat(ws, name);
