@@ -142,10 +142,15 @@ fn of_connect(error: Errno) -> Errno {
 }
 
 /// What befell a connection that was made is told as one thing, whatever the network says.
-fn of_stream(error: Errno) -> Errno {
+fn of_receive(error: Errno) -> Errno {
+    if error == Errno::EPIPE { Errno::ECONNRESET } else { of_send(error) }
+}
+
+/// The same, of sending. EPIPE: the connection had ended before, gracefully or with an error that was told.
+fn of_send(error: Errno) -> Errno {
     match error {
         // A connection that the kernel gave up must not look like a deadline.
-        Errno::EPIPE | Errno::ETIMEDOUT | Errno::ECONNREFUSED | Errno::EPROTO => Errno::ECONNRESET,
+        Errno::ETIMEDOUT | Errno::ECONNREFUSED | Errno::EPROTO => Errno::ECONNRESET,
         Errno::System(
             libc::EHOSTUNREACH
             | libc::ENETUNREACH
@@ -170,33 +175,33 @@ const MAX_INTERRUPTIONS: u32 = 100;
 
 /// Makes a call that moves bytes of a stream, and does not wait.
 #[inline(always)]
-fn move_bytes(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
+fn move_bytes(mut call: impl FnMut() -> libc::ssize_t, explain: fn(Errno) -> Errno) -> Result<usize> {
     match usize::try_from(call()) {
         Ok(len) => Ok(len),
-        Err(_) => move_bytes_again(call),
+        Err(_) => move_bytes_again(call, explain),
     }
 }
 
 /// What has come of a call that failed, which is made again if it was interrupted.
 #[cold]
 #[inline(never)]
-fn move_bytes_again(mut call: impl FnMut() -> libc::ssize_t) -> Result<usize> {
+fn move_bytes_again(mut call: impl FnMut() -> libc::ssize_t, explain: fn(Errno) -> Errno) -> Result<usize> {
     let mut outcome = Err(error::last());
     for _ in 0..MAX_INTERRUPTIONS {
         match outcome {
             Err(Errno::EINTR) => outcome = error::check_size(call()),
-            other => return other.map_err(of_stream),
+            other => return other.map_err(explain),
         }
     }
     Err(Errno::ECONNRESET)
 }
 
-/// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out.
+/// Sends without waiting and without SIGPIPE. EAGAIN: nothing went out. EPIPE: the connection had ended before.
 #[inline]
 pub(crate) fn send(fd: c_int, bytes: &[u8]) -> Result<usize> {
     let (data, flags) = (bytes.as_ptr().cast(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
     // SAFETY: the bytes are readable.
-    move_bytes(|| unsafe { libc::send(fd, data, bytes.len(), flags) })
+    move_bytes(|| unsafe { libc::send(fd, data, bytes.len(), flags) }, of_send)
 }
 
 /// The same in one attempt, whose result `outcome_of` explains unless it is the length of the bytes.
@@ -209,7 +214,7 @@ pub(crate) fn try_send(fd: c_int, bytes: &[u8]) -> libc::ssize_t {
 /// What the result of the last system call means. EINTR: it is to be made again.
 #[cold]
 pub(crate) fn outcome_of(result: libc::ssize_t) -> Result<usize> {
-    error::check_size(result).map_err(of_stream)
+    error::check_size(result).map_err(of_send)
 }
 
 /// The same for scattered bytes and ancillary data.
@@ -219,7 +224,7 @@ pub(crate) fn outcome_of(result: libc::ssize_t) -> Result<usize> {
 pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: what the message points to is readable, as the caller says.
-    move_bytes(|| unsafe { libc::sendmsg(fd, message, flags) })
+    move_bytes(|| unsafe { libc::sendmsg(fd, message, flags) }, of_send)
 }
 
 /// Receives without waiting; 0: end of the stream. EAGAIN: nothing is there.
@@ -229,7 +234,7 @@ pub(crate) unsafe fn send_message(fd: c_int, message: &libc::msghdr) -> Result<u
 #[inline]
 pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize> {
     // SAFETY: `place` is writable for `len` bytes, as the caller says.
-    move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) })
+    move_bytes(|| unsafe { libc::recv(fd, place.cast(), len, libc::MSG_DONTWAIT) }, of_receive)
 }
 
 /// The same for scattered memory and ancillary data.
@@ -238,7 +243,7 @@ pub(crate) unsafe fn recv(fd: c_int, place: *mut u8, len: usize) -> Result<usize
 /// What the message points to is writable.
 pub(crate) unsafe fn recv_message(fd: c_int, message: &mut libc::msghdr, flags: c_int) -> Result<usize> {
     // SAFETY: what the message points to is writable, as the caller says.
-    move_bytes(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) })
+    move_bytes(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT | flags) }, of_receive)
 }
 
 /// A message header for scattered bytes.

@@ -77,6 +77,8 @@ pub(crate) struct Stream {
     plainly_clear: Cell<bool>,
     /// The peer has said that it sends nothing more.
     peer_eof: Cell<bool>,
+    /// Whoever sent last was told that the connection is broken.
+    was_reset: Cell<bool>,
 }
 
 /// What closing a stream does to bytes that are on their way.
@@ -168,6 +170,7 @@ impl Stream {
             close_mode: Cell::new(CloseMode::Abort),
             sends_at_once: Cell::new(false),
             peer_eof: Cell::new(false),
+            was_reset: Cell::new(false),
             plainly_clear: Cell::new(true),
         }
     }

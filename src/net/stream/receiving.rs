@@ -77,10 +77,16 @@ impl Stream {
     /// Notes that something was received, and whether it filled all the room.
     pub(super) fn note_received(&self, context: &Context, is_full: bool) {
         self.note_heard(context);
-        self.may_hold_more.set(is_full);
-        if !is_full && !context.poller.hung_up(self.fd.get()) {
+        let may_hold_more = is_full || context.poller.has_urgent(self.fd.get());
+        self.may_hold_more.set(may_hold_more);
+        if !may_hold_more && !context.poller.hung_up(self.fd.get()) {
             self.drained_in_epoch.set(context.epoch());
         }
+    }
+
+    /// The end that the kernel shows: EPIPE, or ECONNRESET if it told a sender that the connection is broken.
+    pub(super) fn end(&self) -> Errno {
+        if self.was_reset.get() { Errno::ECONNRESET } else { Errno::EPIPE }
     }
 
     /// Looks at what the kernel holds for a stream that does not read ahead, and leaves it there;
@@ -182,7 +188,7 @@ impl Ref<Stream> {
                 unsafe { socket::recv_message(self.fd.get(), &mut message, 0) }
             };
             match received {
-                Ok(0) => return Err(Errno::EPIPE),
+                Ok(0) => return Err(self.end()),
                 Ok(len) => {
                     self.note_received(context, len == place.len() + room);
                     self.received.set(self.received.get() + len as u64);
@@ -211,7 +217,7 @@ impl Ref<Stream> {
         let room = room.min(most);
         // SAFETY: the free end of the buffer is writable.
         match unsafe { socket::recv(self.fd.get(), buffer, room) } {
-            Ok(0) => Err(Errno::EPIPE),
+            Ok(0) => Err(self.end()),
             Ok(len) => {
                 self.note_received(context, len == room);
                 self.received.set(self.received.get() + len as u64);

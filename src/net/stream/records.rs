@@ -405,6 +405,7 @@ impl Ref<Stream> {
         context.charge(crate::rt::budget::SYSTEM_CALL);
         // SAFETY: the place is writable.
         match unsafe { socket::recv(self.fd.get(), place.as_mut_ptr(), place.len()) }? {
+            0 if self.was_reset.get() => Err(Errno::ECONNRESET),
             0 => Err(wire.records.truncated()),
             len => {
                 self.note_received(context, len == room);

@@ -72,14 +72,30 @@ impl Stream {
 
     /// Sends in a new epoch: that can make any *other* stream of this thread readable (a loopback peer's), but
     /// never this one, which stays drained if it was.
-    pub(crate) fn as_own_output<R>(&self, context: &Context, send: impl FnOnce() -> R) -> R {
+    pub(crate) fn as_own_output(
+        &self,
+        context: &Context,
+        send: impl FnOnce() -> Result<usize>,
+    ) -> Result<usize> {
         context.charge(SYSTEM_CALL);
         let drained = self.is_drained(context);
         context.new_epoch();
         if drained {
             self.drained_in_epoch.set(context.epoch());
         }
-        send()
+        send().map_err(|error| self.note_send_error(error))
+    }
+
+    /// Why nothing can be sent. What broke the connection is told once by the kernel, which then shows the end of
+    /// the stream to whoever receives.
+    #[cold]
+    fn note_send_error(&self, error: Errno) -> Errno {
+        match error {
+            Errno::EPIPE => return Errno::ECONNRESET,
+            Errno::ECONNRESET => self.was_reset.set(true),
+            _ => {}
+        }
+        error
     }
 
     /// Waits until the kernel may take more.
@@ -189,7 +205,11 @@ impl Stream {
     pub(crate) fn queue_rest_of(&self, context: &Context, bytes: &Shared, result: isize) -> Result<()> {
         let sent = match socket::outcome_of(result) {
             Err(Errno::EINTR) => self.send_some(context, bytes),
-            other => other.inspect(|&sent| self.count_sent(sent)),
+            Err(error) => Err(self.note_send_error(error)),
+            Ok(sent) => {
+                self.count_sent(sent);
+                Ok(sent)
+            }
         };
         self.queue_rest(context, bytes, sent)
     }

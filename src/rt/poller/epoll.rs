@@ -17,9 +17,9 @@ pub(super) struct Interest(u32);
 impl Interest {
     /// Nothing: the descriptor is not in the set.
     pub(super) const NONE: Interest = Interest(0);
-    /// Each change for the better in either direction, and hang-ups, once.
+    /// Each change for the better in either direction, hang-ups, and urgent bytes, once.
     pub(super) const EDGES: Interest =
-        Interest((libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32);
+        Interest((libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET) as u32);
 
     /// That it is readable or writable, as long as it is.
     pub(super) fn levels(read: bool, write: bool) -> Interest {
@@ -47,6 +47,8 @@ pub(super) struct FdEvent {
     pub(super) writable: bool,
     /// The peer has closed its half, or the descriptor is dead.
     pub(super) hung_up: bool,
+    /// There is an urgent byte.
+    pub(super) urgent: bool,
 }
 
 pub(super) struct Set {
@@ -133,6 +135,7 @@ impl Set {
             readable: happened & (IN_EVENTS | HANG_UP) != 0,
             writable: happened & OUT_EVENTS != 0,
             hung_up: happened & HANG_UP != 0,
+            urgent: happened & libc::EPOLLPRI as u32 != 0,
         }
     }
 

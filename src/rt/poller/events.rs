@@ -153,6 +153,9 @@ impl Poller {
         if event.hung_up {
             entry.hung_up.set(true);
         }
+        if event.urgent {
+            entry.urgent.set(true);
+        }
         if event.readable {
             if let Some(reader) = entry.reader.get() {
                 // SAFETY: a registered clause is alive; firing it unregisters it.

@@ -57,6 +57,8 @@ struct FdEntry {
     changed: Cell<bool>,
     /// The peer has closed its half, or the socket is dead.
     hung_up: Cell<bool>,
+    /// The peer has sent an urgent byte.
+    urgent: Cell<bool>,
     /// Events of an older life of this descriptor number are told by it.
     generation: Cell<u32>,
     reader: Cell<Option<ptr::NonNull<Clause>>>,
@@ -95,6 +97,7 @@ impl FdEntry {
         self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
         self.hung_up.set(false);
+        self.urgent.set(false);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
         #[cfg(feature = "sockets")]

@@ -123,6 +123,11 @@ impl Poller {
         self.entry(fd).is_some_and(|entry| entry.hung_up.get())
     }
 
+    /// Whether the peer of a socket of ours has sent an urgent byte, at which the kernel cuts what is received.
+    pub(crate) fn has_urgent(&self, fd: libc::c_int) -> bool {
+        self.entry(fd).is_some_and(|entry| entry.urgent.get())
+    }
+
     /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
     pub(crate) fn expect(&self, fd: libc::c_int) -> Result<()> {
         self.make_entry(fd).map(drop)
