@@ -140,18 +140,19 @@ pub(crate) fn send_fd(s: c_int, fd: c_int, deadline: i64) -> Result<()> {
     let mut control = Control { bytes: [0; 128] };
     let mut carrier = CARRIER;
     let mut iov = libc::iovec { iov_base: (&raw mut carrier).cast(), iov_len: 1 };
-    let mut message = socket::message(&raw mut iov, 1);
-    message.msg_control = (&raw mut control).cast();
-    // SAFETY: the macro only computes.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(DESCRIPTOR_SIZE as u32) } as _;
     // SAFETY: the macro only computes.
     control.header.cmsg_len = unsafe { libc::CMSG_LEN(DESCRIPTOR_SIZE as u32) } as _;
     control.header.cmsg_level = libc::SOL_SOCKET;
     control.header.cmsg_type = libc::SCM_RIGHTS;
+    let place = &raw mut control;
     // SAFETY: the control data has room for a header and a descriptor.
-    let place = unsafe { libc::CMSG_DATA(&raw const control.header) };
+    let data = unsafe { libc::CMSG_DATA(place.cast()) };
     // SAFETY: as above; the place need not be aligned.
-    unsafe { place.cast::<c_int>().write_unaligned(fd) };
+    unsafe { data.cast::<c_int>().write_unaligned(fd) };
+    let mut message = socket::message(&raw mut iov, 1);
+    message.msg_control = place.cast();
+    // SAFETY: the macro only computes.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(DESCRIPTOR_SIZE as u32) } as _;
     let sent = stream.run_with(context, Direction::Out, deadline, |socket| {
         // SAFETY: the message points to locals that outlive the call.
         stream.as_own_output(context, || unsafe { socket::send_message(socket, &message) })

@@ -97,13 +97,7 @@ impl Table {
     }
 
     fn read(&self, handle: c_int) -> Result<Slot> {
-        let index = usize::try_from(handle).map_err(|_| Errno::EBADF)?;
-        // SAFETY: a shared look that ends before anything else runs.
-        let slots = unsafe { &*self.slots.get() };
-        match slots.get(index) {
-            Some(slot) if !slot.vfs.is_null() => Ok(*slot),
-            _ => Err(Errno::EBADF),
-        }
+        self.slot(handle).filter(|slot| !slot.vfs.is_null()).copied().ok_or(Errno::EBADF)
     }
 
     fn update(&self, handle: c_int, change: impl FnOnce(&mut Slot)) {
@@ -220,9 +214,10 @@ impl Table {
         ptr::eq(slot.own_type, own_type).then_some(slot.vfs)
     }
 
+    /// Not to be used after the table has changed.
     #[inline]
     fn slot(&self, handle: c_int) -> Option<&Slot> {
-        // SAFETY: a shared look that ends before anything else runs.
+        // SAFETY: the callers, which are all in this file, copy what they want of it before anything else runs.
         let slots = unsafe { &*self.slots.get() };
         // A negative handle is larger than any table.
         slots.get(handle as u32 as usize)

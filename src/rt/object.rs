@@ -228,17 +228,28 @@ fn add_handle<T: Kind>(object: Box<Object<T>>) -> Result<c_int> {
     made
 }
 
+/// The object of a handle that is the library's own.
+#[inline]
+fn of_own_handle<T: Kind>(handle: c_int) -> Option<*mut Hvfs> {
+    Context::existing()?.handles.of_own_type(handle, T::type_id())
+}
+
 /// The object of a handle. EBADF; ENOTSUP if it is of another kind.
 #[inline]
 pub(crate) fn find<T: Kind>(handle: c_int) -> Result<Ref<T>> {
-    let own = Context::existing().and_then(|context| context.handles.of_own_type(handle, T::type_id()));
-    let object = match own {
+    let object = match of_own_handle::<T>(handle) {
         Some(object) => object,
         // The program may have wrapped it.
         None => handle::query(handle, T::type_id())?.cast(),
     };
     // SAFETY: only objects of this type are registered with it and answer its identity, with their own address.
     Ok(unsafe { Ref::from_hvfs(object) })
+}
+
+/// The same, to be released: a handle of the program's that wraps an object cannot give it away. EBADF, ENOTSUP.
+pub(crate) fn find_unwrapped<T: Kind>(handle: c_int) -> Result<Ref<T>> {
+    let this = find::<T>(handle)?;
+    if of_own_handle::<T>(handle).is_some() { Ok(this) } else { Err(Errno::ENOTSUP) }
 }
 
 /// The object that answers for an interface of which it is the whole. EBADF, ENOTSUP.
@@ -284,7 +295,9 @@ pub(crate) fn close<T: Kind>(handle: c_int, this: Ref<T>) {
 /// Frees the number of an object that is being handed on, and the handle's reference with it.
 /// The object's own `close` is not called. EBADF if somebody else has closed it, or is about to.
 pub(crate) fn release<T: Kind>(handle: c_int, this: Ref<T>) -> Result<()> {
-    still_refers_to(handle, &this)?;
+    if of_own_handle::<T>(handle) != Some(this.0.as_ptr().cast()) {
+        return Err(Errno::EBADF);
+    }
     Context::get()?.handles.hand_on(handle)?;
     let of_handle: Ref<T> = Ref(this.0);
     drop(of_handle);

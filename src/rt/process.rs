@@ -61,16 +61,18 @@ fn check(result: libc::c_int) -> Result<()> {
 /// Frees the context of a thread that ends. Open handles are not closed and coroutines not run:
 /// that would be user code in a dying thread.
 unsafe extern "C" fn thread_ends(value: *mut libc::c_void) {
+    let value = value.cast::<Context>();
     // SAFETY: the value of the key is a leaked context, which nothing frees but this.
-    let context = unsafe { Box::from_raw(value.cast::<Context>()) };
+    let context = unsafe { &*value };
     // What is sent looks for the context of its thread, which must not be made once more.
     context.call_before_wait();
     context.end_above();
     context.poller.release();
     thread_slot::set(ptr::null::<Context>());
-    if !context.release_stacks() {
-        // The thread ended inside a coroutine: its stack must outlive this function.
-        core::mem::forget(context);
+    // If the thread ended inside a coroutine, its stack must outlive this function.
+    if context.release_stacks() {
+        // SAFETY: as above; it was made by a box, and nobody finds it any more.
+        drop(unsafe { Box::from_raw(value) });
     }
 }
 

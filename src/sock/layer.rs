@@ -81,7 +81,7 @@ pub(crate) fn detach<T: Protocol>(
     handle: c_int,
     finish: impl FnOnce(&Ref<T>) -> Result<()>,
 ) -> Result<c_int> {
-    let this = object::find::<T>(handle)?;
+    let this = object::find_unwrapped::<T>(handle)?;
     let finished = finish(&this).and_then(|()| this.layer().lower.get().check());
     if let Err(error) = finished {
         object::close(handle, this);

@@ -54,9 +54,11 @@ impl Poller {
 
     /// Ends the waits for a descriptor.
     pub(super) fn end_waits(&self, context: &Context, entry: &FdEntry, error: Errno) {
-        for waiter in [entry.reader.get(), entry.writer.get()].into_iter().flatten() {
-            // SAFETY: a registered clause is alive; firing it unregisters it.
-            context.fire(unsafe { waiter.as_ref() }, Some(error));
+        for place in [&entry.reader, &entry.writer] {
+            if let Some(waiter) = place.get() {
+                // SAFETY: a registered clause is alive; firing it unregisters it, and all others of its wait.
+                context.fire(unsafe { waiter.as_ref() }, Some(error));
+            }
         }
         if let Some(watcher) = entry.watcher.take() {
             // SAFETY: by the contract of `watch`.
@@ -113,8 +115,8 @@ impl Poller {
         }
         self.failed.set(false);
         self.set.close();
-        for fd in 0..self.entries.borrow().len() {
-            let Some(entry) = self.entry(fd as libc::c_int) else { continue };
+        for fd in self.known_fds() {
+            let Some(entry) = self.entry(fd) else { continue };
             entry.registered.set(Interest::NONE);
             self.end_waits(context, entry, Errno::ENOMEM);
         }
@@ -126,8 +128,7 @@ impl Poller {
     pub(super) fn rebuild(&self, context: &Context) {
         self.set.close();
         self.rebuilding.set(true);
-        for fd in 0..self.entries.borrow().len() {
-            let fd = fd as libc::c_int;
+        for fd in self.known_fds() {
             let Some(entry) = self.entry(fd) else { continue };
             entry.registered.set(Interest::NONE);
             match entry.kind.get() {
@@ -203,8 +204,8 @@ impl Poller {
         if !self.set.is_made() {
             return;
         }
-        for fd in 0..self.entries.borrow().len() {
-            let Some(entry) = self.entry(fd as libc::c_int) else { continue };
+        for fd in self.known_fds() {
+            let Some(entry) = self.entry(fd) else { continue };
             if let Some(watcher) = entry.watcher.take() {
                 // SAFETY: by the contract of `watch`.
                 unsafe { watcher.as_ref() }.abandoned();

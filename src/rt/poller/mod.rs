@@ -20,6 +20,7 @@ use super::process::WipedOnFork;
 use super::wait::{Clause, Source};
 use crate::error::{self, Errno, Result};
 use core::cell::{Cell, OnceCell, RefCell};
+use core::ops::Range;
 use core::ptr;
 
 /// Which readiness is waited for.
@@ -140,6 +141,12 @@ impl Poller {
         let entry: *const FdEntry = &**entries.get(index)?.as_ref()?;
         // SAFETY: entries are boxed and live as long as the poller.
         Some(unsafe { &*entry })
+    }
+
+    /// The descriptors that there may be entries of. Nothing is borrowed.
+    fn known_fds(&self) -> Range<libc::c_int> {
+        // An index was a descriptor.
+        0..self.entries.borrow().len() as libc::c_int
     }
 
     /// The entry of a descriptor that may be none at all. EBADF: not open. ENOMEM.

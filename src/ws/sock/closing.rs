@@ -24,7 +24,7 @@ pub(crate) fn done(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64
 /// Closes gracefully and returns the handle of the bytestream. A handle that is no WebSocket is left
 /// alone; on every other failure everything is closed.
 pub(crate) fn detach(s: c_int, status: c_int, reason: Option<&[u8]>, deadline: i64) -> Result<c_int> {
-    let ws = object::find::<Ws>(s)?;
+    let ws = object::find_unwrapped::<Ws>(s)?;
     let finished = ws.finish(status, reason, deadline).and_then(|()| ws.lower.get().check());
     if let Err(error) = finished {
         object::close(s, ws);

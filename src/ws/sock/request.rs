@@ -169,7 +169,7 @@ fn take_request(
     r: c_int,
     make: impl FnOnce(&Context, Id, Transport, StoredHead) -> Result<c_int>,
 ) -> Result<c_int> {
-    let request = object::find::<PendingRequest>(r)?;
+    let request = object::find_unwrapped::<PendingRequest>(r)?;
     let context = Context::get()?;
     let (lower, head) = (request.lower.get(), request.head.take());
     object::release(r, request)?;
@@ -184,7 +184,7 @@ fn take_request(
 /// none. EBADF, ENOTSUP, EINVAL, EPROTO if it is no proper request for a WebSocket, EACCES if its origin is
 /// not in the list, EPIPE, ECONNRESET, ETIMEDOUT, ECANCELED, ENOMEM.
 pub(crate) fn accept(r: c_int, options: Result<WsOptions<'_>>, deadline: i64) -> Result<c_int> {
-    object::find::<PendingRequest>(r)?;
+    object::find_unwrapped::<PendingRequest>(r)?;
     let options = options.map_err(|error| close_and_fail(r, error))?;
     take_request(r, |context, lower, transport, head| {
         let answer = match head.as_request() {
@@ -248,7 +248,7 @@ pub(crate) fn reply(
     body: Option<&[u8]>,
     deadline: i64,
 ) -> Result<c_int> {
-    object::find::<PendingRequest>(r)?;
+    object::find_unwrapped::<PendingRequest>(r)?;
     let arguments = headers.and_then(|headers| Ok((headers, body.ok_or(Errno::EINVAL)?)));
     let (headers, body) = arguments.map_err(|error| close_and_fail(r, error))?;
     take_request(r, |context, lower, transport, head| {

@@ -140,15 +140,15 @@ impl Turns {
         }
     }
 
-    /// Sends everybody who waits away with EBADF.
+    /// Sends everybody who waits away with EBADF, and forgets who keeps the turn. Whoever is in a call has his last one.
     pub(super) fn dismiss(&self, context: &Context) {
-        self.hook.withdraw();
         for line in [&self.messages, &self.frames] {
             // SAFETY: a linked waiter is alive; firing it unlinks it.
             while let Some(waiter) = unsafe { line.front().as_ref() } {
                 context.fire(waiter, Some(Errno::EBADF));
             }
         }
+        self.release_idle(context);
     }
 
     fn release(&self, context: &Context) {
