@@ -2,6 +2,8 @@
 
 use crate::error::{Errno, Result};
 use core::alloc::Layout;
+use core::ffi::c_int;
+use core::ptr;
 
 /// `Box::new`, but ENOMEM when memory has run out.
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
@@ -29,6 +31,15 @@ pub(crate) fn try_box_with<T>(make: impl FnOnce() -> T) -> Result<Box<T>> {
     unsafe { place.write(make()) };
     // SAFETY: allocated by the global allocator, and initialised.
     Ok(unsafe { Box::from_raw(place) })
+}
+
+/// Pages of zeros, mapped with these flags besides. ENOMEM.
+pub(crate) fn map(size: usize, flags: c_int) -> Result<*mut u8> {
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags);
+    // SAFETY: a fresh anonymous mapping touches nothing that exists.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
+    if memory == libc::MAP_FAILED { Err(Errno::ENOMEM) } else { Ok(memory.cast()) }
 }
 
 /// A copy on the heap, or ENOMEM.

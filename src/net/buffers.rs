@@ -7,7 +7,8 @@
 
 use super::stream::Stream;
 use crate::arch::ticks;
-use crate::error::{Errno, Result, keep_errno};
+use crate::error::{Result, keep_errno};
+use crate::memory;
 use crate::rt::above::{Hooks, PerThread};
 use crate::rt::context::Context;
 use crate::rt::object::Ref;
@@ -184,7 +185,7 @@ impl Buffers {
     #[inline(never)]
     fn acquire_receive_slow(&self, stream: &Ref<Stream>) -> Result<()> {
         if !self.receiver.is_held_by(stream) {
-            map(&self.receive, RECEIVE_SIZE)?;
+            map_once(&self.receive, RECEIVE_SIZE)?;
             if let Some(holder) = self.receiver.holder() {
                 // SAFETY: `save` copies the bytes, and receives nothing.
                 let received = unsafe { self.received(&holder) };
@@ -279,9 +280,9 @@ impl Buffers {
 
     /// Sends a stream's gathered bytes, if it has any, as `flush` does.
     #[inline]
-    pub(crate) fn flush_gathered(&self, stream: &Stream) {
+    pub(crate) fn flush_gathered(&self, context: &Context, stream: &Stream) {
         if self.gathered(stream) > 0 {
-            self.flush();
+            self.flush(context);
         }
     }
 
@@ -296,7 +297,11 @@ impl Buffers {
         let (now, limit) = (ticks::now(), ticks::per_millisecond());
         let pace = now.wrapping_sub(self.checked.get()) / u64::from(self.stride()) + 1;
         self.stride.set((limit / 8 / pace).clamp(1, MAX_STRIDE) as u32);
-        if now.wrapping_sub(self.since.get()) > limit { self.flush() } else { self.check_again(context, now) }
+        if now.wrapping_sub(self.since.get()) > limit {
+            self.flush(context)
+        } else {
+            self.check_again(context, now)
+        }
     }
 
     fn check_again(&self, context: &Context, now: u64) {
@@ -309,7 +314,7 @@ impl Buffers {
     }
 
     /// Sends what was gathered, as far as the kernel takes it at once; its stream keeps the rest.
-    pub(crate) fn flush(&self) {
+    pub(crate) fn flush(&self, context: &Context) {
         let len = self.gathered.replace(0);
         if len == 0 {
             return;
@@ -318,23 +323,23 @@ impl Buffers {
             // SAFETY: the first bytes of the buffer were written when they were gathered.
             let gathered = unsafe { core::slice::from_raw_parts(self.send.get(), len) };
             // What becomes of it is no matter of the call that happens to be made now.
-            keep_errno(|| holder.push_out(gathered));
+            keep_errno(|| holder.push_out(context, gathered));
         }
     }
 
     /// Lends the send buffer to a stream: what another one gathered leaves first. Returns how much
     /// the stream itself has gathered, which is at the front.
     #[inline(always)]
-    pub(crate) fn acquire_send(&self, stream: &Ref<Stream>) -> Result<usize> {
+    pub(crate) fn acquire_send(&self, context: &Context, stream: &Ref<Stream>) -> Result<usize> {
         if !self.sender.is_held_by(stream) {
-            self.acquire_send_slow(stream)?;
+            self.acquire_send_slow(context, stream)?;
         }
         Ok(self.gathered.get())
     }
 
-    fn acquire_send_slow(&self, stream: &Ref<Stream>) -> Result<()> {
-        map(&self.send, SEND_SIZE)?;
-        self.flush();
+    fn acquire_send_slow(&self, context: &Context, stream: &Ref<Stream>) -> Result<()> {
+        map_once(&self.send, SEND_SIZE)?;
+        self.flush(context);
         self.sender.give(stream)
     }
 
@@ -382,7 +387,7 @@ impl Buffers {
     #[inline]
     pub(crate) fn set_gathered(&self, context: &Context, len: usize) {
         if self.gathered.get() == 0 && len > 0 {
-            context.before_wait(|context| context.buffers().flush());
+            context.before_wait(|context| context.buffers().flush(context));
             let now = ticks::now();
             self.since.set(now);
             self.check_again(context, now);
@@ -403,23 +408,16 @@ impl Buffers {
         for (place, size) in [(&self.receive, RECEIVE_SIZE), (&self.send, SEND_SIZE)] {
             let place = place.replace(ptr::null_mut());
             if !place.is_null() {
-                // SAFETY: mapped with this size by `map`.
+                // SAFETY: mapped with this size by `map_once`.
                 unsafe { libc::munmap(place.cast(), size) };
             }
         }
     }
 }
 
-fn map(place: &Cell<*mut u8>, size: usize) -> Result<()> {
-    if !place.get().is_null() {
-        return Ok(());
+fn map_once(place: &Cell<*mut u8>, size: usize) -> Result<()> {
+    if place.get().is_null() {
+        place.set(memory::map(size, 0)?);
     }
-    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a fresh anonymous mapping touches nothing that exists.
-    let memory = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
-    if memory == libc::MAP_FAILED {
-        return Err(Errno::ENOMEM);
-    }
-    place.set(memory.cast());
     Ok(())
 }

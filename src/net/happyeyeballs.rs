@@ -92,7 +92,7 @@ impl<'c> Network<'c> {
                     events.push_back(RaceEvent::Found(family, addresses));
                 }
                 Some(_) => events.push_back(RaceEvent::Found(family, Vec::new())),
-                None => lookups.push((family, Lookup::start(name, native)?)),
+                None => lookups.push((family, Lookup::start(context, name, native)?)),
             }
         }
         Ok(network)
@@ -126,7 +126,7 @@ impl<'c> Network<'c> {
     /// Waits for all of them at once.
     fn wait_once(&mut self, until: i64) -> Result<Option<RaceEvent<Fd>>> {
         for (_, lookup) in &mut self.lookups {
-            lookup.renew_after_fork()?;
+            lookup.renew_after_fork(self.context)?;
         }
         self.context.check_cancelled()?;
         let mut clauses: Vec<Clause> = Vec::new();

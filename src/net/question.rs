@@ -34,7 +34,7 @@ struct QuestionBody {
 }
 
 impl Watcher for QuestionBody {
-    fn writable(&self) {}
+    fn writable(&self, _: &Context) {}
 
     fn abandoned(&self) {
         self.is_lost.store(true, Ordering::Relaxed);

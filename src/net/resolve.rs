@@ -15,15 +15,14 @@ pub(crate) struct Lookup(Question);
 impl Lookup {
     /// Asks for the addresses of one family. EMFILE, ENFILE, ENOMEM, and EAGAIN if there can be no
     /// thread.
-    pub(crate) fn start(name: &CStr, family: c_int) -> Result<Lookup> {
-        Lookup::ask(Question::new(name, family)?)
+    pub(crate) fn start(context: &Context, name: &CStr, family: c_int) -> Result<Lookup> {
+        Lookup::ask(context, Question::new(name, family)?)
     }
 
-    fn ask(question: Question) -> Result<Lookup> {
+    fn ask(context: &Context, question: Question) -> Result<Lookup> {
         let lookup = Lookup(question);
-        let poller = &Context::get()?.poller;
         // SAFETY: the question lives until the lookup is dropped, and with it the descriptor is forgotten.
-        unsafe { poller.watch_forks(lookup.wakeup(), lookup.0.watcher()) }?;
+        unsafe { context.poller.watch_forks(lookup.wakeup(), lookup.0.watcher()) }?;
         question::ask(&lookup.0)?;
         Ok(lookup)
     }
@@ -34,9 +33,9 @@ impl Lookup {
     }
 
     /// To be called before each wait: in the child of a fork, the answer would come to the parent.
-    pub(crate) fn renew_after_fork(&mut self) -> Result<()> {
+    pub(crate) fn renew_after_fork(&mut self, context: &Context) -> Result<()> {
         if self.0.is_lost() {
-            *self = Lookup::ask(self.0.again()?)?;
+            *self = Lookup::ask(context, self.0.again()?)?;
         }
         Ok(())
     }
@@ -95,10 +94,11 @@ pub(crate) fn remote(name: &CStr, port: c_int, mode: c_int, deadline: i64) -> Re
 }
 
 fn look_up(name: &CStr, family: c_int, deadline: i64) -> Result<Vec<IpAddr>> {
-    let mut lookup = Lookup::start(name, family)?;
+    let context = Context::get()?;
+    let mut lookup = Lookup::start(context, name, family)?;
     loop {
-        lookup.renew_after_fork()?;
-        poller::wait_user_fd(Context::get()?, lookup.wakeup(), Direction::In, deadline)?;
+        lookup.renew_after_fork(context)?;
+        poller::wait_user_fd(context, lookup.wakeup(), Direction::In, deadline)?;
         if let Some(found) = lookup.take()? {
             return Ok(found);
         }

@@ -57,9 +57,21 @@ pub(crate) struct Context {
     last_spent: Cell<i64>,
     /// How many waits have ended.
     pub(super) waits: Cell<u64>,
-    /// Counts epochs: equal numbers mean that no other coroutine has run.
-    pub(super) epoch: Cell<u64>,
+    epoch: Cell<Epoch>,
     main: Coroutine,
+}
+
+/// A stretch of a thread's execution in which no other coroutine has run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch(u64);
+
+impl Epoch {
+    /// Before the first one.
+    pub(crate) const NEVER: Epoch = Epoch(0);
+
+    fn next(self) -> Epoch {
+        Epoch(self.0 + 1)
+    }
 }
 
 /// While others are always ready, a coroutine whose time slice was over goes on this often, in ns.
@@ -169,7 +181,7 @@ impl Context {
             cautious_reads: Cell::new(0),
             last_spent: Cell::new(0),
             waits: Cell::new(0),
-            epoch: Cell::new(1),
+            epoch: Cell::new(Epoch::NEVER.next()),
             main: Coroutine::main(),
         })?);
         if let Err(error) = process::attach(context) {
@@ -215,13 +227,13 @@ impl Context {
     }
 
     /// The current epoch: unchanged as long as no other coroutine has run.
-    pub(crate) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch.get()
     }
 
-    /// Begins a new epoch without a switch, for whoever changed what others may see.
+    /// Begins a new epoch: at a switch, and without one for whoever changed what others may see.
     pub(crate) fn new_epoch(&self) {
-        self.epoch.set(self.epoch.get() + 1);
+        self.epoch.set(self.epoch.get().next());
     }
 
     /// The time when the clock was read last, in ns: when what has just been received was there.

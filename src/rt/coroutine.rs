@@ -61,7 +61,7 @@ pub(crate) struct Coroutine {
 /// What is told when a coroutine ends.
 pub(crate) trait EndWatcher {
     /// It ends now, and runs no more of the program.
-    fn coroutine_ends(&self);
+    fn coroutine_ends(&self, context: &Context);
 }
 
 /// A place on a coroutine's list of those who want to know when it ends.
@@ -190,13 +190,13 @@ impl Coroutine {
         unsafe { registers.byte_sub(offset_of!(Coroutine, registers)) }.cast()
     }
 
-    fn tell_end(&self) {
+    fn tell_end(&self, context: &Context) {
         // SAFETY: a hook is withdrawn before it goes away.
         while let Some(hook) = unsafe { self.at_end.front().as_ref() } {
             hook.withdraw();
             if let Some(watcher) = hook.watcher.take() {
                 // SAFETY: by the contract of `put`.
-                unsafe { watcher.as_ref() }.coroutine_ends();
+                unsafe { watcher.as_ref() }.coroutine_ends(context);
             }
         }
     }
@@ -310,7 +310,7 @@ fn caller_stack(buffer: *mut u8, len: usize) -> Result<(*mut u8, usize, Storage)
 pub(crate) unsafe fn finish() -> ! {
     let Ok(context) = Context::get() else { fatal("a coroutine ended in a thread that has none") };
     let current = context.current();
-    current.tell_end();
+    current.tell_end(context);
     current.link.unlink();
     current.fiber.ended.set(true);
     // SAFETY: whoever waits for this coroutine's end is suspended in `cancel`.

@@ -4,6 +4,7 @@
 use super::context::Context;
 use crate::arch::thread_slot;
 use crate::error::{Errno, Result};
+use crate::memory;
 use core::cell::Cell;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
@@ -114,15 +115,9 @@ impl<T: Zeroable> WipedOnFork<T> {
     /// Maps pages of its own. ENOMEM.
     pub(crate) fn new() -> Result<WipedOnFork<T>> {
         const { assert!(align_of::<T>() <= 4096) };
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a fresh anonymous mapping touches nothing that exists.
-        let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), access, flags, -1, 0) };
-        if memory == libc::MAP_FAILED {
-            return Err(Errno::ENOMEM);
-        }
+        let memory = memory::map(size_of::<T>(), 0)?;
         // SAFETY: the range is the mapping just made.
-        unsafe { libc::madvise(memory, size_of::<T>(), libc::MADV_WIPEONFORK) };
+        unsafe { libc::madvise(memory.cast(), size_of::<T>(), libc::MADV_WIPEONFORK) };
         NonNull::new(memory.cast()).map(WipedOnFork).ok_or(Errno::ENOMEM)
     }
 }

@@ -3,7 +3,8 @@
 //! whoever wants to run it gets ENOMEM before it has begun, or no error at all.
 
 use super::context::Context;
-use crate::error::{Errno, Result};
+use crate::error::Result;
+use crate::memory;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
@@ -69,16 +70,7 @@ impl Reserve {
     #[cold]
     fn fill_slowly(&self) -> Result<()> {
         self.release();
-        let (access, flags) = (
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-        );
-        // SAFETY: a fresh anonymous mapping touches nothing that exists.
-        let memory = unsafe { libc::mmap(ptr::null_mut(), SIZE, access, flags, -1, 0) };
-        if memory == libc::MAP_FAILED {
-            return Err(Errno::ENOMEM);
-        }
-        let arena = memory.cast::<Arena>();
+        let arena = memory::map(SIZE, libc::MAP_NORESERVE)?.cast::<Arena>();
         let header = Arena { used: Cell::new(EMPTY), blocks: Cell::new(0), is_owned: Cell::new(true) };
         // SAFETY: the mapping is aligned to pages and larger than this.
         unsafe { arena.write(header) };

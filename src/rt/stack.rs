@@ -10,6 +10,7 @@
 
 use crate::arch::valgrind;
 use crate::error::{self, Errno, Result};
+use crate::memory;
 use core::cell::RefCell;
 use core::ptr::{self, NonNull};
 
@@ -199,15 +200,9 @@ impl PoolState {
 }
 
 fn map(size: usize) -> Option<*mut u8> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a fresh anonymous mapping touches nothing that exists.
-    let base = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
-    if base == libc::MAP_FAILED {
-        return None;
-    }
+    let base = memory::map(size, libc::MAP_NORESERVE | libc::MAP_STACK).ok()?;
     // One touched page of a stack must not become two megabytes. An error changes nothing but that.
     // SAFETY: the range is the mapping just made.
-    unsafe { libc::madvise(base, size, libc::MADV_NOHUGEPAGE) };
-    Some(base.cast())
+    unsafe { libc::madvise(base.cast(), size, libc::MADV_NOHUGEPAGE) };
+    Some(base)
 }

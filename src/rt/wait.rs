@@ -218,7 +218,7 @@ impl Context {
     #[inline(always)]
     fn switch_to(&self, to: *const Coroutine) {
         let from = self.current_ptr();
-        self.epoch.set(self.epoch.get() + 1);
+        self.new_epoch();
         self.budget.renew();
         if ptr::eq(from, to) {
             return;

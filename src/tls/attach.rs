@@ -158,7 +158,7 @@ impl Tls {
     fn prepare(&self, context: &Context) -> Result<()> {
         let Below::Stream(stream) = &self.below else { return Ok(()) };
         stream.check_inbound().and_then(|()| stream.check_outbound()).map_err(cut_off)?;
-        context.buffers().flush_gathered(stream);
+        context.buffers().flush_gathered(context, stream);
         // Whatever leaves is complete: to wait for more of it would only cost time.
         if stream.family() == Family::Tcp {
             stream.send_at_once();
@@ -205,7 +205,7 @@ impl Tls {
         }
         let sent = match &self.below {
             Below::Stream(stream) => {
-                stream.push_out(records);
+                stream.push_out(context, records);
                 stream.wait_backlog(context, deadline)
             }
             Below::Custom(_) => custom::send_all(&self.layer, records, deadline),

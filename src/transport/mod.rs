@@ -138,7 +138,7 @@ impl Transport {
     pub(crate) fn send_all(&self, context: &Context, bytes: &[u8], deadline: i64) -> Result<()> {
         match self {
             Transport::Stream(stream) => {
-                stream.push_out(bytes);
+                stream.push_out(context, bytes);
                 stream.wait_backlog(context, deadline)
             }
             Transport::Custom(custom) => call::send_all(custom.handle(), bytes, deadline),

@@ -6,7 +6,7 @@ use crate::iol::Pieces;
 use crate::net::buffers::RECEIVE_SIZE;
 use crate::net::socket;
 use crate::rt::budget::Rounds;
-use crate::rt::context::Context;
+use crate::rt::context::{Context, Epoch};
 use crate::rt::object::Ref;
 use crate::rt::poller::Direction;
 use crate::sock::Bytestream;
@@ -15,7 +15,7 @@ use core::ffi::c_int;
 impl Stream {
     /// Sends a list for a bytestream call; no state is noted.
     pub(crate) fn send_pieces(&self, context: &Context, pieces: Pieces<'_>, deadline: i64) -> Result<()> {
-        context.buffers().flush_gathered(self);
+        context.buffers().flush_gathered(context, self);
         self.wait_backlog(context, deadline)?;
         let (mut cursor, mut rounds) = (pieces.cursor(), Rounds::default());
         while let Some(piece) = cursor.piece() {
@@ -46,7 +46,7 @@ impl Stream {
     pub(crate) fn done(&self) -> Result<()> {
         let context = Context::get()?;
         self.outbound.check()?;
-        context.buffers().flush_gathered(self);
+        context.buffers().flush_gathered(context, self);
         context.new_epoch();
         match socket::shutdown_write(self.fd.get()) {
             Ok(()) => {
@@ -107,7 +107,7 @@ impl Ref<Stream> {
             return Ok(());
         }
         // What can be seen at once must be seen without letting others run.
-        self.drained_in_epoch.set(0);
+        self.drained_in_epoch.set(Epoch::NEVER);
         match self.inbound.run(|| Err::<(), _>(self.discard_all(context, deadline))) {
             Err(Errno::EPIPE) => Ok(()),
             other => other,

@@ -17,7 +17,7 @@ use super::buffers::{RECEIVE_SIZE, UNOPENED};
 use super::descriptor::Descriptor;
 use super::socket;
 use crate::error::{Errno, Result};
-use crate::rt::context::Context;
+use crate::rt::context::{Context, Epoch};
 use crate::rt::object::{self, About, Kind, Ref};
 use crate::rt::poller::{Direction, Watcher};
 use crate::sock::half::Half;
@@ -54,8 +54,8 @@ pub(crate) struct Stream {
     saved: RefCell<Saved>,
     /// How much may be read beyond what is asked for, at least as long as there is room.
     read_ahead: Cell<usize>,
-    /// Epoch (`Context::epoch`) in which the kernel's receive buffer was last found empty; 0: never.
-    drained_in_epoch: Cell<u64>,
+    /// When the kernel's receive buffer was last found empty.
+    drained_in_epoch: Cell<Epoch>,
     /// The kernel may hold more, as far as is known.
     may_hold_more: Cell<bool>,
     /// When the peer was last heard of, in ns, and how often.
@@ -136,8 +136,8 @@ impl Kind for Stream {
 }
 
 impl Watcher for Stream {
-    fn writable(&self) {
-        self.push_backlog();
+    fn writable(&self, context: &Context) {
+        self.push_backlog(context);
     }
 
     fn abandoned(&self) {
@@ -157,7 +157,7 @@ impl Stream {
             outbound: Half::default(),
             saved: RefCell::default(),
             read_ahead: Cell::new(if family == Family::Tcp { RECEIVE_SIZE } else { 0 }),
-            drained_in_epoch: Cell::new(0),
+            drained_in_epoch: Cell::new(Epoch::NEVER),
             may_hold_more: Cell::new(false),
             heard: Cell::new(0),
             times_heard: Cell::new(0),
@@ -301,7 +301,7 @@ impl Stream {
     /// Closes the socket and wakes whoever waits for it with EBADF.
     pub(crate) fn shut(&self) {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
-        context.buffers().flush_gathered(self);
+        context.buffers().flush_gathered(context, self);
         // A stream that is cut short does not end gracefully.
         let mode = if self.has_backlog() { CloseMode::Abort } else { self.close_mode.get() };
         if self.has_records.get() {

@@ -151,8 +151,7 @@ impl Stream {
 
     /// Sends bytes, in order, as far as the kernel takes them at once, and keeps the rest for when
     /// it takes more. An error is kept for the next sender.
-    pub(crate) fn push_out(&self, bytes: &[u8]) {
-        let Ok(context) = Context::get() else { return };
+    pub(crate) fn push_out(&self, context: &Context, bytes: &[u8]) {
         if self.failure.get().is_some() {
             return;
         }
@@ -237,7 +236,7 @@ impl Stream {
         queued.inspect_err(|error| self.fail(*error))?;
         if self.has_records.get() {
             // No more was sealed, but the kernel has not refused anything, and so will not say when it takes more.
-            self.push_backlog();
+            self.push_backlog(context);
         }
         self.failure.get().map_or(Ok(()), Err)
     }
@@ -260,7 +259,7 @@ impl Stream {
 
     /// Sends it, if the end of that has been accepted; drops it otherwise.
     pub(crate) fn release_held(&self, context: &Context, wanted: bool) {
-        context.buffers().flush_gathered(self);
+        context.buffers().flush_gathered(context, self);
         let was_clear = !self.has_backlog();
         let released = match self.queue.borrow_mut().as_mut() {
             Some(queue) if wanted => queue.release(),
@@ -268,7 +267,7 @@ impl Stream {
             None => return,
         };
         if released.is_ok() && was_clear {
-            self.push_backlog();
+            self.push_backlog(context);
         }
         let watched = released.and_then(|()| if self.has_backlog() { self.watch(context) } else { Ok(()) });
         if let Err(error) = watched {
@@ -289,10 +288,9 @@ impl Stream {
     }
 
     /// Sends a control frame after everything else; if that has to wait, only the newest is kept.
-    pub(crate) fn queue_control(&self, bytes: &[u8]) {
-        let Ok(context) = Context::get() else { return };
+    pub(crate) fn queue_control(&self, context: &Context, bytes: &[u8]) {
         if !self.has_backlog() {
-            return self.push_out(bytes);
+            return self.push_out(context, bytes);
         }
         if let Err(error) = self.enqueue(context, |queue| queue.set_pending_control(bytes)) {
             self.fail(error);
@@ -307,8 +305,7 @@ impl Stream {
         self.drop_unsent();
     }
 
-    pub(super) fn push_backlog(&self) {
-        let Ok(context) = Context::get() else { return };
+    pub(super) fn push_backlog(&self, context: &Context) {
         match self.push_unsent(context) {
             Ok(true) => {}
             Ok(false) => return,

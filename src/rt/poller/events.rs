@@ -172,7 +172,7 @@ impl Poller {
         if event.writable {
             if let Some(watcher) = entry.watcher.get() {
                 // SAFETY: by the contract of `watch`.
-                unsafe { watcher.as_ref() }.writable();
+                unsafe { watcher.as_ref() }.writable(context);
             }
             if let Some(writer) = entry.writer.get() {
                 // SAFETY: a registered clause is alive; firing it unregisters it.

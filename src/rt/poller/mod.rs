@@ -35,7 +35,7 @@ pub(crate) enum Direction {
 /// What a socket of ours wants to be told without a coroutine waiting.
 pub(crate) trait Watcher {
     /// The socket may be writable again.
-    fn writable(&self);
+    fn writable(&self, context: &Context);
     /// It is told nothing any more: this process is the child of a fork, whose parent is told as before,
     /// or there is no set to be had.
     fn abandoned(&self);

@@ -79,7 +79,7 @@ fn send_to_each(
     let plain = message.plain().clone();
     let (frame, len): (&[u8], _) = (&plain, message.payload().len());
     // Nothing is gathered from here on, unless `find` says so.
-    context.buffers().flush();
+    context.buffers().flush(context);
     let (mut sent_in_full, mut refused) = (handles.len(), 0);
     for (index, handle) in handles.iter().enumerate() {
         // SAFETY: what is done with it neither switches nor closes anything, and it is not used afterwards.
@@ -114,7 +114,7 @@ fn send_to_each(
 fn find(context: &Context, handle: c_int) -> Result<Ref<Ws>> {
     let found = object::find::<Ws>(handle);
     // The program's own types may do anything when they are asked.
-    context.buffers().flush();
+    context.buffers().flush(context);
     found.map_err(|error| if error == Errno::EBADF { error } else { Errno::ENOTSUP })
 }
 
@@ -143,7 +143,7 @@ impl Ws {
         result: isize,
     ) -> Result<()> {
         let sent = stream.queue_rest_of(context, message.plain(), result);
-        self.note_sent(sent).inspect(|()| self.count_sent(message.payload().len()))
+        self.note_sent(context, sent).inspect(|()| self.count_sent(message.payload().len()))
     }
 
     /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
@@ -155,7 +155,7 @@ impl Ws {
             return Err(Errno::EPIPE);
         }
         if stream.failure().is_some() {
-            return self.note_sent(Err(Errno::ECONNRESET));
+            return self.note_sent(context, Err(Errno::ECONNRESET));
         }
         if stream.queued(context) > max_backlog {
             return Err(Errno::EAGAIN);
@@ -172,7 +172,7 @@ impl Ws {
             // A window that is kept must not have what the peer has not got.
             extension.forget_part();
         }
-        self.note_sent(sent).inspect(|()| self.count_sent(message.payload().len()))
+        self.note_sent(context, sent).inspect(|()| self.count_sent(message.payload().len()))
     }
 
     /// The message as this connection sends it.
@@ -215,7 +215,7 @@ impl Ws {
 
     /// Notes that a frame could not leave, and what that means.
     #[cold]
-    fn note_sent(&self, sent: Result<()>) -> Result<()> {
+    fn note_sent(&self, context: &Context, sent: Result<()>) -> Result<()> {
         match sent {
             // Nothing has happened.
             Err(Errno::ENOMEM)
@@ -224,7 +224,7 @@ impl Ws {
                 sent
             }
             Err(_) => {
-                self.note_broken();
+                self.note_broken(context);
                 Err(Errno::ECONNRESET)
             }
             Ok(()) => Ok(()),

@@ -80,7 +80,7 @@ impl Ws {
                 Transport::Stream(stream) => self.send_own_part(context, stream, message, done, deadline),
                 Transport::Custom(custom) => self.send_custom_part(context, custom, message, done, deadline),
             };
-            let made = sent.inspect_err(|_| self.part_was_lost(begun, before))?;
+            let made = sent.inspect_err(|_| self.part_was_lost(context, begun, before))?;
             if made.last {
                 if let Some(extension) = self.extension.borrow_mut().as_mut() {
                     extension.note_part_left();
@@ -93,20 +93,20 @@ impl Ws {
             let _ = self.send_pending_pong(context, deadline);
             let before = *self.connection.borrow().encoder();
             let spent = rounds.spend(context, made.consumed, deadline);
-            spent.inspect_err(|_| self.part_was_lost(begun, before))?;
+            spent.inspect_err(|_| self.part_was_lost(context, begun, before))?;
             self.check_outbound()?;
         }
     }
 
     /// A frame has not left. If none before it has in this call, that may be repeated.
-    fn part_was_lost(&self, begun: bool, before: Encoder) {
+    fn part_was_lost(&self, context: &Context, begun: bool, before: Encoder) {
         if let Some(extension) = self.extension.borrow_mut().as_mut() {
             extension.forget_part();
         }
         match self.transport.stream() {
             _ if !begun => *self.connection.borrow_mut().encoder_mut() = before,
-            Some(stream) => self.break_outbound(stream),
-            None => self.note_broken(),
+            Some(stream) => self.break_outbound(context, stream),
+            None => self.note_broken(context),
         }
     }
 
@@ -122,10 +122,10 @@ impl Ws {
         self.wait_clear(context, stream, deadline)?;
         let most = HEADER + FRAME.min(message.payload.total() + MIN_ROOM);
         if buffers.gathered(stream) + most > GATHER_LIMIT {
-            buffers.flush();
+            buffers.flush(context);
             self.wait_clear(context, stream, deadline)?;
         }
-        let begin = buffers.acquire_send(stream)?;
+        let begin = buffers.acquire_send(context, stream)?;
         // SAFETY: filled at once.
         let place = unsafe { buffers.send_buf_mut(begin) };
         let made = self.make_part(context, &mut place[..HEADER + FRAME], message, done)?;
@@ -139,7 +139,7 @@ impl Ws {
         }
         buffers.forget_gathered();
         // SAFETY: sending and queueing copy.
-        stream.push_out(unsafe { buffers.send_buf(0..end) });
+        stream.push_out(context, unsafe { buffers.send_buf(0..end) });
         self.wait_left(context, stream, made.len, deadline)?;
         Ok(made)
     }
@@ -162,7 +162,7 @@ impl Ws {
         }
         let sent = call::send_all(custom.handle(), &place[..made.len], deadline);
         // It takes all or nothing, and after a failure nothing more.
-        sent.inspect_err(|_| self.note_broken())?;
+        sent.inspect_err(|_| self.note_broken(context))?;
         custom.count_sent(made.len);
         Ok(made)
     }

@@ -93,18 +93,18 @@ impl Ws {
         let frame = self.control_frame(context, opcode, payload)?;
         self.sent.count_control(opcode);
         if !stream.has_backlog() {
-            let gathered = context.buffers().acquire_send(stream)?;
+            let gathered = context.buffers().acquire_send(context, stream)?;
             // Gathered bytes leave plenty of room for a control frame.
             // SAFETY: filled at once.
             let place = unsafe { context.buffers().send_buf_mut(gathered) };
             let end = gathered + frame.write(place, payload.as_bytes());
             context.buffers().set_gathered(context, end);
             if !(more && end <= GATHER_LIMIT) {
-                context.buffers().flush();
+                context.buffers().flush(context);
             }
             return Ok(());
         }
-        queue_control_frame(stream, &frame, payload);
+        queue_control_frame(context, stream, &frame, payload);
         Ok(())
     }
 
@@ -138,16 +138,15 @@ impl Ws {
 
 /// Sends a control frame behind all that waits for the kernel. (On its own, for what it takes of the stack.)
 #[inline(never)]
-fn queue_control_frame(stream: &Stream, frame: &Frame, payload: &ControlPayload) {
+fn queue_control_frame(context: &Context, stream: &Stream, frame: &Frame, payload: &ControlPayload) {
     let mut bytes = [0; MAX_HEADER + MAX_CONTROL_PAYLOAD];
     let len = frame.write(&mut bytes, payload.as_bytes());
-    stream.queue_control(&bytes[..len]);
+    stream.queue_control(context, &bytes[..len]);
 }
 
 impl EndWatcher for Ws {
     /// Whoever ends has begun a message, which nobody can end now.
-    fn coroutine_ends(&self) {
-        let Ok(context) = Context::get() else { return };
+    fn coroutine_ends(&self, context: &Context) {
         let close = self.connection.borrow_mut().note_message_abandoned();
         if let Some(stream) = self.transport.stream() {
             if let Some(payload) = close {

@@ -107,7 +107,7 @@ impl Ws {
         {
             return FastSend::NotTaken;
         }
-        let Ok(begin) = buffers.acquire_send(stream) else { return FastSend::NotTaken };
+        let Ok(begin) = buffers.acquire_send(context, stream) else { return FastSend::NotTaken };
         let role = connection.role();
         let Ok(key) = fresh_key(context, role) else { return FastSend::NotTaken };
         let frame = connection.encoder().whole_message(flags & TEXT != 0, payload.len() as u64, key);
@@ -147,7 +147,7 @@ impl Ws {
             Ok(sent) => {
                 buffers.forget_gathered();
                 // SAFETY: sending and queueing copy.
-                stream.push_out(unsafe { buffers.send_buf(sent..frame.end) });
+                stream.push_out(context, unsafe { buffers.send_buf(sent..frame.end) });
                 FastSend::Partial(frame.len())
             }
             Err(_) => {
@@ -247,7 +247,7 @@ impl Ws {
                 self.send_copied(context, stream, frame, len, gather, deadline)
             }
             Transport::Stream(stream) => self.send_large(context, stream, frame, len, deadline),
-            Transport::Custom(custom) => self.send_custom(custom, frame, len, deadline),
+            Transport::Custom(custom) => self.send_custom(context, custom, frame, len, deadline),
         }
     }
 
@@ -259,7 +259,7 @@ impl Ws {
     pub(super) fn wait_clear(&self, context: &Context, stream: &Stream, deadline: i64) -> Result<()> {
         stream.wait_backlog(context, deadline).inspect_err(|_| {
             if stream.failure().is_some() {
-                self.note_broken();
+                self.note_broken(context);
             }
         })
     }
@@ -275,10 +275,10 @@ impl Ws {
     ) -> Result<()> {
         self.wait_clear(context, stream, deadline)?;
         if context.buffers().gathered(stream) + len > GATHER_LIMIT {
-            context.buffers().flush();
+            context.buffers().flush(context);
             self.wait_clear(context, stream, deadline)?;
         }
-        let gathered = context.buffers().acquire_send(stream)?;
+        let gathered = context.buffers().acquire_send(context, stream)?;
         // SAFETY: filled at once.
         let end = gathered + frame.write_whole(unsafe { context.buffers().send_buf_mut(gathered) });
         if gather {
@@ -287,7 +287,7 @@ impl Ws {
         }
         context.buffers().forget_gathered();
         // SAFETY: sending and queueing copy.
-        stream.push_out(unsafe { context.buffers().send_buf(0..end) });
+        stream.push_out(context, unsafe { context.buffers().send_buf(0..end) });
         self.wait_left(context, stream, len, deadline)
     }
 
@@ -302,7 +302,7 @@ impl Ws {
     ) -> Result<()> {
         self.wait_clear(context, stream, deadline).inspect_err(|_| {
             if self.connection.borrow().can_send() && !stream.drop_unsent_tail(len) {
-                self.break_outbound(stream);
+                self.break_outbound(context, stream);
             }
         })
     }
@@ -315,14 +315,14 @@ impl Ws {
         len: usize,
         deadline: i64,
     ) -> Result<()> {
-        context.buffers().flush_gathered(stream);
+        context.buffers().flush_gathered(context, stream);
         self.wait_clear(context, stream, deadline)?;
         let header = frame.frame.header();
         let mut cursor = frame.payload.cursor();
         let (mut done, mut rounds) = (0, Rounds::default());
         while done < len {
             let sent = if frame.frame.is_masked() {
-                context.buffers().acquire_send(stream)?;
+                context.buffers().acquire_send(context, stream)?;
                 // SAFETY: filled at once.
                 let mut place = unsafe { context.buffers().send_buf_mut(0) };
                 if len - done > place.len() {
@@ -350,23 +350,21 @@ impl Ws {
             };
             waited.inspect_err(|_| {
                 if done > 0 || stream.failure().is_some() {
-                    self.break_outbound(stream);
+                    self.break_outbound(context, stream);
                 }
             })?;
         }
         // Records that were made of it may not all have left.
-        self.wait_clear(context, stream, deadline).inspect_err(|_| self.break_outbound(stream))
+        self.wait_clear(context, stream, deadline).inspect_err(|_| self.break_outbound(context, stream))
     }
 
-    pub(super) fn note_broken(&self) {
+    pub(super) fn note_broken(&self, context: &Context) {
         self.connection.borrow_mut().note_outbound_broken();
-        if let Some(context) = Context::existing() {
-            self.release_ended_message(context);
-        }
+        self.release_ended_message(context);
     }
 
-    pub(super) fn break_outbound(&self, stream: &Stream) {
-        self.note_broken();
+    pub(super) fn break_outbound(&self, context: &Context, stream: &Stream) {
+        self.note_broken(context);
         if stream.failure().is_none() {
             stream.fail(Errno::ECONNRESET);
         }
@@ -375,13 +373,14 @@ impl Ws {
     /// A custom bytestream takes all or nothing, and after a failure nothing more.
     fn send_custom(
         &self,
+        context: &Context,
         custom: &CustomStream,
         frame: &Outgoing<'_>,
         len: usize,
         deadline: i64,
     ) -> Result<()> {
         let sent = frame.send_to(custom, len, deadline);
-        sent.inspect(|()| custom.count_sent(len)).inspect_err(|_| self.note_broken())
+        sent.inspect(|()| custom.count_sent(len)).inspect_err(|_| self.note_broken(context))
     }
 }
 
