@@ -24,6 +24,8 @@ pub(crate) const RECEIVE_SIZE: usize = 512 * 1024;
 pub(crate) const SEND_SIZE: usize = 260 * 1024;
 /// How much may be gathered before it leaves, in bytes.
 pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
+/// How much is read ahead for streams that nobody receives from, for all of a thread, in bytes.
+const MAX_SAVED: usize = 64 * 1024 * 1024;
 /// While bytes are gathered, the clock is read once in so many calls, at the least.
 const MAX_STRIDE: u64 = 64;
 
@@ -209,9 +211,10 @@ impl Buffers {
         Ok(())
     }
 
-    /// How many bytes were received and not consumed by the streams to which the buffer is not lent.
-    pub(crate) fn saved(&self) -> usize {
-        self.saved.get()
+    /// Whether anything may be read for a stream that nobody receives from: not too much is kept. If not, what is
+    /// put off is queued, one after another, from when there is room again.
+    pub(crate) fn has_room(&self) -> bool {
+        self.saved.get() < MAX_SAVED
     }
 
     /// Counts bytes that a stream keeps from now on.
@@ -221,7 +224,14 @@ impl Buffers {
 
     /// Counts bytes that a stream keeps no longer.
     pub(crate) fn count_freed(&self, len: usize) {
+        let had_room = self.has_room();
         self.saved.set(self.saved.get().saturating_sub(len));
+        if !had_room
+            && self.has_room()
+            && let Some(context) = Context::existing()
+        {
+            context.queue_put_off();
+        }
     }
 
     /// The free end of the receive buffer, which is lent to the caller.

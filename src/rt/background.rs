@@ -5,7 +5,7 @@ use super::big_stack::BigStack;
 use super::budget::SLICE;
 use super::clock;
 use super::context::Context;
-use super::list::{Link, Linked};
+use super::list::{Link, Linked, List};
 use super::timer;
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -77,9 +77,25 @@ impl Context {
     /// # Safety
     /// Both stay in place until the task is withdrawn.
     pub(crate) unsafe fn queue(&self, task: &Task, owner: &(dyn Background + 'static)) {
-        if !task.is_queued.replace(true) {
-            task.owner.set(Some(NonNull::from(owner)));
-            // SAFETY: it is in no list, as was checked above, and stays until it is withdrawn, as the caller says.
+        // SAFETY: as the caller says.
+        unsafe { enlist(&self.tasks, task, owner) };
+    }
+
+    /// The same, but not before `queue_put_off`. What is queued or put off already stays where it is.
+    ///
+    /// # Safety
+    /// Both stay in place until the task is withdrawn.
+    pub(crate) unsafe fn put_off(&self, task: &Task, owner: &(dyn Background + 'static)) {
+        // SAFETY: as the caller says.
+        unsafe { enlist(&self.put_off, task, owner) };
+    }
+
+    /// Queues the first of those that were put off.
+    pub(crate) fn queue_put_off(&self) {
+        // SAFETY: what is put off is alive.
+        if let Some(task) = unsafe { self.put_off.front().as_ref() } {
+            task.link.unlink();
+            // SAFETY: it has just left its list, and stays until it is withdrawn, by the contract of `put_off`.
             unsafe { self.tasks.push_back(task) };
         }
     }
@@ -158,11 +174,24 @@ impl Context {
         while let Some(task) = unsafe { self.tasks.front().as_ref() } {
             task.withdraw();
             abandon(task.owner.take());
+            self.queue_put_off();
         }
         while let Some(alarm) = self.first_alarm() {
             alarm.disarm(self);
             abandon(alarm.owner.take());
         }
+    }
+}
+
+/// Adds a task to a list, unless it is in one.
+///
+/// # Safety
+/// Both stay in place until the task is withdrawn.
+unsafe fn enlist(list: &List<Task>, task: &Task, owner: &(dyn Background + 'static)) {
+    if !task.is_queued.replace(true) {
+        task.owner.set(Some(NonNull::from(owner)));
+        // SAFETY: it is in no list, as was checked above, and stays until it is withdrawn, as the caller says.
+        unsafe { list.push_back(task) };
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Context {
     #[cfg(feature = "sockets")]
     pub(super) tasks: List<Task>,
     #[cfg(feature = "sockets")]
+    pub(super) put_off: List<Task>,
+    #[cfg(feature = "sockets")]
     pub(super) alarms: timer::Heap<Alarm>,
     /// The descriptors that are waited for.
     pub poller: Poller,
@@ -165,6 +167,8 @@ impl Context {
             timers: timer::Heap::new(),
             #[cfg(feature = "sockets")]
             tasks: List::new(),
+            #[cfg(feature = "sockets")]
+            put_off: List::new(),
             #[cfg(feature = "sockets")]
             alarms: timer::Heap::new(),
             poller: Poller::new(),

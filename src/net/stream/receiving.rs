@@ -15,6 +15,9 @@ const LARGE: u64 = 64 * 1024;
 /// How much is read ahead while payloads are large, in bytes.
 const AHEAD_OF_LARGE: usize = 16 * 1024;
 
+/// When so many times more was consumed than is left, what is left is moved.
+const MIN_CONSUMED: usize = 8;
+
 /// Bytes that were received and not consumed.
 #[derive(Default)]
 pub(super) struct Saved {
@@ -31,10 +34,17 @@ impl Saved {
     /// Returns how many bytes are kept no longer.
     fn consume(&mut self, len: usize) -> usize {
         self.start += len;
-        if self.start < self.bytes.len() {
+        if self.unread().len() > self.start / MIN_CONSUMED {
             return 0;
         }
-        core::mem::take(self).bytes.len()
+        // The little that is left may stay for long, and the rest of the memory is not to stay with it.
+        let mut bytes = Vec::new();
+        if try_extend(&mut bytes, self.unread()).is_err() {
+            return 0;
+        }
+        let freed = self.start;
+        *self = Saved { bytes, start: 0 };
+        freed
     }
 }
 
@@ -237,15 +247,21 @@ mod tests {
     use super::Saved;
 
     #[test]
-    fn consuming_saved_bytes_moves_none_of_them() {
+    fn consuming_saved_bytes_moves_few_of_them_and_keeps_little_memory() {
         let mut saved = Saved { bytes: (0..=255).cycle().take(100_000).collect(), start: 0 };
-        let end = saved.unread().as_ptr_range().end;
+        let (mut end, mut moved, mut freed) = (saved.unread().as_ptr_range().end, 0, 0);
         for consumed in 0..100_000 {
             assert_eq!(saved.unread()[0], consumed as u8);
-            assert_eq!(saved.unread().as_ptr_range().end, end);
-            assert_eq!(saved.consume(1), if consumed == 99_999 { 100_000 } else { 0 });
+            freed += saved.consume(1);
+            if saved.unread().as_ptr_range().end != end {
+                moved += saved.unread().len();
+                end = saved.unread().as_ptr_range().end;
+            }
+            assert!(saved.bytes.capacity() <= 16 + 9 * saved.unread().len());
         }
         assert!(saved.unread().is_empty());
         assert_eq!(saved.bytes.capacity(), 0);
+        assert_eq!(freed, 100_000);
+        assert!(moved < 100_000 / 7);
     }
 }

@@ -18,9 +18,8 @@ use crate::ws::frame::{ControlPayload, Opcode};
 use crate::ws::options::Pings;
 use core::cell::Cell;
 
-/// How much is read while nobody receives, for a connection and for all of a thread, in bytes.
+/// How much of a connection is read while nobody receives, in bytes.
 const MAX_UNREAD: usize = 64 * 1024;
-const MAX_SAVED: usize = 64 * 1024 * 1024;
 
 /// By what part of its time an alarm is late at most: those of many connections come together then, and the thread
 /// polls once for many of them.
@@ -79,6 +78,7 @@ impl Ws {
             context.poller.unattend(stream.fd());
         }
         self.task.withdraw();
+        self.let_next_look(context);
         self.ahead.take();
         if let Some(keepalive) = &self.keepalive {
             keepalive.alarm.disarm(context);
@@ -150,8 +150,12 @@ impl Ws {
         let mut has_received = false;
         while self.look_ahead(context, stream)? {
             let unread = stream.peek(context, <[u8]>::len);
-            let has_room = unread < MAX_UNREAD && context.buffers().saved() < MAX_SAVED;
-            if !stream.may_hold_more() || !has_room {
+            if !stream.may_hold_more() || unread >= MAX_UNREAD {
+                break;
+            }
+            if !context.buffers().has_room() {
+                // SAFETY: withdrawn when this is closed, or leaves the stream.
+                unsafe { context.put_off(&self.task, self) };
                 break;
             }
             if has_received {
@@ -162,6 +166,13 @@ impl Ws {
             has_received = true;
         }
         Ok(())
+    }
+
+    /// If there is room, the first of those that were held up by the lack of it looks for what has come.
+    fn let_next_look(&self, context: &Context) {
+        if context.buffers().has_room() {
+            context.queue_put_off();
+        }
     }
 
     // ---- keepalive ----
@@ -266,6 +277,7 @@ impl Background for Ws {
             // The next receive finds out what is wrong.
             let _ = self.attend(context, stream);
         }
+        self.let_next_look(context);
     }
 
     fn alarm(&self, context: &Context, now: i64) {
