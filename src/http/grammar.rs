@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 /// The rule that a line breaks, for a person to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,16 +126,21 @@ pub fn field_line(line: &[u8]) -> Result<Field<'_>, Malformed> {
         return Err(Malformed("RFC 9112, 5.2: folded line"));
     }
     check_line(line)?;
-    let colon = memchr(b':', line).ok_or(Malformed("RFC 9112, 5: no colon"))?;
-    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-    if name.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
+    let field = Field::split(line).ok_or(Malformed("RFC 9112, 5: no colon"))?;
+    if field.name.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
         // "A server MUST reject" it with 400.
         return Err(Malformed("RFC 9112, 5.1: space before the colon"));
     }
-    Ok(Field { name, value })
+    Ok(field)
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
+    /// The two parts of a line that [`field_line`] has found good, or is to judge. None: there is no colon.
+    pub(crate) fn split(line: &'a [u8]) -> Option<Field<'a>> {
+        let colon = memchr(b':', line)?;
+        Some(Field { name: &line[..colon], value: trim(&line[colon + 1..]) })
+    }
+
     /// RFC 9110, 5.1: names are case-insensitive.
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
@@ -156,9 +161,9 @@ impl Field<'_> {
 /// RFC 9112, 2.2: a bare CR makes the message invalid. So does a LF in the middle of a line, at which
 /// other recipients would end it, and a NUL, at which C does.
 fn check_line(line: &[u8]) -> Result<(), Malformed> {
-    match line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        true => Err(Malformed("RFC 9110, 5.5: CR, LF or NUL in a line")),
-        false => Ok(()),
+    match memchr3(b'\r', b'\n', 0, line) {
+        Some(_) => Err(Malformed("RFC 9110, 5.5: CR, LF or NUL in a line")),
+        None => Ok(()),
     }
 }
 

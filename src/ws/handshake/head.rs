@@ -119,10 +119,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Those of a head that was judged before.
+    pub(super) fn judged(lines: &'a [u8]) -> Fields<'a> {
+        Fields(lines)
+    }
+
+    /// How many bytes they are, the empty line included.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All of them, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let mut lines = Lines(self.0);
-        core::iter::from_fn(move || field_line(lines.line().ok()?).ok())
+        core::iter::from_fn(move || Field::split(lines.line().ok()?))
     }
 
     /// The values of all fields of that name, in whatever case (RFC 9110, 5.1).

@@ -139,10 +139,22 @@ pub struct Upgrade<'a> {
 /// Judges the head of a request, the empty line included (RFC 9112). An empty line before it is
 /// ignored (2.2).
 pub fn parse_request_head(head: &[u8]) -> CoreResult<RequestHead<'_>, Refusal> {
+    read_request_head(head, Fields::parse)
+}
+
+/// The same for a head that was judged before, and found good.
+pub(super) fn judged_request_head(head: &[u8]) -> Option<RequestHead<'_>> {
+    read_request_head(head, |lines| Ok(Fields::judged(lines.0))).ok()
+}
+
+fn read_request_head<'a>(
+    head: &'a [u8],
+    read_fields: impl FnOnce(Lines<'a>) -> CoreResult<Fields<'a>, Malformed>,
+) -> CoreResult<RequestHead<'a>, Refusal> {
     let mut lines = Lines(head.strip_prefix(b"\r\n").unwrap_or(head));
     let line = request_line(lines.line()?, Spaces::Single)?;
     let (resource, authority) = split_target(line.target)?;
-    let fields = Fields::parse(lines)?;
+    let fields = read_fields(lines)?;
 
     let mut host = None;
     for value in fields.all("Host") {

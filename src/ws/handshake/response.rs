@@ -245,10 +245,22 @@ pub struct Accepted<'a> {
 
 /// Judges the head of an answer, the empty line included (RFC 9112).
 pub fn parse_answer_head(head: &[u8]) -> CoreResult<AnswerHead<'_>, Refusal> {
+    read_answer_head(head, Fields::parse)
+}
+
+/// The same for a head that was judged before, and found good.
+pub(super) fn judged_answer_head(head: &[u8]) -> Option<AnswerHead<'_>> {
+    read_answer_head(head, |lines| Ok(Fields::judged(lines.0))).ok()
+}
+
+fn read_answer_head<'a>(
+    head: &'a [u8],
+    read_fields: impl FnOnce(Lines<'a>) -> CoreResult<Fields<'a>, Malformed>,
+) -> CoreResult<AnswerHead<'a>, Refusal> {
     let mut lines = Lines(head);
     let line = lines.line().and_then(|line| status_line(line, Spaces::Single));
     let line = line.map_err(|Malformed(rule)| Refusal { rule, status: None })?;
-    let fields = Fields::parse(lines).map_err(|Malformed(rule)| Refusal::with(line.status, rule))?;
+    let fields = read_fields(lines).map_err(|Malformed(rule)| Refusal::with(line.status, rule))?;
     let status_text = &head["HTTP/1.x ".len()..][..3];
     Ok(AnswerHead { minor: line.minor, status: line.status, status_text, reason: line.reason, fields })
 }

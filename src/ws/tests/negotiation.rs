@@ -358,6 +358,20 @@ fn an_answer_can_be_asked_about() {
 }
 
 #[test]
+fn a_stored_head_is_read_as_it_was_judged() {
+    let good = Head::good_request().bytes();
+    for head in [good.clone(), [b"\r\n", &good[..]].concat()] {
+        let stored = StoredHead::request(&head).expect("memory").expect("well-formed");
+        let judged = parse_request_head(&head).expect("well-formed");
+        assert_eq!(stored.as_request(), Some(judged));
+        let all: Vec<_> = judged.fields.iter().collect();
+        let by_index: Vec<_> = (0..).map_while(|index| stored.field(index).ok()).collect();
+        assert_eq!(by_index, all);
+        assert!(all.len() > 4);
+    }
+}
+
+#[test]
 fn requests_of_http_1_0_need_no_host_and_are_no_upgrades() {
     let head = Head::good_request().start("GET / HTTP/1.0");
     let bytes = head.without("Host").bytes();
