@@ -159,6 +159,7 @@ TEST(a_stream_that_ends_in_the_handshake_gives_ECONNRESET) {
         make_ipc_pair(s);
         CHECK_INT(ipc_done(s[1], soon()), 0);
         CHECK_ERR(attach(kind, s[0], soon()), -1, ECONNRESET);
+        CHECK_STR(ws_errmsg(), "the connection has ended before the handshake of TLS was over");
         CHECK_ERR(hclose(s[0]), -1, EBADF);
         CHECK_INT(hclose(s[1]), 0);
     }

@@ -74,6 +74,8 @@ pub(crate) enum Fact {
     Refused(u16, &'static str),
     /// The peer has not answered a ping for so long, in ms.
     NoAnswer(i64),
+    /// The connection has ended before this.
+    Ended(&'static str),
     /// A file cannot be read: the system's error.
     Unreadable(Text, i32),
     /// There is something wrong with what is in a file.
@@ -131,7 +133,13 @@ pub(crate) fn note(error: Errno, fact: Fact) -> Errno {
     note_with_head(error, fact, Vec::new())
 }
 
-/// The same, with the whole head of the peer's answer.
+/// Notes before what a connection has ended, if the error says that it has.
+#[cold]
+pub(crate) fn note_end(error: Errno, before: &'static str) -> Errno {
+    if error == Errno::ECONNRESET { note(error, Fact::Ended(before)) } else { error }
+}
+
+/// The same as `note`, with the whole head of the peer's answer.
 #[cold]
 pub(crate) fn note_with_head(error: Errno, fact: Fact, head: Vec<u8>) -> Errno {
     forget(PENDING.replace(keep(Record { error, fact: Some(fact), is_old_used: false, head })));
@@ -238,6 +246,10 @@ fn write(to: &mut Writer<'_>, record: Option<&Record>) {
             to.put("no answer to a ping for ");
             to.put_number(u32::try_from(number).unwrap_or(u32::MAX));
             to.put(unit);
+        }
+        Some(Fact::Ended(before)) => {
+            to.put("the connection has ended before ");
+            to.put(before);
         }
         Some(Fact::Unreadable(file, code)) => {
             to.put("cannot read ");

@@ -247,5 +247,6 @@ fn advance(
 
 /// The end of the stream below, and a refusal of it in the middle of a record, break TLS.
 fn cut_off(error: Errno) -> Errno {
-    if matches!(error, Errno::EPIPE | Errno::EBUSY) { Errno::ECONNRESET } else { error }
+    let error = if matches!(error, Errno::EPIPE | Errno::EBUSY) { Errno::ECONNRESET } else { error };
+    why::note_end(error, "the handshake of TLS was over")
 }

@@ -38,7 +38,8 @@ pub(super) fn receive<R>(
             Ok(Scan::Incomplete { at_least }) => {
                 // Where nothing may be read ahead, a long head takes many system calls.
                 rounds.spend(context, SYSTEM_CALL, deadline)?;
-                transport.fill(context, have + at_least, deadline)?;
+                let filled = transport.fill(context, have + at_least, deadline);
+                filled.map_err(|error| why::note_end(error, "the head of HTTP was complete"))?;
             }
             Err(refusal) => return Ok(Err(refusal)),
         }

@@ -338,7 +338,7 @@ impl Ws {
         if !matches!(error, Errno::ETIMEDOUT | Errno::ECANCELED | Errno::ENOMEM | Errno::EBUSY) {
             self.connection.borrow_mut().note_inbound_lost();
         }
-        error
+        why::note_end(error, "a close frame came")
     }
 
     /// RFC 6455, 7.1.7: fails the connection, with a close frame. Whoever is sending a frame sends that behind it.
