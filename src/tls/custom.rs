@@ -99,10 +99,13 @@ impl Custom {
                 self.check_outbound(layer)?;
                 sealed.clear();
                 self.with(|session| session.reply(&mut sealed))?;
-                let len = self.seal(&cursor, &mut sealed)?;
+                let len = self.seal(&cursor, &mut sealed);
+                // Receiving has failed meanwhile: the alert is the last that leaves.
+                let len = len.inspect_err(|_| _ = send_all(layer, &sealed, deadline))?;
                 cursor.jump(len);
                 send_all(layer, &sealed, deadline)?;
             }
+            self.send_alert(layer, deadline);
             Ok(())
         })
     }
@@ -190,7 +193,7 @@ impl Custom {
             if len == 0 {
                 self.with(|session| session.check())?;
                 let received = self.receive_record(layer, deadline);
-                self.answer(context, layer, deadline);
+                self.answer(context, layer);
                 received?;
             }
             rounds.spend(context, len, deadline)?;
@@ -250,22 +253,31 @@ impl Custom {
         }
     }
 
-    /// Sends the alert that receiving has made necessary, unless our direction has ended. Whoever is sending takes it
-    /// along. A new key waits for the next send, before which it is due (RFC 8446, 4.6.3): a call that fails half way
-    /// breaks the bytestream, and the deadline is that of whoever receives.
-    fn answer(&self, context: &Context, layer: &Layer, deadline: i64) {
+    /// Sends the alert that receiving has made necessary, without waiting for a peer that does not read: whether or not
+    /// it gets there, the connection is of no more use, for peers that are refused to renegotiate end it, too. Whoever
+    /// is sending takes it along. A new key waits for the next send, before which it is due (RFC 8446, 4.6.3), since a
+    /// call that fails half way breaks the bytestream.
+    fn answer(&self, context: &Context, layer: &Layer) {
+        let has_alert = self.with(|session| Ok(session.has_alert())).unwrap_or(false);
+        if has_alert && !self.turn.is_taken() {
+            // The next send will tell.
+            let _ = self.turn.run(context, 0, || {
+                self.send_alert(layer, 0);
+                Ok(())
+            });
+        }
+    }
+
+    /// Sends the alert that is due, if one is, unless our direction has ended.
+    fn send_alert(&self, layer: &Layer, deadline: i64) {
         let outbound = &layer.outbound;
         let has_alert = self.with(|session| Ok(session.has_alert())).unwrap_or(false);
-        if !has_alert || outbound.done.get() || outbound.broken.get() || self.turn.is_taken() {
+        if !has_alert || outbound.done.get() || outbound.broken.get() {
             return;
         }
-        let sent = self.turn.run(context, deadline, || {
-            let mut replies = Vec::new();
-            self.with(|session| session.reply(&mut replies))?;
-            if replies.is_empty() { Ok(()) } else { send_all(layer, &replies, deadline) }
-        });
-        // The next send will tell.
-        if sent.is_err() {
+        let mut alert = Vec::new();
+        let sealed = self.with(|session| session.reply(&mut alert));
+        if sealed.and_then(|()| send_all(layer, &alert, deadline)).is_err() {
             outbound.broken.set(true);
         }
     }
