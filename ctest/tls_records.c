@@ -139,6 +139,45 @@ TEST(a_message_of_16_KiB_leaves_in_one_call_over_TLS_as_over_TCP) {
     }
 }
 
+/* --- The end --- */
+
+/* What the server does when the client has sent its close frame. */
+enum last { CLOSES_ALL, DONE_AND_CLOSES, DONE_AND_DETACHES, DONE_AND_WAITS };
+
+/* Whether the server's close frame, and the close_notify if it sends one, leave in one call. */
+static int answer_close(enum last last) {
+    int is_one = 0, status;
+    ATTEMPT_UNTIL(is_one) {
+        make_ws(1);
+        CHECK_INT(ws_done(ws[0], 1000, NULL, 0, soon()), 0);
+        CHECK_ERR(ws_recv(ws[1], NULL, buf, sizeof(buf), soon()), -1, EPIPE);
+        start_counting();
+        if (last == CLOSES_ALL) CHECK_INT(ws_close(ws[1], 1000, NULL, 0, soon()), 0);
+        else CHECK_INT(ws_done(ws[1], 1000, NULL, 0, soon()), 0);
+        if (last == DONE_AND_CLOSES) CHECK_INT(hclose(ws[1]), 0);
+        if (last == DONE_AND_DETACHES) CHECK((ws[1] = ws_detach(ws[1], 1000, NULL, 0, soon())) >= 0);
+        is_one = sends == 1 && records == (last == CLOSES_ALL || last == DONE_AND_CLOSES ? 2 : 1);
+        if (last == DONE_AND_WAITS) CHECK_INT(msleep(now() + 1), 0), is_one = sends == 1 && records == 1;
+        is_counting = 0;
+        CHECK_ERR(ws_recv(ws[0], NULL, buf, sizeof(buf), soon()), -1, EPIPE);
+        CHECK_INT(ws_status(ws[0], &status, NULL, 0), 0);
+        CHECK_INT(status, 1000);
+        CHECK_INT(hclose(ws[0]), 0);
+        if (last == DONE_AND_DETACHES || last == DONE_AND_WAITS) CHECK_INT(hclose(ws[1]), 0);
+    }
+    return is_one;
+}
+
+TEST(the_close_frame_that_answers_leaves_together_with_the_end_of_TLS) {
+    CHECK(answer_close(CLOSES_ALL));
+    CHECK(answer_close(DONE_AND_CLOSES));
+}
+
+TEST(the_close_frame_that_answers_leaves_although_TLS_does_not_end) {
+    CHECK(answer_close(DONE_AND_DETACHES));
+    CHECK(answer_close(DONE_AND_WAITS));
+}
+
 /* --- The ticket of a server --- */
 
 enum first { SAYS, WAITS, CLOSES };

@@ -298,17 +298,25 @@ impl Stream {
         self.fd.wait(context, direction, deadline)
     }
 
+    /// Has what was gathered or deferred leave, before the close; returns how that has to be.
+    fn flush_last(&self, context: &Context) -> CloseMode {
+        let (mode, has_gathered) = (self.close_mode.get(), context.buffers().gathered(self) > 0);
+        let ends = self.has_records.get() && mode == CloseMode::Graceful && !self.has_backlog();
+        if ends {
+            // Whoever has ended our direction before has said so.
+            let _ = self.end_records(context);
+        } else {
+            context.buffers().flush_gathered(context, self);
+            let _ = self.push_deferred(context);
+        }
+        // A stream that is cut short does not end gracefully.
+        if self.has_backlog() && (has_gathered || !ends) { CloseMode::Abort } else { mode }
+    }
+
     /// Closes the socket and wakes whoever waits for it with EBADF.
     pub(crate) fn shut(&self) {
         let Some(context) = Context::existing() else { return drop(self.fd.close()) };
-        context.buffers().flush_gathered(context, self);
-        // A stream that is cut short does not end gracefully.
-        let mode = if self.has_backlog() { CloseMode::Abort } else { self.close_mode.get() };
-        if self.has_records.get() {
-            // Whoever has ended our direction before has said so.
-            let last = if mode == CloseMode::Graceful { Stream::end_records } else { Stream::push_deferred };
-            let _ = last(self, context);
-        }
+        let mode = self.flush_last(context);
         context.buffers().forget(self);
         self.forget_saved(context);
         let is_empty = self.peer_eof.get() && self.is_drained(context);

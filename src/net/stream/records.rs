@@ -80,6 +80,8 @@ pub(super) struct Wire {
     unsent: Vec<u8>,
     /// `unsent` leaves with what is sealed next, or before somebody waits for the peer.
     deferred: bool,
+    /// What is sealed now is deferred.
+    defers: bool,
 }
 
 impl Wire {
@@ -106,6 +108,7 @@ impl Stream {
             unopened,
             is_lost: false,
             deferred: !first.is_empty(),
+            defers: false,
             unsent: first,
         };
         let wire = crate::memory::try_box(wire)?;
@@ -186,6 +189,14 @@ impl Stream {
         try_extend(sealed, &wire.unsent)?;
         let sealed_now = wire.records.seal(parts, sealed);
         let len = sealed_now.inspect_err(|_| wire.records.commit(false))?;
+        if wire.defers {
+            wire.unsent.clear();
+            let kept = try_extend(&mut wire.unsent, sealed);
+            wire.records.commit(kept.is_ok());
+            wire.deferred = true;
+            self.count_sent(len);
+            return kept.map(|()| len);
+        }
         let sent = self.as_own_output(context, || socket::send(self.fd.get(), sealed));
         wire.records.commit(sent.is_ok());
         let rest = &sealed[sent?..];
@@ -229,14 +240,24 @@ impl Stream {
         self.send_sealed(context, &parts[..count])
     }
 
-    /// Ends our direction behind everything that was accepted. The kernel takes it now or later.
+    /// Ends our direction behind everything that was accepted; what was gathered leaves together with that. The kernel
+    /// takes it now or later.
     pub(crate) fn end_records(&self, context: &Context) -> Result<()> {
+        self.set_defers(true);
+        context.buffers().flush_gathered(context, self);
+        self.set_defers(false);
         if let Some(mut wire) = self.wire() {
             let Wire { records, unsent, deferred, .. } = &mut **wire;
             *deferred = false;
             records.end(unsent)?;
         }
         self.push_later(context)
+    }
+
+    fn set_defers(&self, defers: bool) {
+        if let Some(mut wire) = self.wire() {
+            wire.defers = defers;
+        }
     }
 
     /// Takes the end of the stream for the peer's, even if it does not say so.

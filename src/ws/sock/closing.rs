@@ -105,7 +105,7 @@ impl Ws {
         let sent = self.turns.run_last(context, deadline, || {
             self.send_in_turn(context, deadline, || {
                 self.ending.set(true);
-                let sent = self.send_control(context, Opcode::Close, &payload, deadline);
+                let sent = self.send_control(context, Opcode::Close, &payload, self.ends_now(), deadline);
                 self.ending.set(false);
                 sent?;
                 self.connection.borrow_mut().note_close_sent();
@@ -118,6 +118,12 @@ impl Ws {
             stream.set_close_mode(CloseMode::Graceful);
         }
         Ok(())
+    }
+
+    /// Whether our close frame may stay to leave together with the end of the bytestream: it answers the peer's, and so
+    /// nothing else is left to come.
+    fn ends_now(&self) -> bool {
+        self.connection.borrow().peer_has_closed() && (self.gathers || self.closing.get())
     }
 
     /// Both close frames, and the end of the bytestream, which the server begins (RFC 6455, 7.1.1).
@@ -194,9 +200,8 @@ impl Ws {
         }
         let context = Context::get()?;
         self.wait_for_close(context, deadline)?;
-        match self.transport.stream() {
-            Some(stream) => stream.wait_backlog(context, deadline),
-            None => Ok(()),
-        }
+        let Some(stream) = self.transport.stream() else { return Ok(()) };
+        context.buffers().flush_gathered(context, stream);
+        stream.wait_backlog(context, deadline)
     }
 }

@@ -20,19 +20,20 @@ use crate::ws::frame::{ControlPayload, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
 const _: () = assert!(GATHER_LIMIT + COPY_LIMIT + MAX_HEADER + MAX_CONTROL_PAYLOAD <= SEND_SIZE);
 
 impl Ws {
-    /// Sends a control frame. The caller has the turn.
+    /// Sends a control frame. With `gather` it may stay to leave together with something else. The caller has the turn.
     pub(super) fn send_control(
         &self,
         context: &Context,
         opcode: Opcode,
         payload: &ControlPayload,
+        gather: bool,
         deadline: i64,
     ) -> Result<()> {
         let frame = self.control_frame(context, opcode, payload)?;
         let element = element_of(payload.as_bytes());
         // SAFETY: the element is that of the payload, which stays until this returns.
         let payload = unsafe { Pieces::one(&element) };
-        self.send_frame(context, &Outgoing { frame, payload }, false, deadline)?;
+        self.send_frame(context, &Outgoing { frame, payload }, gather, deadline)?;
         self.sent.count_control(opcode);
         Ok(())
     }
@@ -72,7 +73,7 @@ impl Ws {
                 let more = self.gathers && self.next_message_is_here(context, stream);
                 self.post(context, stream, Opcode::Pong, &payload, more)
             }
-            Transport::Custom(_) => self.send_control(context, Opcode::Pong, &payload, deadline),
+            Transport::Custom(_) => self.send_control(context, Opcode::Pong, &payload, false, deadline),
         }
     }
 
@@ -122,7 +123,7 @@ impl Ws {
                 stream.set_close_mode(CloseMode::Graceful);
                 self.post(context, stream, Opcode::Close, payload, false)
             }
-            Transport::Custom(_) => self.send_control(context, Opcode::Close, payload, 0),
+            Transport::Custom(_) => self.send_control(context, Opcode::Close, payload, false, 0),
         }
     }
 

@@ -29,6 +29,6 @@ fn send(s: c_int, opcode: Opcode, payload: Option<&[u8]>, deadline: i64) -> Resu
         if opcode == Opcode::Ping {
             ws.ping_times.programs.note(&payload);
         }
-        ws.send_control(context, opcode, &payload, deadline)
+        ws.send_control(context, opcode, &payload, false, deadline)
     })
 }
