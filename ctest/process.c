@@ -159,6 +159,11 @@ TEST(who_waits_for_a_descriptor_that_was_closed_with_the_epoll_descriptor_gets_E
 }
 
 #ifndef WITHOUT_SOCKETS
+static int is_socket(int fd) {
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
 coroutine static void receive_from_closed(int s, volatile int *woken) {
     char c;
     CHECK_INT(brecv(s, &c, 1, -1), -1);
@@ -182,6 +187,42 @@ TEST(sockets_that_were_closed_behind_the_library_leave_no_trace_for_new_ones) {
     h = go(receive_from_closed(t[0], &woken));
     CHECK_INT(hclose(t[1]), 0);
     CHECK_INT(bundle_wait(h, now() + 5000), 0);
+}
+
+/* A message goes from one to the other. */
+static void check_connected(int s[2]) {
+    char c;
+    CHECK_INT(bsend(s[0], "x", 1, now() + 5000), 0);
+    CHECK_INT(brecv(s[1], &c, 1, now() + 5000), 0);
+    CHECK_INT(c, 'x');
+}
+
+TEST(a_socket_that_was_closed_behind_the_library_does_nothing_to_the_one_that_has_its_number) {
+    int s[2], t[2];
+    char c;
+    CHECK_INT(ipc_pair(s), 0);
+    close_all_but(-1, -1);
+    CHECK_INT(ipc_pair(t), 0);
+    for (int i = 0; i != 2; ++i) CHECK_ERR(bsend(s[i], "y", 1, now() + 5000), -1, EBADF);
+    for (int i = 0; i != 2; ++i) CHECK_ERR(brecv(s[i], &c, 1, now() + 5000), -1, EBADF);
+    check_connected(t);
+    for (int i = 0; i != 2; ++i) CHECK_INT(hclose(s[i]), 0);
+    check_connected(t);
+}
+
+TEST(a_file_of_the_program_that_has_the_number_of_a_socket_stays_open) {
+    int s[2], q[2];
+    char c;
+    CHECK_INT(ipc_pair(s), 0);
+    for (int i = 0; i != 2; ++i) CHECK_ERR(brecv(s[i], &c, 1, now() + 1), -1, ETIMEDOUT);
+    int last = dup(0);
+    for (int fd = 3; fd <= last; ++fd)
+        if (is_socket(fd)) CHECK_INT(close(fd), 0);
+    CHECK_INT(pipe(q), 0);
+    CHECK(q[0] < last && q[1] < last);
+    for (int i = 0; i != 2; ++i) CHECK_INT(hclose(s[i]), 0);
+    CHECK_INT(write(q[1], "x", 1), 1);
+    CHECK_INT(read(q[0], &c, 1), 1);
 }
 #endif
 

@@ -3,15 +3,12 @@
 use super::socket::Fd;
 use crate::error::{Errno, Result};
 use crate::rt::context::Context;
-use crate::rt::poller::Direction;
+use crate::rt::poller::{CLOSED, Direction};
 use crate::rt::wait::{Clause, Source};
 use core::cell::Cell;
 use core::ffi::c_int;
 
-/// Not a descriptor: every system call on it fails with EBADF.
-const CLOSED: c_int = -1;
-
-/// A descriptor, until it is closed.
+/// A descriptor, until it is closed. It must not move while it is open.
 pub(crate) struct Descriptor(Cell<c_int>);
 
 impl Descriptor {
@@ -23,6 +20,10 @@ impl Descriptor {
     /// Takes a descriptor over.
     pub(crate) fn open(&self, fd: Fd) {
         self.0.set(fd.into_raw());
+        if let Some(context) = Context::existing() {
+            // SAFETY: it is closed, and so forgotten, before this goes away.
+            unsafe { context.poller.set_owner(self.0.get(), &self.0) };
+        }
     }
 
     /// The number for a system call, which fails with EBADF after the close.
@@ -60,6 +61,12 @@ impl Descriptor {
             }
         }
         Some(Fd::again(fd))
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        drop(self.close());
     }
 }
 

@@ -300,10 +300,13 @@ pub(crate) fn set_nonblocking(fd: c_int, nonblocking: bool) -> Result<bool> {
     Ok(flags != wanted)
 }
 
-/// Closes a descriptor; this thread's poller forgets it.
+/// Closes a descriptor; this thread's poller forgets it. If the number has become another file's, that one is left
+/// alone.
 pub(crate) fn close(fd: c_int) {
-    if let Some(context) = Context::existing() {
-        context.poller.forget_socket(fd);
+    if let Some(context) = Context::existing()
+        && !context.poller.forget_socket(fd)
+    {
+        return;
     }
     // SAFETY: the descriptor is the library's; Linux frees the number whatever the result.
     unsafe { libc::close(fd) };

@@ -14,6 +14,8 @@ mod sockets;
 
 use self::epoll::{Change, Interest, Set};
 #[cfg(feature = "sockets")]
+pub(crate) use self::sockets::CLOSED;
+#[cfg(feature = "sockets")]
 use super::background::Background;
 use super::context::Context;
 use super::process::WipedOnFork;
@@ -65,6 +67,9 @@ struct FdEntry {
     reader: Cell<Option<ptr::NonNull<Clause>>>,
     writer: Cell<Option<ptr::NonNull<Clause>>>,
     watcher: Cell<Option<ptr::NonNull<dyn Watcher>>>,
+    /// Where the object that the descriptor belongs to has its number.
+    #[cfg(feature = "sockets")]
+    owner: Cell<Option<ptr::NonNull<Cell<libc::c_int>>>>,
     /// Who wants to know of input that nobody waits for.
     #[cfg(feature = "sockets")]
     attendant: Cell<Option<ptr::NonNull<dyn Background>>>,
@@ -103,6 +108,8 @@ impl FdEntry {
         self.watcher.set(None);
         #[cfg(feature = "sockets")]
         self.attendant.set(None);
+        #[cfg(feature = "sockets")]
+        self.owner.set(None);
     }
 }
 
@@ -236,11 +243,16 @@ impl Poller {
 
     /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, the set
     /// may go on telling about that one, and cannot be told to stop. Such events are those of an older life.
-    fn remove(&self, fd: libc::c_int, entry: &FdEntry) {
-        if entry.is_registered() && self.control(Change::Remove, fd, entry, Interest::NONE).is_err() {
-            entry.generation.set(entry.generation.get().wrapping_add(1));
+    /// False: the number is not that of the descriptor which was put in.
+    fn remove(&self, fd: libc::c_int, entry: &FdEntry) -> bool {
+        if !entry.is_registered() {
+            return true;
         }
+        let removed = self.try_control(Change::Remove, fd, entry, Interest::NONE);
         entry.registered.set(Interest::NONE);
+        let Err(error) = removed else { return true };
+        entry.generation.set(entry.generation.get().wrapping_add(1));
+        self.set.is_lost(error) || !matches!(error, Errno::ENOENT | Errno::EBADF)
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.

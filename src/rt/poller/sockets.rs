@@ -7,7 +7,13 @@ use crate::error::{Errno, Result};
 use crate::rt::background::Background;
 use crate::rt::context::Context;
 use crate::rt::wait::Clause;
+#[cfg(feature = "sockets")]
+use core::cell::Cell;
 use core::ptr;
+
+/// Not a descriptor: every system call on it fails with EBADF.
+#[cfg(feature = "sockets")]
+pub(crate) const CLOSED: libc::c_int = -1;
 
 impl Poller {
     /// The program waits for a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
@@ -134,17 +140,36 @@ impl Poller {
     }
 
     /// Forgets a descriptor of the library that is about to be closed. Another process may still have it: then
-    /// the close alone would not take it out of the set.
-    pub(crate) fn forget_socket(&self, fd: libc::c_int) {
-        if let Some(entry) = self.entry(fd) {
-            self.remove(fd, entry);
+    /// the close alone would not take it out of the set. False: the program has closed it behind the library's
+    /// back, and the number may be another file's.
+    pub(crate) fn forget_socket(&self, fd: libc::c_int) -> bool {
+        self.entry(fd).is_none_or(|entry| {
+            let is_the_same = self.remove(fd, entry);
             entry.clear();
+            is_the_same
+        })
+    }
+
+    /// Has the number of a descriptor replaced by `CLOSED` where its owner has it, if the program closes it behind
+    /// the library's back and the number becomes another descriptor's of the library.
+    ///
+    /// # Safety
+    /// The place stays until the descriptor is forgotten.
+    #[cfg(feature = "sockets")]
+    pub(crate) unsafe fn set_owner(&self, fd: libc::c_int, place: &Cell<libc::c_int>) {
+        if let Ok(entry) = self.make_entry(fd) {
+            entry.owner.set(Some(ptr::NonNull::from(place)));
         }
     }
 
-    /// A number is a new descriptor's. Whoever waits for the old one, which the program has closed behind the
-    /// library's back, is told so.
+    /// A number is a new descriptor's. Whoever has the old one, which the program has closed behind the library's
+    /// back, has none any more, and whoever waits for it is told so.
     pub(crate) fn begin_life(&self, context: &Context, fd: libc::c_int) {
+        #[cfg(feature = "sockets")]
+        if let Some(place) = self.entry(fd).and_then(|entry| entry.owner.take()) {
+            // SAFETY: by the contract of `set_owner`.
+            unsafe { place.as_ref() }.set(CLOSED);
+        }
         if let Some(entry) = self.entry(fd)
             && (entry.is_registered() || entry.is_waited_for())
         {
