@@ -151,8 +151,12 @@ def summary(results):
 
 
 def runs(results):
-    """Where the figures come from."""
-    return "\n".join(["Medians of:\n", *(f"- {run}" for run in results.about["runs"]), ""])
+    """Where the figures come from: what all runs have in common, and then each."""
+    parts = [run.split(", ") for run in results.about["runs"]]
+    common = [part for part in parts[0] if all(part in run for run in parts)]
+    each = [", ".join(part for part in run if part not in common) for run in parts]
+    runs_ = [f"- {run}" for run in each if run]
+    return "\n".join([", ".join(common) + (". Medians of:\n" if runs_ else ". Medians."), *runs_, ""])
 
 
 def figures(results):
