@@ -128,6 +128,26 @@ TEST(others_run_while_a_long_message_is_made_ready) {
     close_pairs(4);
 }
 
+TEST(others_run_while_each_that_keeps_its_window_compresses_for_itself) {
+    enum { TIMES = 500, LEN = 5000 };
+    static int list[4 * TIMES], told[4 * TIMES];
+    int turns = 0, ended = 0;
+    make_mixed_pairs(4);
+    for (int i = 0; i != 4 * TIMES; ++i) list[i] = servers[i % 4];
+    int b = go(count_turns(&turns, &ended));
+    int before = turns;
+    CHECK_INT(ws_broadcast(list, 4 * TIMES, WS_TEXT, large, LEN, SIZE_MAX, told), 4 * TIMES);
+    CHECK(turns - before >= 5);
+    ended = 1;
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(hclose(b), 0);
+    for (int i = 0; i != 4 * TIMES; ++i) {
+        CHECK_INT(told[i], 0);
+        expect_message(clients[i % 4], WS_TEXT, large, LEN);
+    }
+    close_pairs(4);
+}
+
 coroutine static void wait_and_change(int *list) {
     CHECK_INT(yield(), 0);
     CHECK_INT(hclose(servers[0]), 0);

@@ -27,23 +27,22 @@ static coroutine void serve(int tcp, void *context) {
             continue;
     }
     for (int i = 0; i < count; i++)
-        if (clients[i] == ws) {
-            clients[i] = clients[--count];
-            missed[i] = missed[count];
-        }
+        if (clients[i] == ws)
+            clients[i] = -1; /* tick() closes the gap: it may just be sending. */
     ws_close(ws, 1001, NULL, 0, now() + 1000);
 }
 
 static coroutine void tick(int interval) {
     char text[32];
     for (long number = 1; msleep(now() + interval) == 0; number++) {
-        int len = snprintf(text, sizeof text, "%ld", number);
-        ws_broadcast(clients, count, WS_TEXT, text, (size_t)len, BACKLOG, errors);
-        for (int i = count - 1; i >= 0; i--) {
+        int len = snprintf(text, sizeof text, "%ld", number), told = count;
+        ws_broadcast(clients, told, WS_TEXT, text, (size_t)len, BACKLOG, errors);
+        for (int i = told - 1; i >= 0; i--) {
             missed[i] = errors[i] == EAGAIN ? missed[i] + 1 : 0;
-            if (missed[i] <= PATIENCE)
+            if (clients[i] >= 0 && missed[i] <= PATIENCE)
                 continue;
-            hclose(clients[i]); /* Its coroutine gets EBADF. */
+            if (clients[i] >= 0)
+                hclose(clients[i]); /* Its coroutine gets EBADF. */
             clients[i] = clients[--count];
             missed[i] = missed[count];
         }

@@ -647,12 +647,13 @@ DILL_ALIAS_(ws_info);
 /* Sends one message to each of the `n` WebSockets in `s`, without waiting for any. `flags` is as for `ws_send`,
    but without WS_MORE. What a socket does not take at once stays queued behind it, all of them sharing one copy; a
    socket that has more than `max_backlog` bytes queued already gets nothing of the message. Returns how many have
-   taken it. While a message of 256 KiB or more is made ready, other coroutines run; then it leaves for all at once.
-   `errors`, unless it is NULL, has room for `n` results: 0, EAGAIN (too much is queued), EBADF,
-   ECONNRESET, ENOMEM, ENOTSUP (no WebSocket, or one on a bytestream that is not the library's), EPIPE (after
-   `ws_done`). What is sent later goes behind the queue.
+   taken it. Other coroutines run meanwhile if it takes longer than a time slice; the message is for those who had the
+   handles when the call began.
+   `errors`, unless it is NULL, has room for `n` results: 0, EAGAIN (too much is queued), EBADF, ECANCELED (the caller was
+   cancelled before that one had its turn), ECONNRESET, ENOMEM, ENOTSUP (no WebSocket, or one on a bytestream that is not
+   the library's), EPIPE (after `ws_done`). What is sent later goes behind the queue.
 
-   Errors: EINVAL (NULL, a negative number, unknown flags), ENOMEM.
+   Errors: ECANCELED (while a long message is made ready), EINVAL (NULL, a negative number, unknown flags), ENOMEM.
 
    Required: There are `n` handles and room for `n` results, and the buffer has `len` bytes, or the pointers are NULL. */
 DILL_EXPORT int dill_ws_broadcast(const int *s, int n, int flags, const void *buf, size_t len,

@@ -73,9 +73,7 @@ impl Rounds {
 
     #[cold]
     fn check(&mut self, context: &Context, deadline: i64) -> Result<()> {
-        if context.check_slice()? {
-            context.budget.deadline_unchecked.set(true);
-        }
+        context.give_way()?;
         if self.work < WORK {
             return Ok(());
         }
@@ -132,9 +130,25 @@ impl Context {
     /// beginning, such as a send. Cancellation is for the next call.
     #[inline(always)]
     pub(crate) fn pause(&self) {
-        if self.is_spent() && self.check_slice() == Ok(true) {
+        if self.is_spent() {
+            let _ = self.give_way();
+        }
+    }
+
+    /// Whether it is time for `give_way`, in the middle of a call without a deadline. Does not switch.
+    #[cfg(feature = "sockets")]
+    #[inline(always)]
+    pub(crate) fn must_give_way(&self) -> bool {
+        self.is_spent() && !self.continue_slice()
+    }
+
+    /// Lets others run if the slice is over: then look again at everything. ECANCELED.
+    #[cold]
+    pub(crate) fn give_way(&self) -> Result<()> {
+        if self.check_slice()? {
             self.budget.deadline_unchecked.set(true);
         }
+        Ok(())
     }
 
     /// Whether `pause` has something to do.

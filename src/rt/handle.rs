@@ -29,8 +29,9 @@ struct Slot {
     /// The last successful query; null if there was none, and for a free number.
     kind: *const c_void,
     interface: *mut c_void,
-    /// Free: the next free number. Open: tells the object from others that had the number before.
-    tag: u32,
+    /// Free: the next free number. Open: how many objects there were when it was opened, itself included, which tells
+    /// it from others that had the number before.
+    tag: u64,
     closing: bool,
     /// Its type if it is one of the library's; else, and for a free number, null.
     own_type: *const c_void,
@@ -41,16 +42,16 @@ struct Slot {
 /// Tells about the object behind a function table, which is of the right type and alive.
 pub(super) type AboutFunction = unsafe fn(*mut Hvfs) -> About;
 
-const NONE: u32 = u32::MAX;
+const NONE: u64 = u64::MAX;
 
 /// The handles of a thread. Free numbers form a queue.
 pub(crate) struct Table {
     slots: UnsafeCell<Vec<Slot>>,
-    first_free: Cell<u32>,
-    last_free: Cell<u32>,
+    first_free: Cell<u64>,
+    last_free: Cell<u64>,
     free: Cell<usize>,
     /// How many objects there were.
-    serial: Cell<u32>,
+    serial: Cell<u64>,
 }
 
 /// Where a debugger finds things in a table.
@@ -125,12 +126,12 @@ impl Table {
             Ok((old, new))
         })?;
         for index in old..new {
-            self.push_free(index as u32);
+            self.push_free(index as u64);
         }
         Ok(())
     }
 
-    fn push_free(&self, index: u32) {
+    fn push_free(&self, index: u64) {
         self.with(|slots| {
             slots[index as usize].tag = NONE;
             match self.last_free.get() {
@@ -147,7 +148,7 @@ impl Table {
             self.grow()?;
         }
         let index = self.first_free.get();
-        self.serial.set(self.serial.get().wrapping_add(1));
+        self.serial.set(self.serial.get() + 1);
         self.with(|slots| {
             let slot = &mut slots[index as usize];
             self.first_free.set(slot.tag);
@@ -197,7 +198,7 @@ impl Table {
             slot.kind = ptr::null();
             slot.own_type = ptr::null();
         });
-        self.push_free(handle as u32);
+        self.push_free(handle as u64);
     }
 
     /// The interface of an object if it is the one that was asked for last.
@@ -210,17 +211,45 @@ impl Table {
     /// An object that was made by `make_own` with this type.
     #[inline]
     pub(super) fn of_own_type(&self, handle: c_int, own_type: *const c_void) -> Option<*mut Hvfs> {
-        let slot = self.slot(handle)?;
-        ptr::eq(slot.own_type, own_type).then_some(slot.vfs)
+        // SAFETY: a shared look that ends before anything else runs.
+        unsafe { self.view() }.of_own_type(handle, own_type)
     }
 
     /// Not to be used after the table has changed.
     #[inline]
     fn slot(&self, handle: c_int) -> Option<&Slot> {
         // SAFETY: the callers, which are all in this file, copy what they want of it before anything else runs.
-        let slots = unsafe { &*self.slots.get() };
+        unsafe { self.view() }.slot(handle)
+    }
+
+    /// The handles as they are.
+    ///
+    /// # Safety
+    /// It is not used after anything that may open or close handles.
+    #[inline]
+    pub(super) unsafe fn view(&self) -> View<'_> {
+        // SAFETY: nothing changes the slots while they are looked at, as the caller says.
+        View { slots: unsafe { &*self.slots.get() } }
+    }
+}
+
+/// The handles of a thread as they are.
+pub(super) struct View<'a> {
+    slots: &'a [Slot],
+}
+
+impl<'a> View<'a> {
+    /// An object that was made by `make_own` with this type.
+    #[inline]
+    pub(super) fn of_own_type(&self, handle: c_int, own_type: *const c_void) -> Option<*mut Hvfs> {
+        let slot = self.slot(handle)?;
+        ptr::eq(slot.own_type, own_type).then_some(slot.vfs)
+    }
+
+    #[inline]
+    fn slot(&self, handle: c_int) -> Option<&'a Slot> {
         // A negative handle is larger than any table.
-        slots.get(handle as u32 as usize)
+        self.slots.get(handle as u32 as usize)
     }
 }
 
@@ -229,7 +258,7 @@ impl Table {
 #[derive(Clone, Copy)]
 pub struct Id {
     number: c_int,
-    tag: u32,
+    tag: u64,
 }
 
 impl Id {
@@ -256,6 +285,26 @@ impl Id {
     pub fn close(self) {
         // It is open, or there is nothing to be done.
         let _ = close(self.handle());
+    }
+}
+
+/// A moment by which those who have a handle of the thread are told from those who get one later, perhaps with the same
+/// number.
+#[cfg(feature = "sockets")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
+
+#[cfg(feature = "sockets")]
+impl Moment {
+    /// Now. Equal to an earlier one: nobody has got a handle meanwhile.
+    #[inline]
+    pub(crate) fn now(context: &Context) -> Moment {
+        Moment(context.handles.serial.get())
+    }
+
+    /// Whether the handle is open, and was so then.
+    pub(crate) fn had(self, context: &Context, handle: c_int) -> bool {
+        context.handles.read(handle).is_ok_and(|slot| slot.tag <= self.0)
     }
 }
 

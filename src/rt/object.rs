@@ -5,7 +5,7 @@
 
 use super::bundle::Bundle;
 use super::context::Context;
-use super::handle::{self, Hvfs};
+use super::handle::{self, Hvfs, View};
 use crate::error::{Errno, Result};
 use crate::memory::{try_box, try_box_with};
 use core::cell::Cell;
@@ -270,10 +270,30 @@ pub(crate) unsafe fn find_interface<T: Kind>(handle: c_int, id: *const c_void) -
 /// The object is not used after anything that may switch, or close handles.
 #[inline]
 pub(crate) unsafe fn peek<T: Kind>(context: &Context, handle: c_int) -> Option<&T> {
-    let object = context.handles.of_own_type(handle, T::type_id())?;
-    // SAFETY: only objects of this type are registered with it; nothing closes it while the reference is in use, as
-    // the caller says.
-    Some(unsafe { &(*object.cast::<Object<T>>()).body })
+    // SAFETY: as the caller says.
+    unsafe { Peek::new(context) }.get(handle)
+}
+
+/// The same for many handles.
+pub(crate) struct Peek<'a>(View<'a>);
+
+impl<'a> Peek<'a> {
+    /// # Safety
+    /// It, and what it shows, is not used after anything that may switch, or open or close handles.
+    #[inline]
+    pub(crate) unsafe fn new(context: &'a Context) -> Peek<'a> {
+        // SAFETY: as the caller says.
+        Peek(unsafe { context.handles.view() })
+    }
+
+    /// The object of a handle, as `peek` shows it.
+    #[inline]
+    pub(crate) fn get<T: Kind>(&self, handle: c_int) -> Option<&'a T> {
+        let object = self.0.of_own_type(handle, T::type_id())?;
+        // SAFETY: only objects of this type are registered with it; nothing closes it while the reference is in use, as
+        // whoever made this says.
+        Some(unsafe { &(*object.cast::<Object<T>>()).body })
+    }
 }
 
 /// Whether a handle still stands for an object: while its owner waited, somebody else may have

@@ -188,8 +188,9 @@ impl Stream {
         queue.as_mut().map_or(Ok(()), |queue| add(queue))
     }
 
-    /// Sends bytes that can leave at once and as they are, in one attempt. If the result is not their length,
-    /// `queue_rest_of` goes on. The caller begins a new epoch before anything is received, and charges the call.
+    /// Sends bytes that can leave at once and as they are, in one attempt. If the result is not their length, what
+    /// `outcome_of_try` says is for `queue_rest`. The caller begins a new epoch before anything is received, and charges
+    /// the call.
     #[inline(always)]
     pub(crate) fn try_send(&self, bytes: &[u8]) -> isize {
         let result = socket::try_send(self.fd.get(), bytes);
@@ -199,18 +200,17 @@ impl Stream {
         result
     }
 
-    /// Queues what `try_send` has not sent. The error that has broken the stream.
+    /// How many bytes have left in the end, if `try_send` has not sent all of them. EAGAIN: none.
     #[cold]
-    pub(crate) fn queue_rest_of(&self, context: &Context, bytes: &Shared, result: isize) -> Result<()> {
-        let sent = match socket::outcome_of(result) {
+    pub(crate) fn outcome_of_try(&self, context: &Context, bytes: &[u8], result: isize) -> Result<usize> {
+        match socket::outcome_of(result) {
             Err(Errno::EINTR) => self.send_some(context, bytes),
             Err(error) => Err(self.note_send_error(error)),
             Ok(sent) => {
                 self.count_sent(sent);
                 Ok(sent)
             }
-        };
-        self.queue_rest(context, bytes, sent)
+        }
     }
 
     /// Sends shared bytes behind everything else, without waiting: what the kernel does not take at once stays
@@ -224,8 +224,8 @@ impl Stream {
         }
     }
 
-    /// Queues what the kernel has not taken.
-    fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
+    /// Queues what the kernel has not taken. The error that has broken the stream.
+    pub(crate) fn queue_rest(&self, context: &Context, bytes: &Shared, sent: Result<usize>) -> Result<()> {
         let queued = match sent {
             Ok(sent) if sent == bytes.len() => return Ok(()),
             Ok(sent) => self.enqueue(context, |queue| queue.push_shared(bytes, sent)),

@@ -1,20 +1,27 @@
-//! One message to many. It is made once, and shared by all that cannot take it at once: nobody is waited for.
+//! One message to many. It is made once, and shared by all that cannot take it at once: nobody is waited for. It may
+//! take longer than a time slice, and then others run, who may close what is on the list.
 
-use super::broadcast_message::{BroadcastMessage, Compressed, LONG, compress, masked_frame};
+use super::broadcast_message::{
+    BroadcastMessage, COST_OF_COMPRESSING, Compressed, LONG, compress, masked_frame,
+};
 use super::{SEND_FLAGS, Ws};
 use crate::error::{Errno, Result};
 use crate::net::stream::{Shared, Stream};
-use crate::rt::budget::SYSTEM_CALL;
+use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::context::Context;
-use crate::rt::handle::Id;
-use crate::rt::object::{self, Ref};
+use crate::rt::handle::Moment;
+use crate::rt::object::{self, Peek, Ref};
 use crate::ws::encoder::MessageKind;
 use crate::ws::extension::Extension;
 use core::ffi::c_int;
 
+/// To so many, or of so many bytes, frames are sent in a row before the clock is looked at.
+const ROW: usize = 128;
+const ROW_BYTES: usize = 256 * 1024;
+
 /// Sends one message to each WebSocket of a list, without waiting, but to none that has more than `max_backlog`
 /// bytes to send already. Tells of each, by its place in the list, what became of it, and returns how many have
-/// taken it. Others run while a long message is made ready. `payload` None: NULL with a length. EINVAL, ENOMEM:
+/// taken it. Others run meanwhile if that takes long. `payload` None: NULL with a length. EINVAL, ENOMEM, ECANCELED:
 /// nobody has taken it.
 pub(crate) fn broadcast(
     handles: &[c_int],
@@ -25,97 +32,155 @@ pub(crate) fn broadcast(
 ) -> Result<c_int> {
     let payload = payload.filter(|_| flags & !SEND_FLAGS == 0).ok_or(Errno::EINVAL)?;
     let context = Context::get()?;
-    if payload.len() >= LONG {
-        return broadcast_long(context, handles, flags, payload, max_backlog, tell);
-    }
-    send_to_each(context, handles, BroadcastMessage::new(flags, payload, |_| {})?, max_backlog, tell)
+    let mut recipients = Recipients::new(context, handles);
+    let mut message = if payload.len() < LONG {
+        BroadcastMessage::new(flags, payload, |_| Ok(()))
+    } else {
+        make_long(context, &mut recipients, flags, payload)
+    }?;
+    send_to_each(context, &mut recipients, &mut message, max_backlog, tell)
 }
 
-/// The same for a long message, which is made ready in turns: meanwhile handles may be closed, and the caller's
-/// list may change.
+/// Makes a long message ready in turns.
 #[cold]
-fn broadcast_long(
+fn make_long(
     context: &Context,
-    handles: &[c_int],
+    recipients: &mut Recipients<'_>,
     flags: c_int,
     payload: &[u8],
-    max_backlog: usize,
-    tell: impl FnMut(usize, Result<()>),
-) -> Result<c_int> {
-    let mut ids = try_list(handles.len())?;
-    ids.extend(handles.iter().map(|handle| Id::of(*handle)));
-    let take_turns = |work| {
-        context.charge(work);
-        context.pause();
-    };
-    let mut message = BroadcastMessage::new(flags, payload, take_turns)?;
-    for id in &ids {
-        let Ok(ws) = find(context, id.handle()) else { continue };
+) -> Result<BroadcastMessage> {
+    recipients.keep()?;
+    let mut rounds = Rounds::default();
+    let mut take_turns = |work| rounds.spend(context, work, -1);
+    let mut message = BroadcastMessage::new(flags, payload, &mut take_turns)?;
+    for handle in recipients.list() {
+        take_turns(0)?;
+        let Ok(ws) = recipients.find(context, *handle) else { continue };
         let how = ws.extension.borrow().as_ref().and_then(|extension| message.missing(extension));
         if let Some(how) = how {
-            message.compress_for(how?, take_turns)?;
+            message.compress_for(how?, &mut take_turns)?;
         }
     }
-    let mut open = try_list(ids.len())?;
-    open.extend(ids.into_iter().map(Id::handle));
-    send_to_each(context, &open, message, max_backlog, tell)
+    Ok(message)
 }
 
-fn try_list<T>(len: usize) -> Result<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    Ok(list)
+/// Whom a message is for: those who had the handles of the list when the call began.
+struct Recipients<'a> {
+    handles: &'a [c_int],
+    /// A copy, if there is one: while others run they may change the caller's list.
+    copy: Vec<c_int>,
+    since: Moment,
 }
 
-/// Does not switch before everybody has it.
+impl<'a> Recipients<'a> {
+    fn new(context: &Context, handles: &'a [c_int]) -> Recipients<'a> {
+        Recipients { handles, copy: Vec::new(), since: Moment::now(context) }
+    }
+
+    fn list(&self) -> &[c_int] {
+        if self.copy.is_empty() { self.handles } else { &self.copy }
+    }
+
+    /// Makes the copy. ENOMEM.
+    fn keep(&mut self) -> Result<()> {
+        if self.copy.is_empty() {
+            self.copy.try_reserve_exact(self.handles.len()).map_err(|_| Errno::ENOMEM)?;
+            self.copy.extend_from_slice(self.handles);
+        }
+        Ok(())
+    }
+
+    /// Whether nobody can have got the number of another.
+    fn are_all(&self, context: &Context) -> bool {
+        Moment::now(context) == self.since
+    }
+
+    #[cold]
+    fn find(&self, context: &Context, handle: c_int) -> Result<Ref<Ws>> {
+        if !self.since.had(context, handle) {
+            return Err(Errno::EBADF);
+        }
+        let found = object::find::<Ws>(handle);
+        // The program's own types may do anything when they are asked.
+        context.buffers().flush(context);
+        found.map_err(|error| if error == Errno::EBADF { error } else { Errno::ENOTSUP })
+    }
+}
+
 #[inline(never)]
 fn send_to_each(
     context: &Context,
-    handles: &[c_int],
-    mut message: BroadcastMessage<'_>,
+    recipients: &mut Recipients<'_>,
+    message: &mut BroadcastMessage,
     max_backlog: usize,
     mut tell: impl FnMut(usize, Result<()>),
 ) -> Result<c_int> {
-    let plain = message.plain().clone();
-    let (frame, len): (&[u8], _) = (&plain, message.payload().len());
-    // Nothing is gathered from here on, unless `find` says so.
+    let row = (ROW_BYTES / message.plain().len()).clamp(1, ROW);
+    let cost = SYSTEM_CALL + message.plain().len();
+    let (count, mut done, mut refused) = (recipients.handles.len(), 0, 0);
+    // Nothing is gathered from here on, unless somebody else runs.
     context.buffers().flush(context);
-    let (mut sent_in_full, mut refused) = (handles.len(), 0);
-    for (index, handle) in handles.iter().enumerate() {
-        // SAFETY: what is done with it neither switches nor closes anything, and it is not used afterwards.
-        let ws = unsafe { object::peek::<Ws>(context, *handle) };
-        let sent = match (ws, ws.and_then(|ws| ws.clear_stream(len))) {
-            (Some(ws), Some(stream)) => {
-                let result = stream.try_send(frame);
-                if result == frame.len() as isize {
-                    ws.count_sent(len);
-                    tell(index, Ok(()));
-                    continue;
-                }
-                ws.take_rest(context, stream, &message, result)
-            }
-            (Some(ws), None) => ws.take(context, &mut message, max_backlog),
-            (None, _) => find(context, *handle).and_then(|ws| ws.take(context, &mut message, max_backlog)),
+    while done < count {
+        let list = &recipients.list()[done..];
+        let row = &list[..row.min(list.len())];
+        let (left, attempt) = if recipients.are_all(context) {
+            send_in_row(context, row, message.plain(), message.payload().len())
+        } else {
+            (row, None)
         };
-        sent_in_full -= 1;
-        refused += usize::from(sent.is_err());
-        tell(index, sent);
+        let sent = row.len() - left.len();
+        // What was sent can have made any stream of this thread readable.
+        context.new_epoch();
+        context.charge(sent.saturating_mul(cost));
+        (done..done + sent).for_each(|index| tell(index, Ok(())));
+        done += sent;
+        if let Some(handle) = left.first() {
+            let taken = recipients.find(context, *handle).and_then(|ws| match attempt {
+                Some(sent) => ws.take_rest(context, message, sent),
+                None => ws.take(context, message, max_backlog),
+            });
+            refused += usize::from(taken.is_err());
+            tell(done, taken);
+            done += 1;
+        }
+        // Without memory for a copy of the list nobody else can run.
+        if done < count && context.must_give_way() && recipients.keep().is_ok() {
+            if let Err(error) = context.give_way() {
+                (done..count).for_each(|index| tell(index, Err(error)));
+                refused += count - done;
+                break;
+            }
+            context.buffers().flush(context);
+        }
     }
-    // What was sent can have made any stream of this thread readable.
-    context.new_epoch();
-    // The others are charged by the stream.
-    context.charge(sent_in_full.saturating_mul(SYSTEM_CALL));
     context.pause();
     // There were no more handles than a C int counts.
-    Ok((handles.len() - refused) as c_int)
+    Ok((count - refused) as c_int)
 }
 
-#[cold]
-fn find(context: &Context, handle: c_int) -> Result<Ref<Ws>> {
-    let found = object::find::<Ws>(handle);
-    // The program's own types may do anything when they are asked.
-    context.buffers().flush(context);
-    found.map_err(|error| if error == Errno::EBADF { error } else { Errno::ENOTSUP })
+/// Sends a frame with so much payload to all that can take it at once and as it is, up to the first that cannot. Returns
+/// who is left, and what came of an attempt to send it to the first of them. The caller begins a new epoch, and charges it.
+#[inline(never)]
+fn send_in_row<'a>(
+    context: &Context,
+    handles: &'a [c_int],
+    frame: &[u8],
+    len: usize,
+) -> (&'a [c_int], Option<Result<usize>>) {
+    // SAFETY: what is done with what it shows neither switches nor opens or closes anything.
+    let objects = unsafe { Peek::new(context) };
+    let mut left = handles;
+    while let [handle, behind @ ..] = left {
+        let Some(ws) = objects.get::<Ws>(*handle) else { break };
+        let Some(stream) = ws.clear_stream(len) else { break };
+        let result = stream.try_send(frame);
+        if result != frame.len() as isize {
+            return (left, Some(stream.outcome_of_try(context, frame, result)));
+        }
+        ws.count_sent(len);
+        left = behind;
+    }
+    (left, None)
 }
 
 impl Ws {
@@ -123,32 +188,28 @@ impl Ws {
     #[inline(always)]
     fn clear_stream(&self, len: usize) -> Option<&Ref<Stream>> {
         let stream = self.transport.stream()?;
-        let can_send = {
+        // Whoever has begun a message and not ended it keeps the turn.
+        debug_assert!({
             let connection = self.connection.borrow();
-            // Whoever has begun a message and not ended it keeps the turn.
-            debug_assert!(self.turns.is_taken() || connection.can_begin_message() || !connection.can_send());
-            connection.can_send()
-        };
-        let is_clear = can_send && len < self.broadcast_changed_from && !self.turns.is_taken();
+            self.turns.is_taken() || connection.can_begin_message() || !connection.can_send()
+        });
+        // SAFETY: whoever borrows it gives it back before anything else runs, so nobody has it now.
+        let can_send = unsafe { &*self.connection.as_ptr() }.can_send();
+        let is_clear = can_send && self.turns.let_broadcast_pass(len);
         (is_clear && stream.is_plainly_clear()).then_some(stream)
     }
 
-    /// Takes the rest of a message that has begun to leave, or tried to.
+    /// Takes the rest of a message of which some has left, or could not.
     #[cold]
-    fn take_rest(
-        &self,
-        context: &Context,
-        stream: &Stream,
-        message: &BroadcastMessage<'_>,
-        result: isize,
-    ) -> Result<()> {
-        let sent = stream.queue_rest_of(context, message.plain(), result);
+    fn take_rest(&self, context: &Context, message: &BroadcastMessage, sent: Result<usize>) -> Result<()> {
+        let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
+        let sent = stream.queue_rest(context, message.plain(), sent);
         self.note_sent(context, sent).inspect(|()| self.count_sent(message.payload().len()))
     }
 
     /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
     #[inline(never)]
-    fn take(&self, context: &Context, message: &mut BroadcastMessage<'_>, max_backlog: usize) -> Result<()> {
+    fn take(&self, context: &Context, message: &mut BroadcastMessage, max_backlog: usize) -> Result<()> {
         let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
         self.check_outbound()?;
         if self.ending.get() {
@@ -176,13 +237,8 @@ impl Ws {
     }
 
     /// The message as this connection sends it.
-    fn frame_of(
-        &self,
-        context: &Context,
-        message: &mut BroadcastMessage<'_>,
-        is_busy: bool,
-    ) -> Result<Shared> {
-        let compressed = self.compressed(message, is_busy);
+    fn frame_of(&self, context: &Context, message: &mut BroadcastMessage, is_busy: bool) -> Result<Shared> {
+        let compressed = self.compressed(context, message, is_busy);
         let Some(key) = self.fresh_key(context)? else {
             return Ok(compressed.map_or_else(|| message.plain().clone(), |compressed| compressed.frame));
         };
@@ -190,11 +246,17 @@ impl Ws {
             Some(compressed) => (compressed.bits, &compressed.frame[compressed.header..]),
             None => (0, message.payload()),
         };
+        context.charge(payload.len());
         masked_frame(MessageKind { text: message.text(), extension_bits }, payload, key)
     }
 
     /// None: it leaves as it is.
-    fn compressed(&self, message: &mut BroadcastMessage<'_>, is_busy: bool) -> Option<Compressed> {
+    fn compressed(
+        &self,
+        context: &Context,
+        message: &mut BroadcastMessage,
+        is_busy: bool,
+    ) -> Option<Compressed> {
         let mut extension = self.extension.borrow_mut();
         let extension = extension.as_mut().filter(|extension| message.is_compressed_by(extension))?;
         let keeps_window = extension.negotiated().context;
@@ -203,9 +265,10 @@ impl Ws {
             return None;
         }
         if keeps_window && !message.is_long() {
-            return compress(extension, message.text(), message.payload(), |_| {}).ok();
+            context.charge(COST_OF_COMPRESSING * message.payload().len());
+            return compress(extension, message.text(), message.payload(), |_| Ok(())).ok();
         }
-        let made = message.compressed_like(extension);
+        let made = message.compressed_like(context, extension);
         if keeps_window && made.is_some() {
             // It refers to nothing in this window, which begins anew behind it.
             extension.forget_part();

@@ -5,27 +5,29 @@ use crate::error::{Errno, Result};
 use crate::memory::{try_box, try_push};
 use crate::net::stream::Shared;
 use crate::rt::big_stack::BigStack;
+use crate::rt::context::Context;
 use crate::ws::deflate::{Deflate, Way};
 use crate::ws::encoder::{Encoder, MessageKind};
 use crate::ws::extension::{Ends, Extension, MIN_ROOM};
 use crate::ws::frame::MAX_HEADER;
 use core::ffi::c_int;
 
-/// Messages from this length on, in bytes, are made ready in turns, between which others run. They are compressed for
-/// everybody in common, too: what a window that is kept would save of so much is little.
-pub(super) const LONG: usize = 256 * 1024;
+/// Messages from this length on, in bytes, are made ready in turns, between which others run: to compress so much takes
+/// about a millisecond. They are compressed for everybody in common, too: a window reaches no further back than this.
+pub(super) const LONG: usize = 32 * 1024;
 /// How much is copied or compressed in a turn, in bytes.
 const SLICE: usize = 16 * 1024;
 /// What it costs to compress a byte, in bytes moved.
-const COST_OF_COMPRESSING: usize = 8;
+pub(super) const COST_OF_COMPRESSING: usize = 8;
 
-/// A message on its way to many.
-pub(super) struct BroadcastMessage<'a> {
+/// A message on its way to many. The caller's buffer is copied once: it may change while others run.
+pub(super) struct BroadcastMessage {
     text: bool,
-    payload: &'a [u8],
     may_compress: bool,
     /// The frame as servers send it.
     plain: Shared,
+    /// How long its header is.
+    header: usize,
     /// What became of it in each way so far, or None if it did not become shorter.
     compressed: Vec<(Way, Option<Compressed>)>,
 }
@@ -39,33 +41,33 @@ pub(super) struct Compressed {
     pub(super) frame: Shared,
 }
 
-impl<'a> BroadcastMessage<'a> {
-    /// Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM.
+impl BroadcastMessage {
+    /// Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM, or what `pause` says.
     pub(super) fn new(
         flags: c_int,
-        payload: &'a [u8],
-        mut pause: impl FnMut(usize),
-    ) -> Result<BroadcastMessage<'a>> {
+        payload: &[u8],
+        mut pause: impl FnMut(usize) -> Result<()>,
+    ) -> Result<BroadcastMessage> {
         let (text, may_compress) = (flags & TEXT != 0, flags & NODEFLATE == 0);
         let kind = MessageKind { text, extension_bits: 0 };
         let frame = Encoder::default().data(kind, true, payload.len() as u64, None);
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(payload.len() + MAX_HEADER).map_err(|_| Errno::ENOMEM)?;
+        bytes.try_reserve_exact(frame.header().len() + payload.len()).map_err(|_| Errno::ENOMEM)?;
         bytes.extend_from_slice(frame.header());
         for slice in payload.chunks(SLICE) {
             bytes.extend_from_slice(slice);
-            pause(slice.len());
+            pause(slice.len())?;
         }
-        let plain = Shared::new(bytes, 0)?;
-        Ok(BroadcastMessage { text, payload, may_compress, plain, compressed: Vec::new() })
+        let (plain, header) = (Shared::new(bytes, 0)?, frame.header().len());
+        Ok(BroadcastMessage { text, may_compress, plain, header, compressed: Vec::new() })
     }
 
     pub(super) fn text(&self) -> bool {
         self.text
     }
 
-    pub(super) fn payload(&self) -> &'a [u8] {
-        self.payload
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.plain[self.header..]
     }
 
     /// The frame as servers send it.
@@ -74,21 +76,22 @@ impl<'a> BroadcastMessage<'a> {
     }
 
     pub(super) fn is_long(&self) -> bool {
-        self.payload.len() >= LONG
+        self.payload().len() >= LONG
     }
 
     /// Whether it leaves compressed where this was agreed on.
     pub(super) fn is_compressed_by(&self, extension: &Deflate) -> bool {
-        self.may_compress && extension.is_worthwhile(self.payload.len())
+        self.may_compress && extension.is_worthwhile(self.payload().len())
     }
 
     /// It as those compress it that do not keep their window. If there is no memory for that, or if a long message
     /// was not made ready for it, it leaves as it is.
-    pub(super) fn compressed_like(&mut self, extension: &Deflate) -> Option<Compressed> {
+    pub(super) fn compressed_like(&mut self, context: &Context, extension: &Deflate) -> Option<Compressed> {
         if !self.is_long()
             && let Some(how) = self.missing(extension)
         {
-            self.compress_for(how.ok()?, |_| {}).ok()?;
+            context.charge(COST_OF_COMPRESSING * self.payload().len());
+            self.compress_for(how.ok()?, |_| Ok(())).ok()?;
         }
         let known = self.compressed.iter().find(|(way, _)| *way == extension.way());
         known.and_then(|(_, made)| made.clone())
@@ -100,9 +103,13 @@ impl<'a> BroadcastMessage<'a> {
         (self.is_compressed_by(extension) && !is_known).then(|| try_box(extension.without_context()))
     }
 
-    /// Compresses it. ENOMEM.
-    pub(super) fn compress_for(&mut self, mut how: Box<Deflate>, pause: impl FnMut(usize)) -> Result<()> {
-        let made = compress(&mut how, self.text, self.payload, pause)?;
+    /// Compresses it. ENOMEM, or what `pause` says.
+    pub(super) fn compress_for(
+        &mut self,
+        mut how: Box<Deflate>,
+        pause: impl FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        let made = compress(&mut how, self.text, self.payload(), pause)?;
         let made = Some(made).filter(|made| made.frame.len() < self.plain.len());
         try_push(&mut self.compressed, (how.way(), made))
     }
@@ -119,13 +126,13 @@ pub(super) fn masked_frame(kind: MessageKind, payload: &[u8], key: [u8; 4]) -> R
     Shared::new(bytes, 0)
 }
 
-/// Compresses a whole message. Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM, and
-/// nothing has happened.
+/// Compresses a whole message. Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM, or what
+/// `pause` says, and nothing has happened.
 pub(super) fn compress(
     extension: &mut Deflate,
     text: bool,
     payload: &[u8],
-    pause: impl FnMut(usize),
+    pause: impl FnMut(usize) -> Result<()>,
 ) -> Result<Compressed> {
     let made = compress_all(extension, payload, pause).and_then(|mut bytes| {
         let bits = extension.bits();
@@ -140,7 +147,11 @@ pub(super) fn compress(
 }
 
 /// The same, behind room for a header.
-fn compress_all(extension: &mut Deflate, payload: &[u8], mut pause: impl FnMut(usize)) -> Result<Vec<u8>> {
+fn compress_all(
+    extension: &mut Deflate,
+    payload: &[u8],
+    mut pause: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<u8>> {
     let (mut bytes, mut filled, mut consumed) = (Vec::new(), MAX_HEADER, 0);
     loop {
         let slice = &payload[consumed..payload.len().min(consumed + SLICE)];
@@ -156,7 +167,7 @@ fn compress_all(extension: &mut Deflate, payload: &[u8], mut pause: impl FnMut(u
         if progress.done {
             return Ok(bytes);
         }
-        pause(progress.consumed * COST_OF_COMPRESSING);
+        pause(progress.consumed * COST_OF_COMPRESSING)?;
     }
 }
 
@@ -171,8 +182,11 @@ mod tests {
             Negotiated { window_bits: 15, peer_window_bits: 15, context: false, peer_context: false };
         let mut deflate = Deflate::new(agreed, Effort::usual(false));
         let (payload, mut pauses) = (vec![7; 5 << 20], 0);
-        let bytes =
-            compress_all(&mut deflate, &payload, |_| pauses += 1).unwrap_or_else(|_| panic!("no memory"));
+        let bytes = compress_all(&mut deflate, &payload, |_| {
+            pauses += 1;
+            Ok(())
+        })
+        .unwrap_or_else(|_| panic!("no memory"));
         assert!(pauses >= payload.len() / SLICE - 1);
         let (mut left, mut message) = (&bytes[MAX_HEADER..], vec![0; 6 << 20]);
         let (mut len, mut done) = (0, false);

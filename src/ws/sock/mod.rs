@@ -95,8 +95,6 @@ pub(crate) struct Ws {
     extension: RefCell<Option<Box<Deflate>>>,
     /// From this length on, in bytes, messages do not take the fast path.
     slow_path_from: usize,
-    /// From this length on, in bytes, a broadcast is made anew for this connection: masked, or compressed.
-    broadcast_changed_from: usize,
     /// What may be received and sent.
     connection: RefCell<Connection>,
     /// For whoever receives. Others are told so; while `ws_close` waits for the end, they wait.

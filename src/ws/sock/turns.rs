@@ -22,6 +22,10 @@ const CLOSER: i32 = 1;
 /// The turns of a connection.
 pub(super) struct Turns {
     taken: Cell<u8>,
+    /// From which length on, in bytes, a broadcast is made anew for this connection: masked, or compressed.
+    broadcast_changed_from: usize,
+    /// That, or 0 while a turn is taken.
+    broadcast_waits_from: Cell<usize>,
     messages: List<Clause>,
     frames: List<Clause>,
     /// Who has begun a message and not ended it. Null: nobody.
@@ -32,10 +36,12 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Nobody's.
-    pub(super) const fn new() -> Turns {
+    /// Nobody's. From this length on, in bytes, a broadcast is made anew for this connection.
+    pub(super) const fn new(broadcast_changed_from: usize) -> Turns {
         Turns {
             taken: Cell::new(0),
+            broadcast_changed_from,
+            broadcast_waits_from: Cell::new(broadcast_changed_from),
             messages: List::new(),
             frames: List::new(),
             keeper: Cell::new(ptr::null()),
@@ -48,6 +54,12 @@ impl Turns {
     #[inline(always)]
     pub(super) fn is_taken(&self) -> bool {
         self.taken.get() != 0
+    }
+
+    /// Whether no turn is taken, and a broadcast with so many bytes is the same for this connection as for others.
+    #[inline(always)]
+    pub(super) fn let_broadcast_pass(&self, len: usize) -> bool {
+        len < self.broadcast_waits_from.get()
     }
 
     /// Whether a frame is being sent.
@@ -161,6 +173,11 @@ impl Turns {
         if turn == FRAME { &self.frames } else { &self.messages }
     }
 
+    fn set_taken(&self, taken: u8) {
+        self.taken.set(taken);
+        self.broadcast_waits_from.set(if taken == 0 { self.broadcast_changed_from } else { 0 });
+    }
+
     fn take(&self, context: &Context, turn: u8, id: i32, deadline: i64) -> Result<()> {
         if self.taken.get() & turn != 0 {
             context.check_cancelled()?;
@@ -170,14 +187,14 @@ impl Turns {
             // SAFETY: as above. Whoever ends this wait well hands the turn over.
             unsafe { context.wait_for(&clause, deadline) }?;
         }
-        self.taken.set(self.taken.get() | turn);
+        self.set_taken(self.taken.get() | turn);
         Ok(())
     }
 
     fn give(&self, context: &Context, turn: u8) {
         // SAFETY: a linked waiter is alive.
         match unsafe { self.line(turn).front().as_ref() } {
-            None => self.taken.set(self.taken.get() & !turn),
+            None => self.set_taken(self.taken.get() & !turn),
             Some(next) => context.fire(next, None),
         }
     }
