@@ -174,3 +174,39 @@ TEST(a_certificate_that_is_not_accepted_is_told_why) {
     CHECK_INT(tls_client.err, EACCES);
     CHECK_STR(tls_client.why, "the peer's certificate is not accepted: issued by nobody who is trusted");
 }
+
+/* Behind what is in a file, the certificate of the authority so many times. */
+static void append_authority(const char *name, int count) {
+    char bytes[8192];
+    FILE *file = fopen(in_directory("ca.pem"), "r");
+    CHECK(file != NULL);
+    size_t len = fread(bytes, 1, sizeof(bytes), file);
+    CHECK(len > 0 && len < sizeof(bytes));
+    CHECK_INT(fclose(file), 0);
+    CHECK((file = fopen(in_directory(name), "a")) != NULL);
+    while (count--) CHECK_INT(fwrite(bytes, 1, len, file), len);
+    CHECK_INT(fclose(file), 0);
+}
+
+/* Each of them may have to be verified, and meanwhile nobody else runs. */
+TEST(a_chain_of_more_than_ten_certificates_gives_EACCES) {
+    static const char why[] = "the peer's certificate is not accepted: more than 10 certificates in its chain";
+    make_both(TLS_CLIENT_CERT_NEEDED);
+    show("client");
+    append_authority("server.pem", 9);
+    append_authority("client.pem", 9);
+    try_tls(&client, &server);
+    CHECK_INT(tls_client.err, 0);
+    CHECK_INT(tls_server.err, 0);
+    close_tls();
+    append_authority("client.pem", 1);
+    try_tls(&client, &server);
+    CHECK_INT(tls_server.err, EACCES);
+    CHECK_STR(tls_server.why, why);
+    CHECK_INT(tls_client.err, EACCES);
+    append_authority("server.pem", 1);
+    try_tls(&client, &server);
+    CHECK_INT(tls_client.err, EACCES);
+    CHECK_STR(tls_client.why, why);
+    CHECK_INT(tls_server.err, EACCES);
+}

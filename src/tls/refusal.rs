@@ -100,6 +100,7 @@ fn words_for(problem: &CertificateError) -> Text {
         CertificateError::InvalidPurposeContext { .. } | CertificateError::InvalidPurpose => {
             text("issued for another purpose")
         }
+        CertificateError::ApplicationVerificationFailure => text("more than 10 certificates in its chain"),
         CertificateError::Other(error) => match Text::format(format_args!("{error}")) {
             // The name that it has in webpki.
             words if words.as_bytes() == b"CaUsedAsEndEntity" => {

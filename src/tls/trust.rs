@@ -24,6 +24,10 @@ use rustls::{
 };
 use std::sync::{Arc, OnceLock};
 
+/// The longest chain that is looked at. (Java has this limit, too.) Each certificate in it may cost a signature to
+/// verify: with P-384, a millisecond, in which no other coroutine runs.
+const MAX_CHAIN: usize = 10;
+
 /// Accepts every certificate, as libdill does: there is no name to compare it with. Nor does it
 /// matter who signed the handshake, since anybody could have made this certificate and its key.
 #[derive(Debug)]
@@ -140,6 +144,14 @@ fn check_validity(cert: &CertificateDer<'_>, time: UnixTime) -> CoreResult<(), E
     Ok(())
 }
 
+/// Refuses a chain that is too long.
+fn check_length(intermediates: &[CertificateDer<'_>]) -> CoreResult<(), Error> {
+    if intermediates.len() < MAX_CHAIN {
+        return Ok(());
+    }
+    Err(CertificateError::ApplicationVerificationFailure.into())
+}
+
 impl ServerCertVerifier for Trust {
     fn verify_server_cert(
         &self,
@@ -154,6 +166,7 @@ impl ServerCertVerifier for Trust {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
+        check_length(intermediates)?;
         self.issued.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
@@ -221,6 +234,7 @@ impl ClientCertVerifier for ClientTrust {
         if self.listed.contains(end_entity) {
             return check_validity(end_entity, now).map(|()| ClientCertVerified::assertion());
         }
+        check_length(intermediates)?;
         self.issued.verify_client_cert(end_entity, intermediates, now)
     }
 
