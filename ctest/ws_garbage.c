@@ -1,4 +1,4 @@
-/* Whatever a peer sends, it gets an error or a message, never a crash and never an endless wait. */
+/* Whatever a peer sends, what comes of it is what a simple model says, which has all the bytes before it. */
 
 #include <libdill.h>
 
@@ -6,53 +6,221 @@
 #include "test.h"
 #include "wire.h"
 
-enum { ROUNDS = OVER_TLS ? 300 : 3000 };
+enum { ROUNDS = OVER_TLS ? 300 : 3000, PLACE = 4096 };
 
 static struct wire w;
 static uint8_t bytes[4096];
-static char buf[4096];
+static char buf[PLACE];
+
+/* --- The model --- */
+
+/* What a receiver is told, in a row: a message, or the error that ends everything. */
+static struct {
+    int errs[PLACE]; /* 0: a message */
+    int flags[PLACE];
+    size_t lens[PLACE];
+    int count;
+    char payload[8192]; /* of all messages */
+    size_t payload_len;
+    char pongs[8192]; /* what the peer is sent, in frames of which each begins with its length */
+    size_t pongs_len;
+    int code; /* of the close frame that a violation is answered with; 0: there is none */
+    int status; /* of the close frame that came; -1: none */
+} model;
+
+/* How many of the bytes form whole characters; *bad is set at the first byte that cannot go on (RFC 3629, 4). */
+static size_t whole_characters(const uint8_t *text, size_t len, int *bad) {
+    size_t whole = 0;
+    for (size_t i = 0; i != len;) {
+        uint8_t first = text[i++], low = 0x80, high = 0xbf;
+        int more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4) return *bad = 1, whole;
+        if (first == 0xe0) low = 0xa0;
+        if (first == 0xed) high = 0x9f;
+        if (first == 0xf0) low = 0x90;
+        if (first == 0xf4) high = 0x8f;
+        for (; more; --more, low = 0x80, high = 0xbf) {
+            if (i == len) return whole;
+            if (text[i] < low || text[i] > high) return *bad = 1, whole;
+            ++i;
+        }
+        whole = i;
+    }
+    return whole;
+}
+
+static int is_code(int code) {
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+/* Nothing comes behind it. */
+static int model_ends(int err, int code) {
+    model.errs[model.count++] = err;
+    model.code = code;
+    return 0;
+}
+
+/* A control frame. False: it ends everything. */
+static int model_control(int opcode, const uint8_t *payload, size_t len) {
+    int bad = 0;
+    if (opcode == PING) {
+        model.pongs[model.pongs_len++] = (char)len;
+        memcpy(model.pongs + model.pongs_len, payload, len);
+        model.pongs_len += len;
+    }
+    if (opcode != CLOSE) return 1;
+    if (len == 0) return model.status = 0, model_ends(EPIPE, 0);
+    if (len == 1 || !is_code(payload[0] << 8 | payload[1])) return model_ends(EPROTO, 1002);
+    if (whole_characters(payload + 2, len - 2, &bad) != len - 2) return model_ends(EPROTO, 1007);
+    model.status = payload[0] << 8 | payload[1];
+    return model_ends(EPIPE, 0);
+}
+
+/* What becomes of these bytes and the end behind them (RFC 6455, 5.2 to 5.6, 7.4, 8.1). A bytestream of the user's
+   gives all that was asked for, or nothing: there what is cut is not seen. */
+static int run_model(const uint8_t *in, size_t len, enum role role, int gives_all) {
+    static uint8_t message[8192], payload[8192];
+    size_t have = 0, at = 0;
+    int type = -1, is_long = 0;
+    model.count = model.code = 0;
+    model.payload_len = model.pongs_len = 0;
+    model.status = -1;
+    for (;;) {
+        size_t rest = len - at, n = 2, room;
+        uint64_t size;
+        const uint8_t *key;
+        if (rest == 0 || (rest == 1 && gives_all)) return model_ends(ECONNRESET, 0);
+        int opcode = in[at] & 15, fin = in[at] >> 7, is_control = opcode >= 8, bad = 0;
+        if (in[at] & 0x70 || (opcode > 2 && opcode < 8) || opcode > 10) return model_ends(EPROTO, 1002);
+        if (is_control ? !fin : (opcode == 0) != (type >= 0)) return model_ends(EPROTO, 1002);
+        if (rest == 1) return model_ends(ECONNRESET, 0);
+        if (is_control && (in[at + 1] & 127) > 125) return model_ends(EPROTO, 1002);
+        if (in[at + 1] >> 7 != (role == SERVER)) return model_ends(EPROTO, 1002);
+        size = in[at + 1] & 127;
+        int extended = size == 126 ? 2 : size == 127 ? 8 : 0;
+        n += (size_t)extended;
+        if (rest < n) return model_ends(ECONNRESET, 0);
+        if (extended) size = 0;
+        for (int i = 0; i != extended; ++i) size = size << 8 | in[at + 2 + (size_t)i];
+        if (size >> 63 || (extended && extended_length(size) != extended)) return model_ends(EPROTO, 1002);
+        key = in + at + n;
+        n += role == SERVER ? 4 : 0;
+        if (rest < n) return model_ends(ECONNRESET, 0);
+        room = size < rest - n ? (size_t)size : rest - n;
+        for (size_t i = 0; i != room; ++i) payload[i] = in[at + n + i] ^ (role == SERVER ? key[i % 4] : 0);
+        at += n + room;
+        if (is_control) {
+            if (room < size) return model_ends(ECONNRESET, 0);
+            if (!model_control(opcode, payload, room)) return 0;
+            continue;
+        }
+        if (opcode) type = opcode, have = 0, is_long = 0;
+        memcpy(message + have, payload, room);
+        if (size > PLACE - have && !is_long) is_long = 1, model.errs[model.count++] = EMSGSIZE;
+        have += room;
+        if (room < size && gives_all) return model_ends(ECONNRESET, 0);
+        size_t whole = type == TEXT ? whole_characters(message, have, &bad) : have;
+        if (bad || (fin && room == size && whole != have)) return model_ends(EPROTO, 1007);
+        if (room < size) return model_ends(ECONNRESET, 0);
+        if (!fin) continue;
+        if (!is_long) {
+            memcpy(model.payload + model.payload_len, message, have);
+            model.payload_len += have;
+            model.errs[model.count] = 0;
+            model.flags[model.count] = type == TEXT ? WS_TEXT : WS_BINARY;
+            model.lens[model.count++] = have;
+        }
+        type = -1;
+    }
+}
+
+/* --- The library --- */
+
+/* What the peer was sent is the answer to each ping, and to a violation. */
+static void check_answers(void) {
+    struct wire_frame f = {0, 0, {0}, 0, NULL};
+    for (size_t at = 0; at != model.pongs_len; at += 1 + f.len) {
+        wire_recv(&w, &f);
+        CHECK_INT(f.first, FIN | PONG);
+        CHECK_INT(f.len, (uint8_t)model.pongs[at]);
+        CHECK_MEM(f.payload, model.pongs + at + 1, f.len);
+    }
+    free(f.payload);
+    if (model.code) wire_expect_close(&w, model.code);
+}
 
 /* The peer sends these bytes and hangs up; we receive until the end. */
-static void receive_all(size_t len) {
-    ssize_t n;
+static void receive_all(size_t len, int is_users) {
+    size_t at = 0;
+    run_model(bytes, len, w.role, is_users);
     raw_send(w.fd, bytes, len);
     CHECK_INT(shutdown(w.fd, SHUT_WR), 0);
-    do n = ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000);
-    while (n >= 0 || errno == EMSGSIZE);
-    CHECK(errno == EPROTO || errno == ECONNRESET || errno == EPIPE);
+    for (int i = 0; i != model.count; ++i) {
+        int flags = -1, status;
+        ssize_t n = ws_recv(w.ws, &flags, buf, sizeof(buf), now() + 5000);
+        int err = errno;
+        if (model.errs[i]) {
+            CHECK_ERR((errno = err, n), -1, model.errs[i]);
+            if (model.errs[i] != EPIPE) continue;
+            CHECK(ws_status(w.ws, &status, NULL, 0) >= 0);
+            CHECK_INT(status, model.status);
+            continue;
+        }
+        CHECK_INT(n, model.lens[i]);
+        CHECK_INT(flags, model.flags[i]);
+        CHECK_MEM(buf, model.payload + at, (size_t)n);
+        at += (size_t)n;
+    }
+    check_answers();
     CHECK_INT(hclose(w.ws), 0);
     CHECK_INT(close(w.fd), 0);
 }
 
-TEST(random_bytes_are_survived) {
+TEST(random_bytes_are_what_the_model_says) {
     for (unsigned seed = 1; seed <= ROUNDS; ++seed) EACH_ROLE(&w, WS_TEXT) {
             unsigned r = seed;
             size_t len = (size_t)rand_r(&r) % 200;
             for (size_t i = 0; i != len; ++i) bytes[i] = (uint8_t)(rand_r(&r) >> 4);
-            receive_all(len);
+            receive_all(len, wire_ / 2 == 2);
         }
 }
 
-/* Frames that look right at the first glance: opcodes, masks and lengths that occur. */
-static size_t build_plausible_frame(uint8_t *out, unsigned *r) {
-    static const int firsts[] = {0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a, 0x08, 0x83, 0xc1, 0x91};
-    int first = firsts[(size_t)rand_r(r) % (sizeof(firsts) / sizeof(*firsts))];
+/* Frames in which mostly nothing is wrong: opcodes, masks, lengths and codes that occur. */
+static size_t build_plausible_frame(uint8_t *out, unsigned *r, int *open) {
+    static const int controls[] = {FIN | PING, FIN | PONG, FIN | CLOSE}, others[] = {0x08, 0x83, 0xc1, 0x91, 0x00, 0x82};
+    int kind = rand_r(r) % 32, fin = rand_r(r) % 2 ? FIN : 0;
+    int first = kind < 24 ? fin | (*open ? CONTINUATION : rand_r(r) % 3 ? TEXT : BINARY)
+                : kind < 31 ? controls[(size_t)rand_r(r) % 3] : others[(size_t)rand_r(r) % 6];
     size_t len = (size_t)rand_r(r) % (rand_r(r) % 8 ? 126 : 400);
-    int masked = (rand_r(r) % 20 == 0) ^ (w.role == SERVER);
-    size_t n = frame_header(out, first, masked, len, extended_length(len));
-    for (size_t i = 0; i != len; ++i) out[n + i] = (uint8_t)(rand_r(r) % (rand_r(r) % 50 ? 128 : 256));
-    for (size_t i = 0; masked && i != len; ++i) out[n + i] ^= wire_key[i % 4];
+    int masked = (rand_r(r) % 100 == 0) ^ (w.role == SERVER), is_close = first == (FIN | CLOSE);
+    uint8_t *payload;
+    size_t n;
+    if (kind < 24) *open = !fin;
+    n = frame_header(out, first, masked, len, extended_length(len));
+    payload = out + n;
+    for (size_t i = 0; i != len; ++i) payload[i] = (uint8_t)(rand_r(r) % (rand_r(r) % 500 ? 128 : 256));
+    if (is_close && len >= 2) payload[0] = 1000 >> 8, payload[1] = (uint8_t)(1000 + rand_r(r) % 16);
+    for (size_t i = 0; masked && i != len; ++i) payload[i] ^= wire_key[i % 4];
     return n + len;
 }
 
-TEST(random_frames_are_survived) {
+TEST(random_frames_are_what_the_model_says) {
+    int ends[3] = {0, 0, 0}, messages = 0;
     for (unsigned seed = 1; seed <= ROUNDS; ++seed) EACH_ROLE(&w, WS_TEXT) {
             unsigned r = seed;
             size_t n = 0;
-            while (n < 2000 && rand_r(&r) % 8) n += build_plausible_frame(bytes + n, &r);
+            int open = 0;
+            /* Under a stream of the user's there must be room for pongs in single bytes. */
+            while (n < (wire_ / 2 == 2 ? 100 : 2000) && rand_r(&r) % 16) n += build_plausible_frame(bytes + n, &r, &open);
             if (n && rand_r(&r) % 4 == 0) n = (size_t)rand_r(&r) % n;
-            receive_all(n);
+            receive_all(n, wire_ / 2 == 2);
+            messages += model.count - 1;
+            int end = model.errs[model.count - 1];
+            ++ends[end == EPROTO ? 0 : end == EPIPE ? 1 : 2];
         }
+    /* There was something of each. */
+    for (int i = 0; i != 3; ++i) CHECK(ends[i] > ROUNDS / 2);
+    CHECK(messages > ROUNDS);
 }
 
 /* --- Handshakes --- */

@@ -66,6 +66,18 @@ VIOLATION_TEST(a_text_frame_inside_a_message, 1002, wire_send_text(&w, TEXT, "A"
 VIOLATION_TEST(a_binary_frame_inside_a_message, 1002, wire_send_text(&w, TEXT, "A");
                wire_send_text(&w, BINARY, "B"))
 
+/* The rest of its header may never come. */
+TEST(a_frame_that_may_not_begin_within_a_message_is_refused_by_its_first_byte) {
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+        uint8_t first = FIN | TEXT;
+        wire_send_text(&w, TEXT, "A");
+        raw_send(w.fd, &first, 1);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPROTO);
+        wire_expect_close(&w, 1002);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
 TEST(a_continuation_after_a_whole_message_gives_EPROTO_and_1002) {
     EACH_ROLE(&w, WS_TEXT) {
         wire_send_text(&w, FIN | TEXT, "A");

@@ -88,10 +88,14 @@ impl Transport {
         }
     }
 
-    /// Receives until `want` bytes can be seen. ECONNRESET when the stream ends.
+    /// Receives because `want` bytes are to be seen: some that are missing, to be looked at whatever comes behind
+    /// them, or all if the bytestream is not of the library's own. ECONNRESET when the stream ends.
     pub(crate) fn fill(&self, context: &Context, want: usize, deadline: i64) -> Result<()> {
         let filled = match self {
-            Transport::Stream(stream) => stream.fill(context, want, deadline),
+            Transport::Stream(stream) => {
+                let missing = want.saturating_sub(stream.peek(context, <[u8]>::len));
+                if missing > 0 { stream.fill_some(context, missing, deadline) } else { Ok(()) }
+            }
             Transport::Custom(custom) => custom.fill(want, deadline),
         };
         filled.map_err(abrupt)

@@ -93,17 +93,40 @@ fn neither_fragments_nor_control_frames_are_whole_messages() {
     }
 }
 
+/// RFC 6455, 5.2, by the book: FIN, a data opcode, and as many bytes as the header says.
+fn is_whole_message(bytes: &[u8], role: Role) -> bool {
+    let [first, second, ..] = bytes else { return false };
+    let extended =
+        [126, 127].iter().position(|special| second % 128 == *special).map_or(0, |place| [2, 8][place]);
+    let length = match bytes.get(2..2 + extended) {
+        Some([]) => u128::from(second % 128),
+        Some(length) => length.iter().fold(0, |length, byte| length * 256 + u128::from(*byte)) % (1 << 63),
+        None => return false,
+    };
+    let key = if role == Role::Server { 4 } else { 0 };
+    let is_data = matches!((first / 128, first % 16), (1, 1 | 2));
+    is_data && bytes.len() as u128 >= 2 + extended as u128 + key + length
+}
+
 #[test]
-fn the_peek_survives_any_bytes() {
+fn the_peek_sees_in_any_bytes_what_is_there() {
     let mut random = Rng::new(3);
+    let mut seen = [0_u32; 2];
     for _ in 0..times(200_000) {
-        let len = random.below(20);
-        let bytes: Vec<u8> =
-            (0..len).map(|_| random.pick(&[0, 0x7e, 0x7f, 0x81, 0x82, 0xfe, 0xff])).collect();
+        let first = random.pick(&[0x81, 0x82, 0xc1, 0x01, 0x02, 0x80, 0x88, 0x8f, 0xff, 0]);
+        let second = random.pick(&[0, 1, 5, 20, 125, 126, 127, 0x80, 0x85, 0xfe, 0xff]);
+        let rest = random.below(40);
+        let rest = (0..rest)
+            .map(|place| if place < 8 { random.pick(&[0, 0, 0, 0, 0, 1, 9, 0x80, 0xff]) } else { 7 });
+        let bytes: Vec<u8> = [first, second].into_iter().chain(rest).collect();
+        let bytes = &bytes[..bytes.len() - random.below(2)];
         for role in ROLES {
-            whole_message_at(&bytes, role);
+            let is_whole = is_whole_message(bytes, role);
+            assert_eq!(whole_message_at(bytes, role), is_whole, "{role:?} {bytes:02x?}");
+            seen[usize::from(is_whole)] += 1;
         }
     }
+    assert!(seen[0] > seen[1] && seen[1] > seen[0] / 50, "{seen:?}");
     let endless = [&[0x82, 0x7f][..], &[0xff; 100]].concat();
     assert!(!whole_message_at(&endless, Role::Client));
 }
