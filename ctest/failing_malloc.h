@@ -8,11 +8,18 @@
 
 /* How many allocations succeed before one fails; negative: all of them. */
 static int left = -1;
+/* All that come behind that one fail, too. */
+static int all_fail;
 /* Memory that is there can grow. */
 static int realloc_succeeds;
 
 static int is_to_fail(void) {
-    if (left < 0 || left-- != 0) return 0;
+    if (left < 0) return 0;
+    if (left > 0) {
+        --left;
+        return 0;
+    }
+    if (!all_fail) left = -1;
     errno = ENOMEM;
     return 1;
 }

@@ -44,6 +44,41 @@ TEST(what_is_sent_after_a_broadcast_that_lacked_memory_is_understood) {
     }
 }
 
+coroutine static void count_turns(int *turns) {
+    for (;; ++*turns)
+        if (yield() < 0) return;
+}
+
+TEST(a_broadcast_without_memory_to_copy_its_list_reaches_all_in_one_turn) {
+    enum { SOCKETS = 50, LISTED = 8000 };
+    static int list[LISTED];
+    int turns = 0, fds[SOCKETS];
+    if (OVER_TLS) SKIP("sealing needs memory");
+    for (int i = 0; i != SOCKETS; ++i) {
+        int s;
+        make_ipc_and_raw(&s, &fds[i]);
+        list[i] = attach_without_http(s, SERVER, WS_TEXT);
+    }
+    for (int i = SOCKETS; i != LISTED; ++i) list[i] = list[i - SOCKETS];
+    int b = bundle();
+    CHECK_INT(bundle_go(b, count_turns(&turns)), 0);
+    int before = turns;
+    left = 2; /* the frame and its count */
+    all_fail = 1;
+    int taken = ws_broadcast(list, LISTED, WS_TEXT, "hi", 2, SIZE_MAX, NULL), has_failed = left == 0;
+    left = -1;
+    all_fail = 0;
+    CHECK_INT(taken, LISTED);
+    CHECK(has_failed || is_wrapped());
+    CHECK(turns - before <= 1 || is_wrapped());
+    CHECK_INT(hclose(b), 0);
+    for (int i = 0; i != SOCKETS; ++i) {
+        char all[4 * LISTED / SOCKETS];
+        raw_recv(fds[i], all, sizeof(all));
+        CHECK_RAW_SILENT(fds[i]);
+    }
+}
+
 TEST(what_is_received_after_a_receive_that_lacked_memory_is_understood) {
     static const char *const messages[] = {"x", text};
     memset(text, 't', sizeof(text) - 1);
