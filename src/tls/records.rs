@@ -42,6 +42,7 @@ const CLOSE_NOTIFY: u8 = 0;
 const UNEXPECTED_MESSAGE: u8 = 10;
 const BAD_RECORD_MAC: u8 = 20;
 const RECORD_OVERFLOW: u8 = 22;
+const ILLEGAL_PARAMETER: u8 = 47;
 const DECODE_ERROR: u8 = 50;
 const INTERNAL_ERROR: u8 = 80;
 const USER_CANCELED: u8 = 90;
@@ -104,7 +105,7 @@ enum Alert {
     Sent(u8),
 }
 
-/// A failure and the alert that tells the peer.
+/// A failure and the alert that tells the peer: none, which is `CLOSE_NOTIFY`, if it was the peer who has told us.
 struct Failure(Errno, u8);
 
 impl Session {
@@ -186,8 +187,8 @@ impl Session {
                     self.failed = Some(error);
                     if alert != CLOSE_NOTIFY {
                         self.alert = Alert::Sent(alert);
+                        self.alert_due = Some([FATAL, alert]);
                     }
-                    self.alert_due = Some([FATAL, alert]);
                 }
             }
         }
@@ -204,8 +205,8 @@ impl Session {
         })?;
         self.opened += 1;
         let payload = &wire[..len];
-        // RFC 8446, 5.1: nothing comes between the parts of a handshake message.
-        if typ != HANDSHAKE && !self.handshake.is_empty() {
+        // RFC 8446, 5.1 and 5.4: nothing comes between the parts of a handshake message, and only data may be empty.
+        if typ != HANDSHAKE && !self.handshake.is_empty() || typ != APPLICATION_DATA && len == 0 {
             return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
         }
         match typ {
@@ -264,9 +265,10 @@ impl Session {
 
     /// RFC 8446, 4.6.3.
     fn take_key_update(&mut self, body: &[u8]) -> core::result::Result<(), Failure> {
-        let &[request @ (0 | 1)] = body else {
-            return Err(Failure(Errno::EPROTO, DECODE_ERROR));
-        };
+        let &[request] = body else { return Err(Failure(Errno::EPROTO, DECODE_ERROR)) };
+        if request > 1 {
+            return Err(Failure(Errno::EPROTO, ILLEGAL_PARAMETER));
+        }
         if self.key_updates == MAX_KEY_UPDATES {
             return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE));
         }

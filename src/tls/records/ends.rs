@@ -314,4 +314,90 @@ mod tests {
         assert!(!reply.is_empty());
         assert_eq!(open_all(&mut one, &mut reply), b"");
     }
+
+    /// The alert that is due once the other end has opened what is on the wire.
+    fn alert_due(end: &mut End, mut wire: Vec<u8>) -> Option<[u8; 2]> {
+        let _ = end.open(&mut wire);
+        end.session.alert_due
+    }
+
+    /// RFC 8446, 6, and RFC 5246, 7.2.
+    #[test]
+    fn every_alert_ends_the_connection_unless_it_warns_and_is_not_answered() {
+        each_connection(|is_tls13, mut one, mut other| {
+            for (level, alert) in (0..=3).flat_map(|level| (0..=255).map(move |alert| (level, alert))) {
+                assert!(one.begin_again() && other.begin_again());
+                let mut wire = Vec::new();
+                one.seal_record(21, &[level, alert], &mut wire).unwrap();
+                let _ = other.open(&mut wire);
+                let expected = match alert {
+                    0 => Err(Errno::EPIPE),
+                    90 => Ok(()),
+                    _ if level == 1 && !is_tls13 => Ok(()),
+                    42..=46 | 48 | 49 | 116 => Err(Errno::EACCES),
+                    _ => Err(Errno::EPROTO),
+                };
+                assert_eq!(other.check(), expected, "{level} {alert}");
+                assert_eq!(other.session.alert_due, None, "{level} {alert}");
+                let may_send = matches!(expected, Ok(()) | Err(Errno::EPIPE));
+                assert_eq!(other.seal(&[b"x"], true, &mut Vec::new()).is_ok(), may_send);
+            }
+        });
+    }
+
+    #[test]
+    fn a_record_has_16_KiB_at_most() {
+        each_connection(|_, mut one, mut other| {
+            let mut wire = Vec::new();
+            one.seal_record(23, &[1; 1 << 14], &mut wire).unwrap();
+            assert_eq!(open_all(&mut other, &mut wire), [1; 1 << 14]);
+            one.seal_record(23, &[1; (1 << 14) + 1], &mut wire).unwrap();
+            assert_eq!(alert_due(&mut other, wire), Some([2, 22]));
+        });
+    }
+
+    /// RFC 8446, 5.4.
+    #[test]
+    fn nothing_but_application_data_may_be_empty() {
+        for typ in [21, 22] {
+            each_connection(|_, mut one, mut other| {
+                let mut wire = Vec::new();
+                one.seal_record(23, &[], &mut wire).unwrap();
+                assert_eq!(open_all(&mut other, &mut wire), []);
+                one.seal_record(typ, &[], &mut wire).unwrap();
+                assert_eq!(alert_due(&mut other, wire), Some([2, 10]));
+            });
+        }
+    }
+
+    /// RFC 8446, 4.6.3 and 5.1.
+    #[test]
+    fn key_updates_that_cannot_be_meant_are_refused() {
+        let messages: [(&[u8], u8); 6] = [
+            (&[24, 0, 0, 1, 2], 47),
+            (&[24, 0, 0, 1, 255], 47),
+            (&[24, 0, 0, 0], 50),
+            (&[24, 0, 0, 2, 0, 0], 50),
+            (&[24, 0, 0, 1, 0, 24], 10),
+            (&[24, 255, 255, 255], 50),
+        ];
+        for (message, alert) in messages {
+            let (mut one, mut other) = connect(true);
+            let mut wire = Vec::new();
+            one.seal_record(22, message, &mut wire).unwrap();
+            assert_eq!(alert_due(&mut other, wire), Some([2, alert]), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_only_changes_its_key_is_refused() {
+        let (mut one, mut other) = connect(true);
+        let mut wire = Vec::new();
+        for _ in 0..32 {
+            one.update_key(false, &mut wire).unwrap();
+        }
+        assert_eq!(open_all(&mut other, &mut wire), []);
+        one.update_key(false, &mut wire).unwrap();
+        assert_eq!(alert_due(&mut other, wire), Some([2, 10]));
+    }
 }
