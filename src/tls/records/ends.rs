@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_16_KiB_at_most() {
+    fn no_record_is_longer_than_it_may_be() {
         each_connection(|_, mut one, mut other| {
             let mut wire = Vec::new();
             one.seal_record(23, &[1; 1 << 14], &mut wire).unwrap();
