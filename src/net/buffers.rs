@@ -26,6 +26,8 @@ pub(crate) const SEND_SIZE: usize = 260 * 1024;
 pub(crate) const GATHER_LIMIT: usize = 128 * 1024;
 /// How much is read ahead for streams that nobody receives from, for all of a thread, in bytes.
 const MAX_SAVED: usize = 64 * 1024 * 1024;
+/// How much is read ahead of somebody who receives while more than that is kept, in bytes.
+const CROWDED: usize = 64 * 1024;
 /// While bytes are gathered, the clock is read once in so many calls, at the least.
 const MAX_STRIDE: u64 = 64;
 
@@ -215,6 +217,12 @@ impl Buffers {
     /// put off is queued, one after another, from when there is room again.
     pub(crate) fn has_room(&self) -> bool {
         self.saved.get() < MAX_SAVED
+    }
+
+    /// How much may be read ahead of somebody who receives, and would read so much: it may be kept for long.
+    #[inline]
+    pub(crate) fn read_ahead(&self, wanted: usize) -> usize {
+        if self.has_room() { wanted } else { wanted.min(CROWDED) }
     }
 
     /// Counts bytes that a stream keeps from now on.

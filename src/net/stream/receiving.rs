@@ -184,7 +184,7 @@ impl Ref<Stream> {
             context.charge(SYSTEM_CALL);
             context.buffers().acquire_receive(self)?;
             let (buffer, room) = context.buffers().room();
-            let room = room.min(ahead.max(self.read_ahead.get()));
+            let room = room.min(ahead.max(context.buffers().read_ahead(self.read_ahead.get())));
             let received = if place.is_empty() {
                 // SAFETY: the free end of the buffer is writable.
                 unsafe { socket::recv(self.fd.get(), buffer, room) }
