@@ -388,6 +388,15 @@ TEST(a_long_body_arrives_whole) {
     CHECK_MEM(got, page, LEN);
 }
 
+TEST(the_connection_can_be_closed_behind_an_answer_without_a_reset_that_could_overtake_it) {
+    receive("GET / HTTP/1.1\r\n" HOST "\r\n");
+    s = ws_reply(r, 200, NULL, "bye", 3, -1);
+    CHECK(s >= 0);
+    CHECK_INT(hclose(s), 0);
+    expect_head("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbye");
+    CHECK_RAW_END(fd);
+}
+
 /* The answer arrives, then the end of the stream; the next request is none. */
 static void expect_last_answer(const char *request) {
     receive(request);

@@ -6,6 +6,7 @@ use super::head;
 use super::{Ws, close_and_fail};
 use crate::error::{Errno, Result};
 use crate::memory::try_extend;
+use crate::net::stream::CloseMode;
 use crate::rt::context::Context;
 use crate::rt::handle::{self, Id};
 use crate::rt::object::{self, About, Kind, Ref};
@@ -79,6 +80,10 @@ pub(crate) fn receive(s: c_int, deadline: i64) -> Result<c_int> {
             transport.fill_first(context, deadline)?;
             match head::receive_request(context, &transport, deadline)? {
                 Ok(head) => {
+                    // A connection that is dropped in a request is reset, also behind an answer.
+                    if let Some(stream) = transport.tcp_stream() {
+                        stream.set_close_mode(CloseMode::Abort);
+                    }
                     object::make(PendingRequest { lower: Cell::new(lower), head: RefCell::new(Some(head)) })
                 }
                 Err(refusal) => Err(reject(context, &transport, &refusal, deadline)),
@@ -268,6 +273,9 @@ pub(crate) fn reply(
         }
         if reply.close {
             end_output(lower, &transport, deadline)?;
+        } else if let Some(stream) = transport.tcp_stream() {
+            // The reset that otherwise ends a TCP connection could overtake the answer.
+            stream.set_close_mode(CloseMode::Graceful);
         }
         lower.check()?;
         Ok(lower.handle())
