@@ -3,8 +3,8 @@
 #include <libdillext.h>
 #include <libdillimpl.h>
 
-#include "pair.h"
 #include "test.h"
+#include "wire.h"
 
 struct wrapper {
     struct hvfs hvfs;
@@ -27,18 +27,11 @@ static int wrap(struct wrapper *self, int inner) {
     return h;
 }
 
-static void make_ws_pair(int s[2]) {
-    make_tcp_pair(s);
-    s[0] = ws_attach_client(s[0], WS_NOHTTP, NULL, NULL, -1);
-    s[1] = ws_attach_server(s[1], WS_NOHTTP, NULL, 0, NULL, 0, -1);
-    CHECK(s[0] >= 0 && s[1] >= 0);
-}
-
 TEST(calls_go_through_it) {
     struct wrapper wrapper;
     char buf[8];
     int s[2], w;
-    make_ws_pair(s);
+    make_ws_pair(s, WS_TEXT);
     w = wrap(&wrapper, s[0]);
     CHECK_INT(ws_send(w, WS_TEXT, "ABC", 3, now() + 5000), 0);
     CHECK_INT(ws_recv(s[1], NULL, buf, sizeof(buf), now() + 5000), 3);
@@ -53,7 +46,7 @@ TEST(what_is_inside_is_not_given_away) {
     struct wrapper wrapper;
     char buf[8];
     int s[2], w;
-    make_ws_pair(s);
+    make_ws_pair(s, WS_TEXT);
     w = wrap(&wrapper, s[0]);
     CHECK_ERR(ws_detach(w, 1000, "", 0, now() + 5000), -1, ENOTSUP);
     CHECK_INT(ws_send(w, WS_TEXT, "ABC", 3, now() + 5000), 0);

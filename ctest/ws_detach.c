@@ -219,6 +219,20 @@ TEST(a_WebSocket_that_gets_another_number_during_ws_detach_keeps_its_bytestream)
     }
 }
 
+TEST(an_object_that_gets_the_number_of_a_WebSocket_during_ws_detach_keeps_it) {
+    int h, b, i = 0;
+    wire_open(&w, SERVER, WS_TEXT);
+    h = go(detach_in_vain(w.ws));
+    CHECK(hown(w.ws) >= 0);
+    do {
+        b = bundle();
+    } while (b != w.ws && ++i < 10000);
+    CHECK_INT(b, w.ws);
+    wire_send_close(&w, 1000, "");
+    CHECK_INT(bundle_wait(h, now() + 5000), 0);
+    CHECK_INT(hclose(b), 0);
+}
+
 TEST(wrong_arguments_of_ws_detach_give_EINVAL_and_close_everything) {
     const struct {
         int status;
