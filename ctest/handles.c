@@ -31,6 +31,15 @@ TEST(a_closed_number_is_not_handed_out_again_for_many_allocations) {
     }
 }
 
+TEST(a_closed_number_rests_however_many_others_are_in_use) {
+    static struct object o[1000][9];
+    for (int i = 0; i != 1000; ++i) {
+        int closed = object_make(&o[i][0]);
+        CHECK_INT(hclose(closed), 0);
+        for (int k = 1; k != 9; ++k) CHECK(object_make(&o[i][k]) != closed);
+    }
+}
+
 TEST(handles_are_reused_in_the_end) {
     struct object o;
     for (int i = 0; i != 100000; ++i) {
@@ -165,6 +174,26 @@ TEST(a_reused_number_does_not_answer_for_its_former_object) {
         CHECK(hquery(other, object_type) == &second);
         CHECK_INT(hclose(other), 0);
     } while (other != h);
+}
+
+static int asked;
+static struct object others[2000];
+
+/* Closes the handle that it is asked about, and another object gets the number. */
+static void *close_and_answer(struct hvfs *vfs, const void *type) {
+    int i = 0;
+    (void)type;
+    CHECK_INT(hclose(asked), 0);
+    while (object_make(&others[i]) != asked) CHECK(++i != 2000);
+    return vfs;
+}
+
+TEST(an_answer_is_not_remembered_for_the_object_that_gets_the_number_meanwhile) {
+    struct object o;
+    asked = object_make(&o);
+    o.vfs.query = close_and_answer;
+    CHECK(hquery(asked, bad_handles) == &o);
+    CHECK_ERR(hquery(asked, bad_handles) == NULL, 1, ENOTSUP);
 }
 
 TEST(hclose_calls_close_exactly_once) {
@@ -352,4 +381,18 @@ TEST(the_table_may_grow_while_a_bundle_is_being_closed) {
     CHECK_ERR(bundle_wait(b, 0), -1, EBADF);
     for (size_t i = 0; i != sizeof(grown) / sizeof(*grown); ++i) CHECK_INT(grown[i].closes, 0);
     CHECK_INT(hclose(growing), 0);
+}
+
+coroutine static void sleep_long(void) { CHECK_ERR(msleep(-1), -1, ECANCELED); }
+
+coroutine static void own_when_it_runs_again(int h) {
+    CHECK_INT(yield(), 0);
+    CHECK_ERR(hown(h), -1, EBADF);
+}
+
+TEST(a_handle_that_is_being_closed_cannot_be_owned) {
+    int b = go(sleep_long()), other = go(own_when_it_runs_again(b));
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(bundle_wait(other, now() + 5000), 0);
+    CHECK_INT(hclose(other), 0);
 }

@@ -63,7 +63,7 @@ pub(crate) struct Context {
     main: Coroutine,
 }
 
-/// A stretch of a thread's execution in which no other coroutine has run.
+/// A period in which no other coroutine of the thread has run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u64);
 

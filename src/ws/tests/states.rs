@@ -2,6 +2,7 @@
 
 use super::{ROLES, wire_frame};
 use crate::error::Errno;
+use crate::ws::close::MESSAGE_TOO_BIG;
 use crate::ws::connection::{Connection, Event};
 use crate::ws::frame::{Opcode, Role};
 
@@ -59,5 +60,26 @@ fn a_close_frame_does_not_mend_a_connection_that_broke() {
     for role in ROLES {
         let connection = after(role, &[Connection::note_outbound_broken, Connection::note_close_sent]);
         assert_eq!(connection.check_outbound(), Err(Errno::ECONNRESET));
+    }
+}
+
+#[test]
+fn a_maximum_is_that_of_the_message_and_not_of_its_frames() {
+    for role in ROLES {
+        let mut connection = Connection::new(role);
+        connection.set_max_message(5);
+        for (opcode, last, payload) in [(Opcode::Binary, false, "abc"), (Opcode::Continuation, true, "de")] {
+            let wire = wire_frame(role, last, opcode, payload.as_bytes());
+            let Ok((Event::Data, header)) = connection.next(&wire) else { panic!("{payload}") };
+            let mut place = vec![0; payload.len()];
+            assert_eq!(connection.payload_copy(&mut place, &wire[header..]), Ok(()));
+            assert_eq!(connection.end_of_frame(), Ok(last));
+        }
+        let wire = wire_frame(role, false, Opcode::Binary, b"abc");
+        let Ok((Event::Data, header)) = connection.next(&wire) else { panic!("a new message") };
+        assert_eq!(connection.payload_copy(&mut [0; 3], &wire[header..]), Ok(()));
+        assert_eq!(connection.end_of_frame(), Ok(false));
+        let violation = connection.next(&wire_frame(role, true, Opcode::Continuation, b"def"));
+        assert_eq!(violation.map_err(|violation| violation.code), Err(MESSAGE_TOO_BIG));
     }
 }
