@@ -192,6 +192,41 @@ TEST(who_is_closed_during_a_broadcast_gets_no_more_of_it) {
     }
 }
 
+/* Some turns after the first one has taken the message. */
+coroutine static void close_the_second(void) {
+    struct ws_info info = {.size = sizeof(info)};
+    for (int later = 0; later != 3; later += info.messages_sent > 0) {
+        CHECK_INT(yield(), 0);
+        CHECK_INT(ws_info(list[0], &info), 0);
+    }
+    CHECK_INT(hclose(list[1]), 0);
+}
+
+TEST(who_is_closed_while_a_long_message_is_masked_for_it_gets_nothing_of_it) {
+    enum { LONG = 16 << 20 };
+    static char text[LONG];
+    int b = bundle();
+    for (int i = 0; i != 3; ++i) list[i] = open_socket(CLIENT, &fds[i]);
+    CHECK_INT(bundle_go(b, close_the_second()), 0);
+    memset(text, 'L', LONG);
+    CHECK_INT(ws_broadcast(list, 3, WS_TEXT, text, LONG, 0, told), 2);
+    CHECK_INT(told[0], 0);
+    CHECK_INT(told[1], EBADF);
+    CHECK_INT(told[2], 0);
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(recv(fds[1], text, 1, 0), 0);
+    /* Masked as a whole, however it was masked. */
+    static char frame[14 + LONG];
+    size_t len = 0;
+    while (len != sizeof(frame)) {
+        ssize_t got = recv(fds[2], frame + len, sizeof(frame) - len, MSG_DONTWAIT);
+        if (got > 0) len += (size_t)got;
+        else CHECK_INT(msleep(now() + 1), 0);
+    }
+    for (size_t i = 0; i != LONG; ++i) CHECK_INT(frame[14 + i] ^ frame[10 + i % 4], 'L');
+}
+
 /* Opens a socket with this number, which is free, and others on the way. */
 static void open_with_number(int number, int *fd) {
     enum { MOST = 500 };

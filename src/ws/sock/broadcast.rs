@@ -1,9 +1,7 @@
 //! One message to many. It is made once, and shared by all that cannot take it at once: nobody is waited for. It may
 //! take longer than a time slice, and then others run, who may close what is on the list.
 
-use super::broadcast_message::{
-    BroadcastMessage, COST_OF_COMPRESSING, Compressed, LONG, compress, masked_frame,
-};
+use super::broadcast_message::{BroadcastMessage, COST_OF_COMPRESSING, Compressed, LONG, Masked, compress};
 use super::{SEND_FLAGS, Ws};
 use crate::error::{Errno, Result};
 use crate::net::stream::{Shared, Stream};
@@ -11,8 +9,8 @@ use crate::rt::budget::{Rounds, SYSTEM_CALL};
 use crate::rt::context::Context;
 use crate::rt::handle::Moment;
 use crate::rt::object::{self, Peek, Ref};
-use crate::ws::encoder::MessageKind;
 use crate::ws::extension::Extension;
+use crate::ws::frame::Role;
 use core::ffi::c_int;
 
 /// To so many, or of so many bytes, frames are sent in a row before the clock is looked at.
@@ -118,9 +116,9 @@ fn send_to_each(
     let row = (ROW_BYTES / message.plain().len()).clamp(1, ROW);
     let cost = SYSTEM_CALL + message.plain().len();
     let (count, mut done, mut refused) = (recipients.handles.len(), 0, 0);
-    // Nothing is gathered from here on, unless somebody else runs.
-    context.buffers().flush(context);
     while done < count {
+        // Nothing is gathered from here on, unless somebody else runs.
+        context.buffers().flush(context);
         let list = &recipients.list()[done..];
         let row = &list[..row.min(list.len())];
         let (left, attempt) = if recipients.are_all(context) {
@@ -131,31 +129,59 @@ fn send_to_each(
         let sent = row.len() - left.len();
         // What was sent can have made any stream of this thread readable.
         context.new_epoch();
-        context.charge(sent.saturating_mul(cost));
+        context.charge(cost.saturating_mul(sent + usize::from(attempt.is_some())));
         (done..done + sent).for_each(|index| tell(index, Ok(())));
         done += sent;
+        let mut go_on = Ok(());
         if let Some(handle) = left.first() {
-            let taken = recipients.find(context, *handle).and_then(|ws| match attempt {
-                Some(sent) => ws.take_rest(context, message, sent),
-                None => ws.take(context, message, max_backlog),
-            });
-            refused += usize::from(taken.is_err());
-            tell(done, taken);
-            done += 1;
+            let taken = match attempt {
+                Some(sent) => {
+                    recipients.find(context, *handle).and_then(|ws| ws.take_rest(context, message, sent))
+                }
+                None => give(context, recipients, *handle, message, max_backlog),
+            };
+            if taken == Err(Errno::ECANCELED) {
+                go_on = taken;
+            } else {
+                refused += usize::from(taken.is_err());
+                tell(done, taken);
+                done += 1;
+            }
         }
         // Without memory for a copy of the list nobody else can run.
-        if done < count && context.must_give_way() && recipients.keep().is_ok() {
-            if let Err(error) = context.give_way() {
-                (done..count).for_each(|index| tell(index, Err(error)));
-                refused += count - done;
-                break;
-            }
-            context.buffers().flush(context);
+        if go_on.is_ok() && done < count && context.must_give_way() && recipients.keep().is_ok() {
+            go_on = context.give_way();
+        }
+        if let Err(error) = go_on {
+            (done..count).for_each(|index| tell(index, Err(error)));
+            refused += count - done;
+            break;
         }
     }
     context.pause();
     // There were no more handles than a C int counts.
     Ok((count - refused) as c_int)
+}
+
+/// Gives a message to whoever has the handle, in whatever state the connection is. ECANCELED: others get no more of it.
+fn give(
+    context: &Context,
+    recipients: &Recipients<'_>,
+    handle: c_int,
+    message: &mut BroadcastMessage,
+    max_backlog: usize,
+) -> Result<()> {
+    let ws = recipients.find(context, handle)?;
+    if !message.is_long() || ws.connection.borrow().role() == Role::Server {
+        return ws.take(context, message, None, max_backlog);
+    }
+    ws.check_room(context, max_backlog)?;
+    let compressed = ws.common_form(message);
+    drop(ws);
+    let mut rounds = Rounds::default();
+    let masked = message.masked(context.random()?, compressed, |work| rounds.spend(context, work, -1))?;
+    // Others have run.
+    recipients.find(context, handle)?.take(context, message, Some(masked), max_backlog)
 }
 
 /// Sends a frame with so much payload to all that can take it at once and as it is, up to the first that cannot. Returns
@@ -207,9 +233,8 @@ impl Ws {
         self.note_sent(context, sent).inspect(|()| self.count_sent(message.payload().len()))
     }
 
-    /// Takes a message behind everything that waits to be sent. EAGAIN: that is too much.
-    #[inline(never)]
-    fn take(&self, context: &Context, message: &mut BroadcastMessage, max_backlog: usize) -> Result<()> {
+    /// Whether a message can be taken now. EAGAIN: too much waits to be sent.
+    fn check_room(&self, context: &Context, max_backlog: usize) -> Result<()> {
         let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
         self.check_outbound()?;
         if self.ending.get() {
@@ -218,11 +243,27 @@ impl Ws {
         if stream.failure().is_some() {
             return self.note_sent(context, Err(Errno::ECONNRESET));
         }
-        if stream.queued(context) > max_backlog {
-            return Err(Errno::EAGAIN);
-        }
-        let must_wait = self.turns.is_taken() || !self.connection.borrow().can_begin_message();
-        let frame = self.frame_of(context, message, must_wait);
+        if stream.queued(context) > max_backlog { Err(Errno::EAGAIN) } else { Ok(()) }
+    }
+
+    /// Whether somebody is sending, behind whom it waits.
+    fn is_sending(&self) -> bool {
+        self.turns.is_taken() || !self.connection.borrow().can_begin_message()
+    }
+
+    /// Takes a message behind everything that waits to be sent; it may have been masked before. EAGAIN: that is too much.
+    #[inline(never)]
+    fn take(
+        &self,
+        context: &Context,
+        message: &mut BroadcastMessage,
+        masked: Option<Masked>,
+        max_backlog: usize,
+    ) -> Result<()> {
+        self.check_room(context, max_backlog)?;
+        let stream = self.transport.stream().ok_or(Errno::ENOTSUP)?;
+        let must_wait = self.is_sending();
+        let frame = self.frame_of(context, message, masked, must_wait);
         if must_wait {
             return stream.hold(&frame?).inspect(|()| self.count_sent(message.payload().len()));
         }
@@ -237,17 +278,29 @@ impl Ws {
     }
 
     /// The message as this connection sends it.
-    fn frame_of(&self, context: &Context, message: &mut BroadcastMessage, is_busy: bool) -> Result<Shared> {
+    fn frame_of(
+        &self,
+        context: &Context,
+        message: &mut BroadcastMessage,
+        masked: Option<Masked>,
+        is_busy: bool,
+    ) -> Result<Shared> {
         let compressed = self.compressed(context, message, is_busy);
+        if let Some(masked) = masked.filter(|masked| masked.is_compressed == compressed.is_some()) {
+            return Ok(masked.frame);
+        }
         let Some(key) = self.fresh_key(context)? else {
             return Ok(compressed.map_or_else(|| message.plain().clone(), |compressed| compressed.frame));
         };
-        let (extension_bits, payload) = match &compressed {
-            Some(compressed) => (compressed.bits, &compressed.frame[compressed.header..]),
-            None => (0, message.payload()),
-        };
-        context.charge(payload.len());
-        masked_frame(MessageKind { text: message.text(), extension_bits }, payload, key)
+        context.charge(message.payload().len());
+        message.masked(key, compressed, |_| Ok(())).map(|masked| masked.frame)
+    }
+
+    /// A long message as it is compressed for this connection; None: it is not.
+    fn common_form(&self, message: &BroadcastMessage) -> Option<Compressed> {
+        let extension = self.extension.borrow();
+        let extension = extension.as_ref().filter(|extension| message.is_compressed_by(extension))?;
+        if extension.negotiated().context && self.is_sending() { None } else { message.known(extension) }
     }
 
     /// None: it leaves as it is.

@@ -41,6 +41,12 @@ pub(super) struct Compressed {
     pub(super) frame: Shared,
 }
 
+/// A frame that was masked.
+pub(super) struct Masked {
+    pub(super) frame: Shared,
+    pub(super) is_compressed: bool,
+}
+
 impl BroadcastMessage {
     /// Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM, or what `pause` says.
     pub(super) fn new(
@@ -93,8 +99,29 @@ impl BroadcastMessage {
             context.charge(COST_OF_COMPRESSING * self.payload().len());
             self.compress_for(how.ok()?, |_| Ok(())).ok()?;
         }
+        self.known(extension)
+    }
+
+    /// The same, as far as it was made already.
+    pub(super) fn known(&self, extension: &Deflate) -> Option<Compressed> {
         let known = self.compressed.iter().find(|(way, _)| *way == extension.way());
         known.and_then(|(_, made)| made.clone())
+    }
+
+    /// It as a client sends it. Calls `pause` now and then, with what was done meanwhile in bytes moved. ENOMEM, or what
+    /// `pause` says.
+    pub(super) fn masked(
+        &self,
+        key: [u8; 4],
+        compressed: Option<Compressed>,
+        pause: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Masked> {
+        let (extension_bits, payload) = match &compressed {
+            Some(compressed) => (compressed.bits, &compressed.frame[compressed.header..]),
+            None => (0, self.payload()),
+        };
+        let frame = masked_frame(MessageKind { text: self.text, extension_bits }, payload, key, pause)?;
+        Ok(Masked { frame, is_compressed: compressed.is_some() })
     }
 
     /// How it is to be compressed for a connection with this extension. None: not at all, or it was already. ENOMEM.
@@ -115,14 +142,25 @@ impl BroadcastMessage {
     }
 }
 
-/// A whole message as one frame of a client. ENOMEM.
-pub(super) fn masked_frame(kind: MessageKind, payload: &[u8], key: [u8; 4]) -> Result<Shared> {
+/// A whole message as one frame of a client. Calls `pause` now and then, with what was done meanwhile in bytes moved.
+/// ENOMEM, or what `pause` says.
+fn masked_frame(
+    kind: MessageKind,
+    payload: &[u8],
+    key: [u8; 4],
+    mut pause: impl FnMut(usize) -> Result<()>,
+) -> Result<Shared> {
+    const { assert!(SLICE.is_multiple_of(4), "the key begins anew with each slice") };
     let frame = Encoder::default().data(kind, true, payload.len() as u64, Some(key));
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(payload.len() + 2 * MAX_HEADER).map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(payload.len() + 2 * MAX_HEADER, 0);
-    let len = frame.write(&mut bytes, payload);
-    bytes.truncate(len);
+    bytes.try_reserve_exact(frame.header().len() + payload.len()).map_err(|_| Errno::ENOMEM)?;
+    bytes.extend_from_slice(frame.header());
+    for slice in payload.chunks(SLICE) {
+        let begin = bytes.len();
+        bytes.extend_from_slice(slice);
+        frame.mask_in_place(&mut bytes[begin..]);
+        pause(slice.len())?;
+    }
     Shared::new(bytes, 0)
 }
 
