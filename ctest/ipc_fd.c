@@ -215,12 +215,11 @@ TEST(recvfd_while_a_receive_waits_gives_EBUSY) {
 }
 
 /* Sends several descriptors on one byte, as a foreign peer may. */
-static void raw_send_three(int fd, const int fds[3]) {
+static void raw_send_three_with(int fd, const int fds[3], char byte) {
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(3 * sizeof(int))];
     } control;
-    char byte = 'x';
     struct iovec iov = {&byte, 1};
     struct msghdr msg;
     memset(&msg, 0, sizeof(msg));
@@ -243,7 +242,7 @@ TEST(surplus_descriptors_do_not_leak) {
     for (int i = 0; i != 3; ++i) fds[i] = p[0];
     CHECK_ERR(ipc_recvfd(s[0], now() + 5), -1, ETIMEDOUT);
     before = open_descriptors();
-    raw_send_three(raw, fds);
+    raw_send_three_with(raw, fds, 'x');
     fd = ipc_recvfd(s[0], now() + 5000);
     if (fd >= 0) CHECK_INT(close(fd), 0);
     CHECK_INT(open_descriptors(), before);
@@ -259,4 +258,62 @@ TEST(a_descriptor_that_was_read_as_data_does_not_leak) {
     CHECK_INT(brecv(s[1], &c, 1, now() + 5000), 0);
     CHECK_INT((unsigned char)c, 0xCC);
     CHECK_INT(open_descriptors(), before);
+}
+
+/* Each byte of the data comes with descriptors, and behind them a byte without. */
+static void send_with_descriptors(int fd, const char *data) {
+    static const int carried[3] = {0, 1, 2};
+    for (; *data; ++data) {
+        if (data[1]) raw_send_three_with(fd, carried, *data);
+        else raw_send(fd, data, 1);
+    }
+}
+
+/* The kernel cuts what is received behind such bytes. */
+TEST(data_that_comes_with_descriptors_is_received_without_waiting_for_more) {
+    int fd, before;
+    char buf[8];
+    make_ipc_and_raw(&s[0], &fd);
+    for (int i = 0; i != 5; ++i) {
+        send_with_descriptors(fd, "abcdefgh");
+        CHECK_INT(msleep(now() + 5), 0);
+        before = open_descriptors();
+        CHECK_INT(brecv(s[0], buf, 8, now() + 5000), 0);
+        CHECK_MEM(buf, "abcdefgh", 8);
+        CHECK_INT(open_descriptors(), before);
+    }
+}
+
+TEST(a_WebSocket_message_that_comes_with_descriptors_is_received_without_waiting_for_more) {
+    int fd, ws;
+    char buf[8];
+    make_ipc_and_raw(&s[0], &fd);
+    ws = ws_attach_client(s[0], WS_TEXT | WS_NOHTTP, NULL, NULL, -1);
+    CHECK(ws >= 0);
+    for (int i = 0; i != 5; ++i) {
+        send_with_descriptors(fd, "\x81\x06" "abcdef");
+        CHECK_INT(msleep(now() + 5), 0);
+        CHECK_INT(mrecv(ws, buf, sizeof(buf), now() + 5000), 6);
+        CHECK_MEM(buf, "abcdef", 6);
+    }
+}
+
+/* With this option, what several processes send is not received together. */
+TEST(data_of_several_processes_is_received_without_waiting_for_more) {
+    int fds[2], on = 1, status;
+    char buf[4];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+    s[0] = ipc_fromfd(fds[0]);
+    CHECK(s[0] >= 0);
+    for (int i = 0; i != 3; ++i) {
+        raw_send(fds[1], "ab", 2);
+        pid_t child = fork();
+        if (child == 0) _exit(send(fds[1], "cd", 2, 0) != 2);
+        CHECK_INT(waitpid(child, &status, 0), child);
+        CHECK_INT(status, 0);
+        CHECK_INT(msleep(now() + 5), 0);
+        CHECK_INT(brecv(s[0], buf, 4, now() + 5000), 0);
+        CHECK_MEM(buf, "abcd", 4);
+    }
 }

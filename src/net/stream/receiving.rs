@@ -84,7 +84,7 @@ impl Stream {
         self.drained_in_epoch.get() == context.epoch()
     }
 
-    /// Notes that something was received, and whether it filled all the room.
+    /// Notes that something was received, and whether it filled all the room, or was cut.
     pub(super) fn note_received(&self, context: &Context, is_full: bool) {
         self.note_heard(context);
         let may_hold_more = is_full || context.poller.has_urgent(self.fd.get());
@@ -119,6 +119,35 @@ impl Stream {
     pub(super) fn forget_saved(&self, context: &Context) {
         let saved = self.saved.take();
         context.buffers().count_freed(saved.bytes.len());
+    }
+
+    /// Receives without waiting; how much, and whether the kernel has cut it, though more may be there.
+    ///
+    /// # Safety
+    /// `place` is writable for `len` bytes.
+    #[inline]
+    pub(super) unsafe fn receive_one(&self, place: *mut u8, len: usize) -> Result<(usize, bool)> {
+        match self.family {
+            // SAFETY: `place` is writable for `len` bytes, as the caller says.
+            Family::Tcp => unsafe { socket::recv(self.fd.get(), place, len) }.map(|len| (len, false)),
+            Family::Unix => {
+                let mut iov = [libc::iovec { iov_base: place.cast(), iov_len: len }];
+                // SAFETY: as above.
+                unsafe { self.receive_scattered(&mut iov) }
+            }
+        }
+    }
+
+    /// The same for several places. What AF_UNIX carries with the bytes is dropped, and the kernel cuts behind
+    /// those that carry something.
+    ///
+    /// # Safety
+    /// The places are writable.
+    unsafe fn receive_scattered(&self, places: &mut [libc::iovec]) -> Result<(usize, bool)> {
+        let mut message = socket::message(places.as_mut_ptr(), places.len());
+        // SAFETY: the places are writable, as the caller says.
+        let len = unsafe { socket::recv_message(self.fd.get(), &mut message, 0) }?;
+        Ok((len, message.msg_flags & libc::MSG_CTRUNC != 0))
     }
 
     /// Puts the saved bytes at the front of the shared buffer; returns how many.
@@ -187,20 +216,19 @@ impl Ref<Stream> {
             let room = room.min(ahead.max(context.buffers().read_ahead(self.read_ahead.get())));
             let received = if place.is_empty() {
                 // SAFETY: the free end of the buffer is writable.
-                unsafe { socket::recv(self.fd.get(), buffer, room) }
+                unsafe { self.receive_one(buffer, room) }
             } else {
                 let mut iov = [
                     libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() },
                     libc::iovec { iov_base: buffer.cast(), iov_len: room },
                 ];
-                let mut message = socket::message(iov.as_mut_ptr(), if room > 0 { 2 } else { 1 });
                 // SAFETY: both ranges are writable.
-                unsafe { socket::recv_message(self.fd.get(), &mut message, 0) }
+                unsafe { self.receive_scattered(&mut iov[..if room > 0 { 2 } else { 1 }]) }
             };
             match received {
-                Ok(0) => return Err(self.end()),
-                Ok(len) => {
-                    self.note_received(context, len == place.len() + room);
+                Ok((0, _)) => return Err(self.end()),
+                Ok((len, is_cut)) => {
+                    self.note_received(context, is_cut || len == place.len() + room);
                     self.received.set(self.received.get() + len as u64);
                     let placed = len.min(place.len());
                     context.buffers().received_more(len - placed);

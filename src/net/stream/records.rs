@@ -425,11 +425,11 @@ impl Ref<Stream> {
         let place = &mut region[carried..carried + room];
         context.charge(crate::rt::budget::SYSTEM_CALL);
         // SAFETY: the place is writable.
-        match unsafe { socket::recv(self.fd.get(), place.as_mut_ptr(), place.len()) }? {
-            0 if self.was_reset.get() => Err(Errno::ECONNRESET),
-            0 => Err(wire.records.truncated()),
-            len => {
-                self.note_received(context, len == room);
+        match unsafe { self.receive_one(place.as_mut_ptr(), place.len()) }? {
+            (0, _) if self.was_reset.get() => Err(Errno::ECONNRESET),
+            (0, _) => Err(wire.records.truncated()),
+            (len, is_cut) => {
+                self.note_received(context, is_cut || len == room);
                 Ok(len)
             }
         }
