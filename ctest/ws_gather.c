@@ -218,6 +218,20 @@ static void check_leaves_with(void (*call)(void)) {
     }
 }
 
+TEST(what_one_connection_has_gathered_leaves_before_another_one_sends) {
+    struct wire other;
+    EACH_ROLE_ON_OWN(&w, WS_TEXT) {
+        wire_open(&other, w.role, WS_TEXT);
+        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "one", 3, -1), 0);
+        CHECK_INT(ws_send(other.ws, WS_TEXT, "two", 3, -1), 0);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "three", 5, -1), 0);
+        wire_expect_text(&other, FIN | TEXT, "two");
+        wire_expect_text(&w, FIN | TEXT, "one");
+        wire_expect_text(&w, FIN | TEXT, "three");
+        CHECK_RAW_SILENT(other.fd);
+    }
+}
+
 #define LEAVES_WITH_TEST(CALL) \
     TEST(gathered_answers_leave_with_##CALL) { check_leaves_with(call_##CALL); }
 

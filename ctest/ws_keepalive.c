@@ -57,6 +57,19 @@ TEST(a_silent_peer_is_asked_and_one_that_answers_is_asked_again) {
     }
 }
 
+TEST(a_peer_whose_close_frame_has_come_behind_a_message_is_not_asked) {
+    for (int role = CLIENT; role <= SERVER; ++role) {
+        open_pinged(role, 20, 20);
+        wire_send_text(&w, FIN | TEXT, "a");
+        wire_send_close(&w, 1000, "");
+        CHECK_INT(msleep(now() + 100), 0);
+        CHECK_RAW_SILENT(w.fd);
+        expect_text(w.ws, "a");
+        CHECK_ERR(ws_recv(w.ws, NULL, NULL, 1, in_time()), -1, EPIPE);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+}
+
 TEST(a_ping_of_the_programs_is_answered_though_another_has_left_meanwhile) {
     EACH_PINGED(20, 5000) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};

@@ -292,6 +292,27 @@ TEST(a_part_of_which_nothing_has_left_can_be_sent_again) {
     }
 }
 
+TEST(a_message_goes_on_or_begins_anew_as_if_a_part_that_could_not_leave_had_not_been) {
+    static char part[100];
+    for (int more = 0; more <= WS_MORE; more += WS_MORE) EACH_ROLE_ON_OWN(&w, WS_BINARY) {
+        int sent = 0, peer;
+        size_t header = w.role == CLIENT ? 6 : 2;
+        char got[106];
+        while (ws_send(w.ws, WS_BINARY | more, part, sizeof(part), now() + 10) == 0) ++sent;
+        CHECK_INT(errno, ETIMEDOUT);
+        CHECK(ws_send(w.ws, WS_BINARY | (WS_MORE - more), part, sizeof(part), now() + 10) < 0);
+        peer = wire_adopt(w.fd);
+        for (int i = 0; i != sent; ++i) CHECK_INT(brecv(peer, got, header + sizeof(part), in_time()), 0);
+        if (ws_send(w.ws, WS_BINARY, "end", 3, in_time()) < 0) {
+            /* A part of a frame had left after all. */
+            CHECK_INT(errno, ECONNRESET);
+            continue;
+        }
+        CHECK_INT(brecv(peer, got, header + 3, in_time()), 0);
+        CHECK_INT((uint8_t)got[0], FIN | (more ? CONTINUATION : BINARY));
+    }
+}
+
 coroutine static void begin_too_late(int *done) {
     CHECK_ERR(ws_send(w.ws, WS_TEXT | WS_MORE, "never", 5, now() + 10), -1, ETIMEDOUT);
     *done = 1;

@@ -51,6 +51,16 @@ static void expect_refusal(int err, const char *status) {
     CHECK(raw_is_closed(fd));
 }
 
+TEST(a_refusal_over_TCP_is_no_reset) {
+    make_tcp_and_raw(&s, &fd);
+    raw_send_text(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde");
+    ws = ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000);
+    CHECK_INT(ws, -1);
+    raw_recv_head(fd, head, sizeof(head));
+    CHECK(head_starts_with(head, "HTTP/1.1 405 "));
+    CHECK_RAW_END(fd);
+}
+
 /* --- The answer --- */
 
 TEST(the_answer_switches_protocols_with_the_fields_of_RFC_6455) {

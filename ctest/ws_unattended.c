@@ -66,6 +66,20 @@ TEST(a_ping_is_answered_while_nobody_receives) {
     }
 }
 
+TEST(a_ping_that_was_answered_is_not_answered_again_with_what_is_sent_later) {
+    EACH_NEW_ROLE {
+        wire_send_text(&w, FIN | PING, "p");
+        expect_soon(FIN | PONG, "p");
+        wire_send_text(&w, FIN | TEXT, "hello");
+        expect_text(w.ws, "hello");
+        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_MORE, "a", 1, in_time()), 0);
+        CHECK_INT(ws_send(w.ws, WS_TEXT, "b", 1, in_time()), 0);
+        wire_expect_text(&w, TEXT, "a");
+        wire_expect_text(&w, FIN | CONTINUATION, "b");
+        CHECK_RAW_SILENT(w.fd);
+    }
+}
+
 static char large[20000000];
 
 coroutine static void send_large(void) {
