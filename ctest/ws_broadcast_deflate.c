@@ -128,6 +128,27 @@ TEST(others_run_while_a_long_message_is_made_ready) {
     close_pairs(4);
 }
 
+TEST(clients_send_a_long_message_compressed_and_masked_and_behind_what_they_have_begun) {
+    make_mixed_pairs(4);
+    fill_longer();
+    CHECK_INT(ws_send(clients[2], WS_TEXT | WS_MORE, "fi", 2, now() + 5000), 0);
+    CHECK_INT(ws_broadcast(clients, 4, WS_TEXT, longer, sizeof(longer), 0, errors), 4);
+    check_errors(4, 0);
+    CHECK_INT(ws_send(clients[2], WS_TEXT, "rst", 3, now() + 5000), 0);
+    expect_text(servers[2], "first");
+    for (int i = 0; i != 4; ++i) {
+        CHECK_INT(ws_recv(servers[i], NULL, received, sizeof(received), now() + 20000), sizeof(received));
+        CHECK_MEM(received, longer, sizeof(longer));
+        struct ws_info info = {.size = sizeof(info)};
+        CHECK_INT(ws_info(clients[i], &info), 0);
+        /* In the middle of a message the window is that message's. */
+        CHECK((info.wire_sent < sizeof(longer) / 2) == (i % 2 == 1));
+        CHECK_INT(ws_send(clients[i], WS_TEXT, large, 5000, now() + 5000), 0);
+        expect_message(servers[i], WS_TEXT, large, 5000);
+    }
+    close_pairs(4);
+}
+
 TEST(others_run_while_each_that_keeps_its_window_compresses_for_itself) {
     enum { TIMES = 500, LEN = 5000 };
     static int list[4 * TIMES], told[4 * TIMES];
