@@ -246,6 +246,8 @@ impl Stream {
         self.set_defers(true);
         context.buffers().flush_gathered(context, self);
         self.set_defers(false);
+        // What is cut short has no end that says so.
+        self.failure.get().map_or(Ok(()), Err)?;
         if let Some(mut wire) = self.wire() {
             let Wire { records, unsent, deferred, .. } = &mut **wire;
             *deferred = false;
