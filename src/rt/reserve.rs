@@ -233,3 +233,27 @@ unsafe fn move_block(allocator: &Allocator, block: *mut u8, layout: Layout, size
     }
     new
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fill_makes_it_whole_again_and_what_was_taken_stays_until_it_is_given_back() {
+        let (reserve, layout) = (Reserve::new(), Layout::from_size_align(SIZE / 2 + 1, 4096).unwrap());
+        let mut blocks = Vec::new();
+        for _ in 0..3 {
+            reserve.fill().unwrap();
+            let block = reserve.take(layout);
+            assert!(!block.is_null() && (block as usize).is_multiple_of(layout.align()));
+            assert!(reserve.take(layout).is_null());
+            blocks.push(block);
+        }
+        for block in blocks {
+            // SAFETY: so large, and nobody else's.
+            unsafe { block.write_bytes(1, layout.size()) };
+            assert!(give_back(block));
+            assert!(!give_back(block));
+        }
+    }
+}

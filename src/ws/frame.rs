@@ -87,8 +87,9 @@ pub(crate) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Encodes a header; `bits` are FIN and the reserved bits that are set. RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the
-    /// length". `payload_len` is below 2^63, as the length of everything in memory is.
+    /// Encodes a header; `bits` are FIN and the reserved bits that are set. RFC 6455, 5.2: "the minimal number
+    /// of bytes MUST be used to encode the length". `payload_len` is below 2^63, as the length of everything in
+    /// memory is.
     #[inline(always)]
     pub(crate) fn encode(bits: u8, opcode: Opcode, payload_len: u64, mask: Option<[u8; 4]>) -> FrameHeader {
         // Gathered in a register and stored at once: the header is about to be copied, and a load

@@ -195,8 +195,8 @@ pub(crate) enum Place<'a> {
 
 /// Sends a small message as far as that takes no waiting. Leaves errno alone.
 ///
-/// This and `recv_at_once`, and their like for the generic calls, are where a server of many small messages spends its time, and so they
-/// count no reference.
+/// This and `recv_at_once`, and their like for the generic calls, are where a server of many small messages
+/// spends its time, and so they count no reference.
 #[inline(always)]
 pub(crate) fn send_at_once(s: c_int, flags: c_int, payload: &[u8]) -> FastSend {
     if flags & !SEND_FLAGS != 0 { FastSend::NotTaken } else { try_send(s, |_| flags, payload) }
