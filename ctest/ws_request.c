@@ -157,6 +157,8 @@ TEST(malformed_requests_are_answered_and_give_EPROTO) {
     } cases[] = {
         {"GET /\r\n\r\n", "HTTP/1.1 400 "},
         {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: two words\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: example.org:port\r\n\r\n", "HTTP/1.1 400 "},
         {"GET / HTTP/1.1\r\n" HOST " folded\r\n\r\n", "HTTP/1.1 400 "},
         {"GET / HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\n", "HTTP/1.1 400 "},
         {"GET / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400 "},

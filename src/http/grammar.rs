@@ -71,6 +71,29 @@ pub fn is_word(word: &[u8]) -> bool {
     !word.is_empty() && !word.iter().any(|&byte| byte == b' ' || byte.is_ascii_control())
 }
 
+/// Whether it is what a `Host` field may say: a host, perhaps with a port, or nothing (RFC 9112, 3.2; RFC 3986, 3.2).
+pub fn is_host(value: &[u8]) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let end_at = |end| value.iter().position(|&byte| byte == end);
+    let (is_host, rest) = match (value, end_at(b']')) {
+        ([b'[', ..], Some(end)) => {
+            let address = &value[1..end];
+            (
+                !address.is_empty() && address.iter().all(|byte| *byte == b':' || is_of_name(byte)),
+                &value[end + 1..],
+            )
+        }
+        _ => {
+            let (name, rest) = value.split_at(end_at(b':').unwrap_or(value.len()));
+            (name.iter().all(is_of_name), rest)
+        }
+    };
+    is_host
+        && rest
+            .split_first()
+            .is_none_or(|(&colon, port)| colon == b':' && port.iter().all(u8::is_ascii_digit))
+}
+
 /// Without the spaces and tabs at both ends (RFC 9110, 5.6.3).
 pub fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
@@ -222,6 +245,30 @@ mod tests {
     fn status(line: &str, spaces: Spaces) -> Option<(u8, u16, &str)> {
         let line = status_line(line.as_bytes(), spaces).ok()?;
         Some((line.minor, line.status, core::str::from_utf8(line.reason).unwrap()))
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_perhaps_with_a_port() {
+        for host in [
+            "",
+            "a",
+            "example.org",
+            "a:80",
+            "a:",
+            ":80",
+            "1.2.3.4:5",
+            "[::1]",
+            "[::1]:80",
+            "a_b~!$&'()*+,;=%20",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "a b", "a\tb", "a:b", "a:1:2", "[]", "[::1", "[::1]x", "[::1]:x", "a]", "[a b]", "a/b", "u@a",
+            "a?", "\u{e9}",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::header::{Header, single};
 use super::key::{KEY_LEN, is_valid_key};
 use super::{BuildError, Refusal, UpgradeFields, once, origin, subprotocol};
 use crate::error::{Errno, Result};
-use crate::http::grammar::{Malformed, Spaces, has_member, is_text, is_word, request_line};
+use crate::http::grammar::{Malformed, Spaces, has_member, is_host, is_text, is_word, request_line};
 use core::result::Result as CoreResult;
 
 /// What a client asks for. `key` apart, all of it may come from the program: whatever could end a line or
@@ -159,6 +159,9 @@ fn read_request_head<'a>(
     let mut host = None;
     for value in fields.all("Host") {
         once(&mut host, value, "RFC 9112, 3.2: two hosts")?;
+        if !is_host(value) {
+            return Err(Malformed("RFC 9112, 3.2: malformed Host").into());
+        }
     }
     if host.is_none() && line.minor > 0 {
         return Err(Malformed("RFC 9112, 3.2: no Host").into());
@@ -256,7 +259,7 @@ fn split_target(target: &[u8]) -> CoreResult<(&[u8], Option<&[u8]>), Malformed> 
     let end = rest.iter().position(|byte| b"/?#".contains(byte));
     let (authority, resource) = rest.split_at(end.unwrap_or(rest.len()));
     // RFC 9110, 4.2.1 and 4.2.4: an empty host and user names are errors.
-    if authority.is_empty() || authority.contains(&b'@') {
+    if authority.is_empty() || !is_host(authority) {
         return Err(Malformed("RFC 9110, 4.2: malformed authority"));
     }
     match resource {
