@@ -113,14 +113,14 @@ fn send_to_each(
     max_backlog: usize,
     mut tell: impl FnMut(usize, Result<()>),
 ) -> Result<c_int> {
-    let row = (ROW_BYTES / message.plain().len()).clamp(1, ROW);
+    let longest_row = (ROW_BYTES / message.plain().len()).clamp(1, ROW);
     let cost = SYSTEM_CALL + message.plain().len();
     let (count, mut done, mut refused) = (recipients.handles.len(), 0, 0);
     while done < count {
         // Nothing is gathered from here on, unless somebody else runs.
         context.buffers().flush(context);
         let list = &recipients.list()[done..];
-        let row = &list[..row.min(list.len())];
+        let row = &list[..longest_row.min(list.len())];
         let (left, attempt) = if recipients.are_all(context) {
             send_in_row(context, row, message.plain(), message.payload().len())
         } else {
