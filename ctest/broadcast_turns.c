@@ -5,7 +5,7 @@
 
 #include "wire.h"
 
-enum { MANY = 50, LISTED = 8000, RECEIVED = 1 << 16 };
+enum { MANY = 50, LISTED = 4000, RECEIVED = 1 << 16 };
 
 static int servers[MANY], fds[MANY], list[LISTED], told[LISTED];
 
