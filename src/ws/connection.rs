@@ -197,11 +197,9 @@ impl Connection {
         next
     }
 
-    /// A ping was seen behind what was received: a pong is due, unless nothing may be sent any more.
+    /// A ping was seen: a pong is due.
     pub(crate) fn note_ping(&mut self, payload: ControlPayload) {
-        if self.outbound == Outbound::Open {
-            self.pending_pong = Some(payload);
-        }
+        self.pending_pong = Some(payload);
     }
 
     /// The peer's close frame was seen behind what was received.
@@ -269,7 +267,6 @@ impl Connection {
             self.outbound = Outbound::Done;
             self.pending_close = Some(violation.code);
         }
-        self.pending_pong = None;
         violation
     }
 
@@ -313,7 +310,7 @@ impl Connection {
         &mut self.encoder
     }
 
-    /// The pong that is due, which the caller sends.
+    /// The pong that is due, which the caller sends, unless nothing may be sent any more.
     pub(crate) fn take_pending_pong(&mut self) -> Option<ControlPayload> {
         self.pending_pong.take().filter(|_| self.outbound == Outbound::Open)
     }
@@ -328,7 +325,6 @@ impl Connection {
         if self.outbound == Outbound::Open {
             self.outbound = Outbound::Done;
         }
-        self.pending_pong = None;
     }
 
     /// A frame has left in part only, or the stream has broken.
@@ -345,7 +341,6 @@ impl Connection {
             return None;
         }
         self.outbound = Outbound::Broken;
-        self.pending_pong = None;
         self.note_inbound_lost();
         close::close_payload(close::INTERNAL_ERROR, &[]).ok()
     }
@@ -354,7 +349,6 @@ impl Connection {
     pub(crate) fn note_dead(&mut self) {
         self.note_inbound_lost();
         self.note_outbound_broken();
-        self.pending_pong = None;
     }
 
     /// The handle is being closed.
@@ -362,7 +356,6 @@ impl Connection {
         self.inbound = Inbound::Gone;
         self.decoder.stop();
         self.outbound = Outbound::Gone;
-        self.pending_pong = None;
         self.pending_close = None;
     }
 }
