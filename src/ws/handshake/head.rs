@@ -102,6 +102,9 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// How the lines behind a start line are read. (A pointer: what is generic would be there twice, and inlined.)
+pub(super) type ReadFields<'a> = fn(Lines<'a>) -> core::result::Result<Fields<'a>, Malformed>;
+
 /// The fields of a head, each of which is well-formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields<'a>(&'a [u8]);

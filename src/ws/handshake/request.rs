@@ -4,7 +4,7 @@
 
 use super::body::Body;
 use super::build::Builder;
-use super::head::{Fields, Lines, store};
+use super::head::{Fields, Lines, ReadFields, store};
 use super::header::{Header, single};
 use super::key::{KEY_LEN, is_valid_key};
 use super::{BuildError, Refusal, UpgradeFields, once, origin, subprotocol};
@@ -149,7 +149,7 @@ pub(super) fn judged_request_head(head: &[u8]) -> Option<RequestHead<'_>> {
 
 fn read_request_head<'a>(
     head: &'a [u8],
-    read_fields: impl FnOnce(Lines<'a>) -> CoreResult<Fields<'a>, Malformed>,
+    read_fields: ReadFields<'a>,
 ) -> CoreResult<RequestHead<'a>, Refusal> {
     let mut lines = Lines(head.strip_prefix(b"\r\n").unwrap_or(head));
     let line = request_line(lines.line()?, Spaces::Single)?;

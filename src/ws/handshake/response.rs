@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::build::Builder;
-use super::head::{Fields, Lines, store};
+use super::head::{Fields, Lines, ReadFields, store};
 use super::header::Header;
 use super::key::{KEY_LEN, accept_key};
 use super::{BuildError, Refusal, UpgradeFields, once, subprotocol};
@@ -253,10 +253,7 @@ pub(super) fn judged_answer_head(head: &[u8]) -> Option<AnswerHead<'_>> {
     read_answer_head(head, |lines| Ok(Fields::judged(lines.0))).ok()
 }
 
-fn read_answer_head<'a>(
-    head: &'a [u8],
-    read_fields: impl FnOnce(Lines<'a>) -> CoreResult<Fields<'a>, Malformed>,
-) -> CoreResult<AnswerHead<'a>, Refusal> {
+fn read_answer_head<'a>(head: &'a [u8], read_fields: ReadFields<'a>) -> CoreResult<AnswerHead<'a>, Refusal> {
     let mut lines = Lines(head);
     let line = lines.line().and_then(|line| status_line(line, Spaces::Single));
     let line = line.map_err(|Malformed(rule)| Refusal { rule, status: None })?;
