@@ -173,7 +173,7 @@ impl Udp {
         context.pause();
         match sent {
             // What the network does to a datagram is not told.
-            Ok(_) | Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(()),
+            Ok(_) | Err(Errno::EAGAIN | Errno::ECONNRESET | Errno::EPIPE) => Ok(()),
             Err(Errno::EPERM) => Err(Errno::EACCES),
             Err(error) => Err(error),
         }

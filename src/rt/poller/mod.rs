@@ -243,7 +243,7 @@ impl Poller {
 
     /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, the set
     /// may go on telling about that one, and cannot be told to stop. Such events are those of an older life.
-    /// False: the number is not that of the descriptor which was put in.
+    /// False: the number is that of another file than what was put in.
     fn remove(&self, fd: libc::c_int, entry: &FdEntry) -> bool {
         if !entry.is_registered() {
             return true;
@@ -252,7 +252,7 @@ impl Poller {
         entry.registered.set(Interest::NONE);
         let Err(error) = removed else { return true };
         entry.generation.set(entry.generation.get().wrapping_add(1));
-        self.set.is_lost(error) || !matches!(error, Errno::ENOENT | Errno::EBADF)
+        self.set.is_lost(error) || error != Errno::ENOENT
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.
