@@ -101,7 +101,7 @@ check-ctest: all
 # Over TLS: the C tests of the WebSocket with OpenSSL as the peer, whose headers that needs; interoperation; a browser.
 check-wss: all
 	@.ci/tally 'ctest/run --lib $(RELEASE) --tls 1.3' 'ctest/run --lib $(RELEASE) --tls 1.2' \
-		'ctest/run --lib $(RELEASE) --tls 1.3-rekey ws_recv' 'tests/interop/run --tls' 'tests/browser/run --tls'
+		'ctest/run --lib $(RELEASE) --tls 1.3-rekey ws_recv ws_memory' 'tests/interop/run --tls' 'tests/browser/run --tls'
 
 # The symbols of the library.
 check-abi: all

@@ -221,8 +221,7 @@ impl Session {
                 take_alert(payload, self.version, self.refusal, &mut self.ended)?;
             }
             HANDSHAKE => {
-                try_extend(&mut self.handshake, payload).map_err(|error| Failure(error, INTERNAL_ERROR))?;
-                let taken = self.stack.run_with_reserve(|| Ok(self.take_handshake()));
+                let taken = self.stack.run_with_reserve(|| Ok(self.take_handshake(payload)));
                 taken.map_err(|error| Failure(error, INTERNAL_ERROR))??;
             }
             _ => return Err(Failure(Errno::EPROTO, UNEXPECTED_MESSAGE)),
@@ -230,8 +229,9 @@ impl Session {
         Ok(0)
     }
 
-    /// Takes the whole handshake messages in that have come.
-    fn take_handshake(&mut self) -> core::result::Result<(), Failure> {
+    /// Takes the whole handshake messages in that have come with this part.
+    fn take_handshake(&mut self, part: &[u8]) -> core::result::Result<(), Failure> {
+        try_extend(&mut self.handshake, part).map_err(|error| Failure(error, INTERNAL_ERROR))?;
         if self.version != ProtocolVersion::TLSv1_3 {
             // RFC 5246, 7.2.2: the peer wants to begin again, and is told that we do not.
             self.handshake = Vec::new();
