@@ -8,17 +8,18 @@ use crate::memory;
 use core::cell::Cell;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// What has been registered so far, once for the whole process.
 struct ProcessHooks {
-    /// Its destructor frees the context of a thread that ends.
-    key: Option<libc::pthread_key_t>,
     at_fork: bool,
     at_exit: bool,
 }
 
-static HOOKS: Mutex<ProcessHooks> = Mutex::new(ProcessHooks { key: None, at_fork: false, at_exit: false });
+static HOOKS: Mutex<ProcessHooks> = Mutex::new(ProcessHooks { at_fork: false, at_exit: false });
+
+/// Its destructor frees the context of a thread that ends. It is made when all else has been registered.
+static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
 
 /// Registers the hooks if need be, and has the context freed when this thread ends. ENOMEM.
 pub(super) fn attach(context: *const Context) -> Result<()> {
@@ -33,6 +34,10 @@ pub(super) fn attach(context: *const Context) -> Result<()> {
 
 /// What is missing is tried again by the next thread that has no context yet.
 fn install() -> Result<libc::pthread_key_t> {
+    // Without the lock: somebody may hold it while another thread forks, and the child would wait for ever.
+    if let Some(key) = KEY.get() {
+        return Ok(*key);
+    }
     let mut hooks = HOOKS.lock().map_err(|_| Errno::ENOMEM)?;
     if !hooks.at_fork {
         // SAFETY: the handlers stay loaded: the library cannot be unloaded while threads use it.
@@ -44,14 +49,13 @@ fn install() -> Result<libc::pthread_key_t> {
         check(unsafe { libc::atexit(process_ends) })?;
         hooks.at_exit = true;
     }
-    if let Some(key) = hooks.key {
-        return Ok(key);
+    if let Some(key) = KEY.get() {
+        return Ok(*key);
     }
     let mut key: libc::pthread_key_t = 0;
     // SAFETY: `key` is writable, and the destructor has the right type.
     check(unsafe { libc::pthread_key_create(&raw mut key, Some(thread_ends)) })?;
-    hooks.key = Some(key);
-    Ok(key)
+    Ok(*KEY.get_or_init(|| key))
 }
 
 /// These calls return what went wrong, which is always a lack of something.

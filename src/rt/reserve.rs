@@ -82,9 +82,9 @@ impl Reserve {
     /// Unmaps it, at once or with the last block in it.
     fn release(&self) {
         let place = self.arena.replace(ptr::null_mut());
-        let _lock = LOCK.lock();
         // SAFETY: an arena that is somebody's reserve is mapped.
         let Some(arena) = (unsafe { place.as_ref() }) else { return };
+        let _lock = LOCK.lock();
         arena.is_owned.set(false);
         if arena.blocks.get() == 0 {
             unmap(place);

@@ -125,7 +125,7 @@ impl Stream {
     ///
     /// # Safety
     /// `place` is writable for `len` bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn receive_one(&self, place: *mut u8, len: usize) -> Result<(usize, bool)> {
         match self.family {
             // SAFETY: `place` is writable for `len` bytes, as the caller says.
@@ -143,6 +143,7 @@ impl Stream {
     ///
     /// # Safety
     /// The places are writable.
+    #[inline(never)]
     unsafe fn receive_scattered(&self, places: &mut [libc::iovec]) -> Result<(usize, bool)> {
         let mut message = socket::message(places.as_mut_ptr(), places.len());
         // SAFETY: the places are writable, as the caller says.
