@@ -299,6 +299,28 @@ TEST(a_broadcast_that_is_cancelled_says_who_has_taken_it) {
     close_sockets();
 }
 
+enum { LONG_TEXT = 16 << 20 };
+static char long_text[LONG_TEXT];
+
+coroutine static void broadcast_long(void) { result = ws_broadcast(list, 3, WS_TEXT, long_text, LONG_TEXT, 0, told); }
+
+TEST(a_broadcast_that_is_cancelled_while_it_masks_says_who_has_taken_it) {
+    int taken = 0;
+    for (int i = 0; i != 3; ++i) list[i] = open_socket(CLIENT, &fds[i]);
+    memset(long_text, 'L', LONG_TEXT);
+    told[0] = told[1] = told[2] = -1;
+    int b = go(broadcast_long());
+    while (told[0] != 0) CHECK_INT(yield(), 0);
+    CHECK_INT(hclose(b), 0);
+    while (taken != 3 && told[taken] == 0) ++taken;
+    CHECK(taken < 3);
+    CHECK_INT(result, taken);
+    for (int i = taken; i != 3; ++i) {
+        CHECK_INT(told[i], ECANCELED);
+        CHECK_RAW_SILENT(fds[i]);
+    }
+}
+
 coroutine static void say_goodbye(void) {
     CHECK_ERR(msleep(-1), -1, ECANCELED);
     result = ws_broadcast(servers, MANY, WS_TEXT, "hi", 2, 0, NULL);

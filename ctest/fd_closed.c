@@ -72,33 +72,6 @@ TEST(closing_under_a_waiter_does_not_abort) {
     CHECK_INT(hclose(b), 0);
 }
 
-coroutine static void receive_until_closed(int s) {
-    char c;
-    CHECK_ERR(brecv(s, &c, 1, now() + 5000), -1, EBADF);
-}
-
-coroutine static void send_later(int s) {
-    CHECK_INT(msleep(now() + 10), 0);
-    CHECK_INT(bsend(s, "x", 1, now() + 5000), 0);
-}
-
-TEST(who_waits_for_a_socket_whose_number_is_a_new_ones_gets_EBADF) {
-    int s[2], t[2], number, b;
-    char c;
-    wait_in_vain();
-    number = dup(0);
-    CHECK_INT(close(number), 0);
-    CHECK_INT(ipc_pair(s), 0);
-    b = go(receive_until_closed(s[0]));
-    /* Behind the library's back. */
-    CHECK_INT(close(number), 0);
-    CHECK_INT(ipc_pair(t), 0);
-    CHECK_INT(bundle_wait(b, now() + 4000), 0);
-    CHECK_INT(bundle_go(b, send_later(t[1])), 0);
-    CHECK_INT(brecv(t[0], &c, 1, now() + 5000), 0);
-    CHECK_INT(bundle_wait(b, now() + 5000), 0);
-}
-
 TEST(closing_and_cleaning_descriptors_over_and_over_works) {
     for (int i = 0; i != 2000; ++i) {
         CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, sp), 0);

@@ -242,3 +242,30 @@ TEST(ipc_pair_mem_works_at_every_alignment) {
         guarded_free(&m);
     }
 }
+
+coroutine static void receive_until_closed(int s) {
+    char c;
+    CHECK_ERR(brecv(s, &c, 1, now() + 5000), -1, EBADF);
+}
+
+coroutine static void send_later(int s) {
+    CHECK_INT(msleep(now() + 10), 0);
+    CHECK_INT(bsend(s, "x", 1, now() + 5000), 0);
+}
+
+TEST(who_waits_for_a_socket_whose_number_is_a_new_ones_gets_EBADF) {
+    int s[2], t[2], number, b;
+    char c;
+    CHECK_INT(msleep(now() + 1), 0);
+    number = dup(0);
+    CHECK_INT(close(number), 0);
+    CHECK_INT(ipc_pair(s), 0);
+    b = go(receive_until_closed(s[0]));
+    /* Behind the library's back. */
+    CHECK_INT(close(number), 0);
+    CHECK_INT(ipc_pair(t), 0);
+    CHECK_INT(bundle_wait(b, now() + 4000), 0);
+    CHECK_INT(bundle_go(b, send_later(t[1])), 0);
+    CHECK_INT(brecv(t[0], &c, 1, now() + 5000), 0);
+    CHECK_INT(bundle_wait(b, now() + 5000), 0);
+}

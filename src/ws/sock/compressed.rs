@@ -27,7 +27,7 @@ const FRAME: usize = 64 * 1024 - 1;
 /// The header of such a frame: four bytes and a key.
 const HEADER: usize = 8;
 /// How much is compressed or decompressed before others get a chance to run, in bytes.
-const STEP: usize = 32 * 1024;
+const STEP: usize = 64 * 1024;
 /// And of how much that is, when decompressing, with what a byte of it costs, in bytes moved: there may be blocks with
 /// nothing in them.
 const STEP_INPUT: usize = 8 * 1024;
