@@ -210,19 +210,52 @@ TEST(a_socket_that_was_closed_behind_the_library_does_nothing_to_the_one_that_ha
     check_connected(t);
 }
 
-TEST(a_file_of_the_program_that_has_the_number_of_a_socket_stays_open) {
-    int s[2], q[2];
+TEST(a_UDP_socket_that_was_closed_behind_the_library_does_nothing_to_the_one_that_has_its_number) {
+    struct ipaddr local;
+    int t[2];
     char c;
-    CHECK_INT(ipc_pair(s), 0);
-    for (int i = 0; i != 2; ++i) CHECK_ERR(brecv(s[i], &c, 1, now() + 1), -1, ETIMEDOUT);
-    int last = dup(0);
-    for (int fd = 3; fd <= last; ++fd)
-        if (is_socket(fd)) CHECK_INT(close(fd), 0);
-    CHECK_INT(pipe(q), 0);
-    CHECK(q[0] < last && q[1] < last);
-    for (int i = 0; i != 2; ++i) CHECK_INT(hclose(s[i]), 0);
-    CHECK_INT(write(q[1], "x", 1), 1);
-    CHECK_INT(read(q[0], &c, 1), 1);
+    CHECK_INT(ipaddr_local(&local, "127.0.0.1", 0, IPADDR_IPV4), 0);
+    int u = udp_open(&local, NULL);
+    CHECK(u >= 0);
+    close_all_but(-1, -1);
+    CHECK_INT(ipc_pair(t), 0);
+    CHECK_ERR(udp_recv(u, NULL, &c, 1, now() + 5000), -1, EBADF);
+    CHECK_INT(hclose(u), 0);
+    check_connected(t);
+}
+
+static void do_nothing(int in, int out) {
+    (void)in;
+    (void)out;
+}
+
+static void wait_for_both(int in, int out) {
+    CHECK_ERR(fdin(in, now() + 1), -1, ETIMEDOUT);
+    CHECK_INT(fdout(out, now() + 5000), 0);
+}
+
+static void clean_both(int in, int out) {
+    CHECK_INT(fdclean(in), 0);
+    CHECK_INT(fdclean(out), 0);
+}
+
+TEST(a_file_of_the_program_that_has_the_number_of_a_socket_stays_open) {
+    static void (*const uses[])(int, int) = {do_nothing, wait_for_both, clean_both};
+    char c;
+    for (int i = 0; i != 3; ++i) {
+        int s[2], q[2];
+        CHECK_INT(ipc_pair(s), 0);
+        for (int j = 0; j != 2; ++j) CHECK_ERR(brecv(s[j], &c, 1, now() + 1), -1, ETIMEDOUT);
+        int last = dup(0);
+        for (int fd = 3; fd <= last; ++fd)
+            if (is_socket(fd)) CHECK_INT(close(fd), 0);
+        CHECK_INT(pipe(q), 0);
+        CHECK(q[0] < last && q[1] < last);
+        uses[i](q[0], q[1]);
+        for (int j = 0; j != 2; ++j) CHECK_INT(hclose(s[j]), 0);
+        CHECK_INT(write(q[1], "x", 1), 1);
+        CHECK_INT(read(q[0], &c, 1), 1);
+    }
 }
 #endif
 
@@ -286,6 +319,31 @@ TEST(a_child_that_did_not_come_by_fork_has_an_epoll_set_of_its_own) {
 }
 
 #ifndef WITHOUT_SOCKETS
+coroutine static void send_later(int s) {
+    CHECK_INT(msleep(now() + 50), 0);
+    CHECK_INT(bsend(s, "x", 1, -1), 0);
+}
+
+static void receive_late(int s[2]) {
+    char c;
+    int h = go(send_later(s[0]));
+    CHECK_INT(brecv(s[1], &c, 1, now() + 5000), 0);
+    CHECK_INT(bundle_wait(h, -1), 0);
+    CHECK_INT(hclose(h), 0);
+}
+
+TEST(a_child_that_did_not_come_by_fork_closes_its_sockets_and_its_parent_goes_on_waiting) {
+    for (int i = 0; i != 2; ++i) {
+        int s[2];
+        CHECK_INT(ipc_pair(s), 0);
+        receive_late(s);
+        pid_t child = makers[i]();
+        if (child == 0) _exit(hclose(s[1]) == 0 ? 0 : 1);
+        CHECK_INT(status_of(child), 0);
+        receive_late(s);
+    }
+}
+
 TEST(a_child_that_did_not_come_by_fork_makes_other_random_keys) {
     char before[WS_KEY_SIZE], here[WS_KEY_SIZE], there[WS_KEY_SIZE];
     for (int i = 0; i != 2; ++i) {

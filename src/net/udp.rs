@@ -98,9 +98,10 @@ pub(crate) fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> R
 }
 
 fn make(fd: Fd, remote: Option<IpAddr>) -> Result<c_int> {
-    let descriptor = Descriptor::none();
-    descriptor.open(fd);
-    object::make(Udp { fd: descriptor, remote, inbound: Half::default() })
+    let handle = object::make(Udp { fd: Descriptor::none(), remote, inbound: Half::default() })?;
+    // It has its place now.
+    object::find::<Udp>(handle)?.fd.open(fd);
+    Ok(handle)
 }
 
 /// Sends a datagram to an address, or to the default peer. Never waits: what the kernel does not

@@ -99,6 +99,15 @@ impl FdEntry {
         self.reader.get().is_some() || self.writer.get().is_some() || self.watcher.get().is_some()
     }
 
+    /// Whoever has the descriptor has none any more: the number is another file's.
+    fn disown(&self) {
+        #[cfg(feature = "sockets")]
+        if let Some(place) = self.owner.take() {
+            // SAFETY: by the contract of `set_owner`.
+            unsafe { place.as_ref() }.set(CLOSED);
+        }
+    }
+
     fn clear(&self) {
         self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
@@ -307,11 +316,14 @@ impl Poller {
 
     /// Forgets a descriptor of the program's. EBUSY: somebody waits for it.
     pub(crate) fn forget_user_fd(&self, fd: libc::c_int) -> Result<()> {
+        self.notice_fork();
         let Some(entry) = self.entry(fd) else { return Ok(()) };
         if entry.reader.get().is_some() || entry.writer.get().is_some() {
             return Err(Errno::EBUSY);
         }
-        self.remove(fd, entry);
+        if !self.remove(fd, entry) {
+            entry.disown();
+        }
         entry.clear();
         Ok(())
     }

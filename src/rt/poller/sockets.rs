@@ -23,6 +23,7 @@ impl Poller {
             return Err(Errno::EBUSY);
         }
         // The program has closed our socket behind the library's back.
+        entry.disown();
         self.end_waits(Context::get()?, entry, Errno::EBADF);
         entry.clear();
         Ok(())
@@ -143,6 +144,7 @@ impl Poller {
     /// the close alone would not take it out of the set. False: the program has closed it behind the library's
     /// back, and the number may be another file's.
     pub(crate) fn forget_socket(&self, fd: libc::c_int) -> bool {
+        self.notice_fork();
         self.entry(fd).is_none_or(|entry| {
             let is_the_same = self.remove(fd, entry);
             entry.clear();
@@ -151,7 +153,7 @@ impl Poller {
     }
 
     /// Has the number of a descriptor replaced by `CLOSED` where its owner has it, if the program closes it behind
-    /// the library's back and the number becomes another descriptor's of the library.
+    /// the library's back and the number is seen to be another descriptor's, of the library or of the program.
     ///
     /// # Safety
     /// The place stays until the descriptor is forgotten.
@@ -165,14 +167,9 @@ impl Poller {
     /// A number is a new descriptor's. Whoever has the old one, which the program has closed behind the library's
     /// back, has none any more, and whoever waits for it is told so.
     pub(crate) fn begin_life(&self, context: &Context, fd: libc::c_int) {
-        #[cfg(feature = "sockets")]
-        if let Some(place) = self.entry(fd).and_then(|entry| entry.owner.take()) {
-            // SAFETY: by the contract of `set_owner`.
-            unsafe { place.as_ref() }.set(CLOSED);
-        }
-        if let Some(entry) = self.entry(fd)
-            && (entry.is_registered() || entry.is_waited_for())
-        {
+        let Some(entry) = self.entry(fd) else { return };
+        entry.disown();
+        if entry.is_registered() || entry.is_waited_for() {
             self.end_waits(context, entry, Errno::EBADF);
             entry.clear();
         }
