@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include "dies.h"
 #include "test.h"
@@ -360,5 +360,34 @@ TEST(a_pong_keeps_its_place_behind_the_answers_before_it) {
         expect_answers(0, 2);
         wire_expect_text(&w, FIN | PONG, "p");
         expect_answers(2, 3);
+    }
+}
+
+/* --- The end --- */
+
+/* The peer has sent its close frame. The kernel takes four bytes of what was gathered, and later the rest. */
+static void end_behind_gathered(void (*open)(struct wire *, enum role, int), int closes) {
+    open(&w, SERVER, WS_TEXT | WS_GATHER);
+    wire_send_close(&w, 1000, "");
+    CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 5000), -1, EPIPE);
+    CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "first", 5, now() + 5000), 0);
+    CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "second", 6, now() + 5000), 0);
+    most = 4;
+    if (closes) {
+        CHECK_INT(ws_close(w.ws, 1000, NULL, 0, now() + 5000), 0);
+    } else {
+        CHECK_INT(ws_done(w.ws, 1000, NULL, 0, now() + 5000), 0);
+        CHECK_INT(hclose(w.ws), 0);
+    }
+    most = SIZE_MAX;
+    wire_expect_text(&w, FIN | TEXT, "first");
+    wire_expect_text(&w, FIN | TEXT, "second");
+    wire_expect_close(&w, 1000);
+}
+
+TEST(what_was_gathered_arrives_before_a_close_frame_that_answers) {
+    for (int closes = 0; closes != 2; ++closes) {
+        end_behind_gathered(wire_open, closes);
+        end_behind_gathered(wire_open_tcp, closes);
     }
 }

@@ -214,6 +214,11 @@ impl Stream {
         self.family == Family::Tcp || self.has_records.get()
     }
 
+    /// Whether records lie between the view and the wire.
+    pub(crate) fn has_records(&self) -> bool {
+        self.has_records.get()
+    }
+
     /// The error that a send on this stream must fail with before it tries, as after `tcp_done`.
     pub(crate) fn check_outbound(&self) -> Result<()> {
         self.outbound.check()

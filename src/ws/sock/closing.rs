@@ -105,7 +105,8 @@ impl Ws {
         let sent = self.turns.run_last(context, deadline, || {
             self.send_in_turn(context, deadline, || {
                 self.ending.set(true);
-                let sent = self.send_control(context, Opcode::Close, &payload, self.ends_now(), deadline);
+                let sent =
+                    self.send_control(context, Opcode::Close, &payload, self.ends_now(context), deadline);
                 self.ending.set(false);
                 sent?;
                 self.connection.borrow_mut().note_close_sent();
@@ -120,10 +121,12 @@ impl Ws {
         Ok(())
     }
 
-    /// Whether our close frame may stay to leave together with the end of the bytestream: it answers the peer's, and so
-    /// nothing else is left to come.
-    fn ends_now(&self) -> bool {
-        self.connection.borrow().peer_has_closed() && (self.gathers || self.closing.get())
+    /// Whether our close frame may stay to leave together with the end of TLS: it answers the peer's, and so nothing
+    /// else is left to come. Messages that were gathered leave before, while somebody waits for them.
+    fn ends_now(&self, context: &Context) -> bool {
+        let stream = self.transport.stream().filter(|stream| stream.has_records());
+        let is_alone = stream.is_some_and(|stream| context.buffers().gathered(stream) == 0);
+        is_alone && self.connection.borrow().peer_has_closed() && (self.gathers || self.closing.get())
     }
 
     /// Both close frames, and the end of the bytestream, which the server begins (RFC 6455, 7.1.1).
@@ -155,8 +158,10 @@ impl Ws {
                 return Err(Errno::EBADF);
             }
         }
-        let _ = end_output(lower, &self.transport, deadline);
-        Ok(())
+        let ended = end_output(lower, &self.transport, deadline);
+        // Unless our close frame has stayed for that, and cannot leave.
+        let stays = self.transport.stream().is_some_and(|stream| stream.has_backlog());
+        if stays { ended } else { Ok(()) }
     }
 
     /// Waits for the end of the stream, and drops what comes before it; not for ever.
