@@ -126,6 +126,25 @@ TEST(closing_the_handle_closes_the_descriptor_that_was_taken_over) {
     CHECK_INT(open_descriptors(), before);
 }
 
+coroutine static void wait_in_vain(int fd) { CHECK_ERR(fdin(fd, now() + 5000), -1, EBADF); }
+
+/* The number may be another file's than the one that is waited for. */
+TEST(whoever_waits_for_a_number_that_is_taken_over_gets_EBADF) {
+    for (int reused = 0; reused != 2; ++reused) {
+        int fd[2], other[2];
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+        int h = go(wait_in_vain(fd[0]));
+        CHECK_INT(msleep(now() + 10), 0);
+        if (reused) CHECK_INT(dup2(other[0], fd[0]), fd[0]);
+        int s = ipc_fromfd(fd[0]);
+        CHECK(s >= 0);
+        CHECK_ERR(fcntl(fd[0], F_GETFD), -1, EBADF);
+        CHECK_INT(bundle_wait(h, -1), 0);
+        CHECK_INT(hclose(s), 0);
+    }
+}
+
 TEST(an_unconnected_socket_is_taken_over_and_fails_when_it_is_used) {
     char c;
     int s = tcp_fromfd(socket(AF_INET, SOCK_STREAM, 0));

@@ -226,9 +226,8 @@ pub(crate) fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int>
     } else {
         object::find::<Stream>(handle)?.open(context, own);
     }
-    // A coroutine that still waits for the descriptor is left to get EBADF.
-    let _ = context.poller.forget_user_fd(fd);
-    socket::close(fd);
+    // A coroutine that still waits for the descriptor gets EBADF.
+    drop(Fd::new(fd));
     Ok(handle)
 }
 
