@@ -2,6 +2,7 @@
 
 #include <libdill.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -239,19 +240,39 @@ static void clean_both(int in, int out) {
     CHECK_INT(fdclean(out), 0);
 }
 
+static void wait_for_files(int in, int out) {
+    CHECK_ERR(fdin(in, now() + 1), -1, ENOTSUP);
+    CHECK_ERR(fdout(out, now() + 1), -1, ENOTSUP);
+}
+
+static void make_pipe(int q[2]) { CHECK_INT(pipe(q), 0); }
+
+/* On a disk: nobody can wait for such a file. */
+static void make_file(int q[2]) {
+    FILE *file = tmpfile();
+    CHECK(file != NULL);
+    q[1] = fileno(file);
+    q[0] = open("/proc/self/exe", O_RDONLY);
+    CHECK(q[0] >= 0);
+}
+
 TEST(a_file_of_the_program_that_has_the_number_of_a_socket_stays_open) {
-    static void (*const uses[])(int, int) = {do_nothing, wait_for_both, clean_both};
-    char c;
-    for (int i = 0; i != 3; ++i) {
+    static const struct {
+        void (*make)(int q[2]);
+        void (*use)(int in, int out);
+    } files[] = {{make_pipe, do_nothing}, {make_pipe, wait_for_both},  {make_pipe, clean_both},
+                 {make_file, do_nothing}, {make_file, wait_for_files}, {make_file, clean_both}};
+    for (size_t i = 0; i != sizeof(files) / sizeof(*files); ++i) {
         int s[2], q[2];
+        char c;
         CHECK_INT(ipc_pair(s), 0);
         for (int j = 0; j != 2; ++j) CHECK_ERR(brecv(s[j], &c, 1, now() + 1), -1, ETIMEDOUT);
         int last = dup(0);
         for (int fd = 3; fd <= last; ++fd)
             if (is_socket(fd)) CHECK_INT(close(fd), 0);
-        CHECK_INT(pipe(q), 0);
+        files[i].make(q);
         CHECK(q[0] < last && q[1] < last);
-        uses[i](q[0], q[1]);
+        files[i].use(q[0], q[1]);
         for (int j = 0; j != 2; ++j) CHECK_INT(hclose(s[j]), 0);
         CHECK_INT(write(q[1], "x", 1), 1);
         CHECK_INT(read(q[0], &c, 1), 1);

@@ -261,7 +261,7 @@ impl Poller {
         entry.registered.set(Interest::NONE);
         let Err(error) = removed else { return true };
         entry.generation.set(entry.generation.get().wrapping_add(1));
-        self.set.is_lost(error) || error != Errno::ENOENT
+        !is_of_another_file(error)
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.
@@ -338,6 +338,12 @@ impl Poller {
     pub(crate) fn release(&self) {
         self.set.close();
     }
+}
+
+/// Whether a change failed because the number is that of another file than what was put in: one that is not in the set,
+/// or cannot be, as files on a disk.
+fn is_of_another_file(error: Errno) -> bool {
+    matches!(error, Errno::ENOENT | Errno::EPERM)
 }
 
 /// Waits until a descriptor of the program's is ready.

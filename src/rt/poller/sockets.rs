@@ -1,7 +1,7 @@
 //! The library's own sockets: registered once, edge-triggered.
 
 use super::epoll::{Change, Interest};
-use super::{Direction, FdEntry, FdKind, Poller, Watcher};
+use super::{Direction, FdEntry, FdKind, Poller, Watcher, is_of_another_file};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background::Background;
@@ -19,11 +19,12 @@ impl Poller {
     /// The program waits for a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
     #[cold]
     pub(super) fn take_over(&self, fd: libc::c_int, entry: &FdEntry) -> Result<()> {
-        if self.control(Change::Modify, fd, entry, Interest::EDGES).is_ok() {
-            return Err(Errno::EBUSY);
+        match self.control(Change::Modify, fd, entry, Interest::EDGES) {
+            Ok(()) => return Err(Errno::EBUSY),
+            // The program has closed our socket behind the library's back.
+            Err(error) if is_of_another_file(error) => entry.disown(),
+            Err(_) => {}
         }
-        // The program has closed our socket behind the library's back.
-        entry.disown();
         self.end_waits(Context::get()?, entry, Errno::EBADF);
         entry.clear();
         Ok(())
