@@ -158,10 +158,8 @@ impl Ws {
                 return Err(Errno::EBADF);
             }
         }
-        let ended = end_output(lower, &self.transport, deadline);
-        // Unless our close frame has stayed for that, and cannot leave.
-        let stays = self.transport.stream().is_some_and(|stream| stream.has_backlog());
-        if stays { ended } else { Ok(()) }
+        let _ = end_output(lower, &self.transport, deadline);
+        Ok(())
     }
 
     /// Waits for the end of the stream, and drops what comes before it; not for ever.
