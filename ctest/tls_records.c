@@ -57,13 +57,15 @@ static void start_counting(void) {
 static int ws[2];
 static char buf[2 << 20];
 
+static int gathers = WS_GATHER; /* or 0 */
+
 /* The server is ws[1]. Only the client masks. */
 static void make_ws(int over_tls) {
     int s[2];
     if (over_tls) make_tls_over_tcp(s);
     else make_tcp_pair(s);
-    ws[0] = ws_attach_client(s[0], WS_BINARY | WS_GATHER | WS_NOHTTP, NULL, NULL, soon());
-    ws[1] = ws_attach_server(s[1], WS_BINARY | WS_GATHER | WS_NOHTTP, NULL, 0, NULL, 0, soon());
+    ws[0] = ws_attach_client(s[0], WS_BINARY | gathers | WS_NOHTTP, NULL, NULL, soon());
+    ws[1] = ws_attach_server(s[1], WS_BINARY | gathers | WS_NOHTTP, NULL, 0, NULL, 0, soon());
     CHECK(ws[0] >= 0 && ws[1] >= 0);
 }
 
@@ -171,6 +173,18 @@ static int answer_close(enum last last) {
 TEST(the_close_frame_that_answers_leaves_together_with_the_end_of_TLS) {
     CHECK(answer_close(CLOSES_ALL));
     CHECK(answer_close(DONE_AND_CLOSES));
+}
+
+TEST(a_close_frame_that_answers_leaves_at_once_if_gathering_was_not_asked_for) {
+    gathers = 0;
+    make_ws(1);
+    CHECK_INT(ws_done(ws[0], 1000, NULL, 0, soon()), 0);
+    CHECK_ERR(ws_recv(ws[1], NULL, buf, sizeof(buf), soon()), -1, EPIPE);
+    start_counting();
+    CHECK_INT(ws_done(ws[1], 1000, NULL, 0, soon()), 0);
+    CHECK_INT(sends, 1);
+    CHECK_INT(records, 1);
+    is_counting = 0;
 }
 
 TEST(the_close_frame_that_answers_leaves_although_TLS_does_not_end) {
