@@ -33,6 +33,17 @@ static void open_both(void) {
 
 TEST(a_port_of_0_is_replaced_by_the_one_that_was_chosen) { open_both(); }
 
+TEST(a_port_that_was_chosen_is_nobody_elses) {
+    enum { MANY = 600 };
+    static char taken[65536];
+    for (int i = 0; i != MANY; ++i) {
+        struct ipaddr addr;
+        open_somewhere(&addr, NULL);
+        CHECK(!taken[ipaddr_port(&addr)]);
+        taken[ipaddr_port(&addr)] = 1;
+    }
+}
+
 TEST(an_address_that_is_not_ours_gives_EADDRNOTAVAIL) {
     struct ipaddr addr;
     int before = open_descriptors();

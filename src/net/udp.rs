@@ -83,11 +83,16 @@ pub(crate) fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> R
     let fd = socket::open(family, libc::SOCK_DGRAM)?;
     let mut chosen = None;
     if let Some(local) = &local {
-        let len = local.native_len() as usize;
+        let (len, chooses) = (local.native_len() as usize, local.port() == 0);
+        if chooses {
+            // Now and then the kernel chooses a port that is another one's, if both may share it.
+            socket::reuse_address(fd.get(), false)?;
+        }
         // SAFETY: the address is readable for its length.
         unsafe { socket::bind(fd.get(), local.native(), len) }?;
-        if local.port() == 0 {
+        if chooses {
             chosen = Some(local_port(fd.get())?);
+            socket::reuse_address(fd.get(), true)?;
         }
     }
     let handle = make(fd, remote.copied())?;
