@@ -16,7 +16,7 @@ static __thread volatile char data_of_thread[3 << 20];
 
 static int under_way, most_under_way, begun;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static int delay_in_ms;
+static int delay_in_ms, family_asked = -1;
 
 static void count(int change) {
     pthread_mutex_lock(&mutex);
@@ -34,6 +34,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     count(1);
     usleep((useconds_t)delay_in_ms * 1000);
     count(-1);
+    family_asked = hints->ai_family;
     if (hints->ai_family != AF_INET) return EAI_NONAME;
     struct addrinfo *found = (struct addrinfo *)calloc(1, size);
     struct sockaddr_in *address = (struct sockaddr_in *)(found + 1);
@@ -56,6 +57,23 @@ static void check_lookup(void) {
 }
 
 TEST(a_lookup_has_room_beside_the_data_of_a_thread) { check_lookup(); }
+
+/* A name server is not asked for the family that a hosts file does not list. */
+TEST(localhost_is_looked_up_in_all_families_and_is_this_machine_where_nobody_knows_it) {
+    static const char *const names[] = {"localhost", "LocalHost.", "a.b.localhost"};
+    struct ipaddr address;
+    char text[IPADDR_MAXSTRLEN];
+    for (int i = 0; i != 3; ++i) {
+        CHECK_INT(ipaddr_remote(&address, names[i], 80, IPADDR_IPV4, now() + 15000), 0);
+        CHECK_STR(ipaddr_str(&address, text), "127.0.0.1");
+        CHECK_INT(family_asked, AF_UNSPEC);
+        CHECK_INT(ipaddr_remote(&address, names[i], 80, IPADDR_IPV6, now() + 15000), 0);
+        CHECK_STR(ipaddr_str(&address, text), "::1");
+        CHECK_INT(ipaddr_port(&address), 80);
+    }
+    CHECK_INT(ipaddr_remote(&address, "localhost.name", 80, IPADDR_IPV4, now() + 15000), 0);
+    CHECK_INT(family_asked, AF_INET);
+}
 
 static int threads(void) {
     int count = 0;

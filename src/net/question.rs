@@ -12,6 +12,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use std::collections::VecDeque;
+use std::net::{IpAddr as StdAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
@@ -142,13 +143,15 @@ impl Drop for Question {
 fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
     // SAFETY: all zeros is a valid hint.
     let mut hints: libc::addrinfo = unsafe { core::mem::zeroed() };
-    hints.ai_family = family;
+    // The hosts file may know this machine by one family only, and a name server is not asked for the other.
+    hints.ai_family = if is_localhost(name) { libc::AF_UNSPEC } else { family };
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list = ptr::null_mut();
     // SAFETY: the name is a string, the hints are valid, the list is writable.
     match unsafe { libc::getaddrinfo(name.as_ptr().cast(), ptr::null(), &raw const hints, &raw mut list) } {
         0 => {}
         libc::EAI_MEMORY => return Err(Errno::ENOMEM),
+        _ if is_localhost(name) => return loopback(family),
         _ => return Ok(Vec::new()),
     }
     // SAFETY: the list came from getaddrinfo.
@@ -156,6 +159,23 @@ fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
     // SAFETY: as above, and it is freed once.
     unsafe { libc::freeaddrinfo(list) };
     found
+}
+
+/// Whether a name, which ends with a NUL, is this machine's in any network (RFC 6761, section 6.3).
+fn is_localhost(name: &[u8]) -> bool {
+    let name = name.strip_suffix(b"\0").unwrap_or(name);
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    name.rsplit(|&byte| byte == b'.').next().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+}
+
+fn loopback(family: c_int) -> Result<Vec<IpAddr>> {
+    let address = match family {
+        libc::AF_INET6 => StdAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => StdAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let mut found = Vec::new();
+    try_push(&mut found, IpAddr::new(address, 0, 0))?;
+    Ok(found)
 }
 
 /// # Safety
