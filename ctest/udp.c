@@ -44,6 +44,20 @@ TEST(a_port_that_was_chosen_is_nobody_elses) {
     }
 }
 
+TEST(the_port_of_a_socket_without_an_address_is_nobody_elses) {
+    enum { MANY = 600 };
+    static char taken[65536];
+    char buf[1];
+    s[0] = open_somewhere(&here[0], NULL);
+    for (int i = 0; i != MANY; ++i) {
+        struct ipaddr from;
+        CHECK_INT(msend(udp_open(NULL, &here[0]), "A", 1, -1), 0);
+        CHECK_INT(udp_recv(s[0], &from, buf, 1, now() + 5000), 1);
+        CHECK(!taken[ipaddr_port(&from)]);
+        taken[ipaddr_port(&from)] = 1;
+    }
+}
+
 TEST(an_address_that_is_not_ours_gives_EADDRNOTAVAIL) {
     struct ipaddr addr;
     int before = open_descriptors();

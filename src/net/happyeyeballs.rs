@@ -170,7 +170,7 @@ impl World for Network<'_> {
 
     fn begin(&mut self, address: &IpAddr) -> Result<Option<Fd>> {
         self.attempts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
+        let fd = socket::open_stream(address.family())?;
         let len = address.native_len() as usize;
         self.context.poller.expect(fd.get())?;
         // SAFETY: the address is readable for its length.

@@ -41,7 +41,7 @@ fn native(path: &CStr) -> Result<libc::sockaddr_un> {
 /// Listens at a path.
 pub(crate) fn listen(path: &CStr, backlog: c_int) -> Result<c_int> {
     let address = native(path)?;
-    let fd = socket::open(libc::AF_UNIX, libc::SOCK_STREAM)?;
+    let fd = socket::open_stream(libc::AF_UNIX)?;
     // SAFETY: the address is readable for its size.
     unsafe { socket::bind(fd.get(), (&raw const address).cast(), size_of_val(&address)) }?;
     socket::listen(fd.get(), backlog)?;
@@ -60,7 +60,7 @@ pub(crate) fn accept(s: c_int, deadline: i64) -> Result<c_int> {
 pub(crate) fn connect(path: &CStr, deadline: i64) -> Result<c_int> {
     let address = native(path)?;
     loop {
-        let fd = socket::open(libc::AF_UNIX, libc::SOCK_STREAM)?;
+        let fd = socket::open_stream(libc::AF_UNIX)?;
         let place = (&raw const address).cast();
         // SAFETY: the address is readable for its size.
         match unsafe { listener::connect(fd, place, size_of_val(&address), deadline) } {

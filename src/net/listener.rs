@@ -234,7 +234,7 @@ pub(crate) fn adopt(fd: c_int, family: Family, listening: bool) -> Result<c_int>
 /// Makes an adopted descriptor what the library's own are. If it cannot, nothing has changed.
 fn prepare(fd: c_int) -> Result<()> {
     let was_blocking = socket::set_nonblocking(fd, true)?;
-    let prepared = socket::reuse_address(fd, true);
+    let prepared = socket::reuse_address(fd);
     if prepared.is_err() && was_blocking {
         socket::set_nonblocking(fd, false)?;
     }

@@ -41,18 +41,23 @@ impl Drop for Fd {
     }
 }
 
-/// A new non-blocking socket with SO_REUSEADDR.
+/// A new non-blocking socket.
 pub(crate) fn open(family: c_int, kind: c_int) -> Result<Fd> {
     // SAFETY: the call takes no pointer.
     let fd = error::check(unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK, 0) })?;
-    let fd = Fd::new(fd);
-    reuse_address(fd.get(), true)?;
+    Ok(Fd::new(fd))
+}
+
+/// A new non-blocking stream socket, whose address can be listened at again at once.
+pub(crate) fn open_stream(family: c_int) -> Result<Fd> {
+    let fd = open(family, libc::SOCK_STREAM)?;
+    reuse_address(fd.get())?;
     Ok(fd)
 }
 
-/// Lets an address be listened at again at once, and one of datagrams be shared, or not. ENOMEM.
-pub(crate) fn reuse_address(fd: c_int, reuse: bool) -> Result<()> {
-    set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, c_int::from(reuse)).map_err(|_| Errno::ENOMEM)
+/// Lets an address be listened at again at once, and one of datagrams be shared. ENOMEM.
+pub(crate) fn reuse_address(fd: c_int) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1).map_err(|_| Errno::ENOMEM)
 }
 
 /// Has the kernel wait for nothing before it sends. A connection that is not TCP has no such option, and works.
@@ -68,7 +73,7 @@ pub(crate) fn pair() -> Result<[Fd; 2]> {
     error::check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
     let fds = fds.map(Fd::new);
     for fd in &fds {
-        reuse_address(fd.get(), true)?;
+        reuse_address(fd.get())?;
     }
     Ok(fds)
 }

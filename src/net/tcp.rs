@@ -25,7 +25,7 @@ pub(crate) fn listen(address: &mut IpAddr, backlog: c_int) -> Result<c_int> {
 
 /// The same, in a particular way.
 pub(crate) fn listen_with(address: &mut IpAddr, listening: Listening) -> Result<c_int> {
-    let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
+    let fd = socket::open_stream(address.family())?;
     if listening.reuse_port {
         socket::set_option(fd.get(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
@@ -66,7 +66,7 @@ pub(crate) fn accept(handle: c_int, deadline: i64) -> Result<(c_int, IpAddr)> {
 
 /// Connects; returns the handle of the connection.
 pub(crate) fn connect(address: &IpAddr, deadline: i64) -> Result<c_int> {
-    let fd = socket::open(address.family(), libc::SOCK_STREAM)?;
+    let fd = socket::open_stream(address.family())?;
     let len = address.native_len() as usize;
     // SAFETY: the address is readable for its length.
     let fd = unsafe { listener::connect(fd, address.native(), len, deadline) }?;

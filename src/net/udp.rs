@@ -84,15 +84,16 @@ pub(crate) fn open(mut local: Option<&mut IpAddr>, remote: Option<&IpAddr>) -> R
     let mut chosen = None;
     if let Some(local) = &local {
         let (len, chooses) = (local.native_len() as usize, local.port() == 0);
-        if chooses {
-            // Now and then the kernel chooses a port that is another one's, if both may share it.
-            socket::reuse_address(fd.get(), false)?;
+        // Now and then the kernel chooses a port that is another one's, if both may share it. For a socket without
+        // an address it does so at the first send.
+        if !chooses {
+            socket::reuse_address(fd.get())?;
         }
         // SAFETY: the address is readable for its length.
         unsafe { socket::bind(fd.get(), local.native(), len) }?;
         if chooses {
             chosen = Some(local_port(fd.get())?);
-            socket::reuse_address(fd.get(), true)?;
+            socket::reuse_address(fd.get())?;
         }
     }
     let handle = make(fd, remote.copied())?;

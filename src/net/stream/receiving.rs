@@ -87,9 +87,10 @@ impl Stream {
     /// Notes that something was received, and whether it filled all the room, or was cut.
     pub(super) fn note_received(&self, context: &Context, is_full: bool) {
         self.note_heard(context);
-        let may_hold_more = is_full || context.poller.has_urgent(self.fd.get());
+        let told = context.poller.told_of(self.fd.get());
+        let may_hold_more = is_full || told.urgent;
         self.may_hold_more.set(may_hold_more);
-        if !may_hold_more && !context.poller.hung_up(self.fd.get()) {
+        if !may_hold_more && !told.hung_up {
             self.drained_in_epoch.set(context.epoch());
         }
     }

@@ -2,7 +2,7 @@
 //! set at a fork.
 
 use super::epoll::{Change, FdEvent, Interest};
-use super::{FdEntry, FdKind, Poller};
+use super::{FdEntry, FdKind, Poller, Told};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background;
@@ -151,12 +151,8 @@ impl Poller {
         if entry.generation.get() != event.generation {
             return false;
         }
-        if event.hung_up {
-            entry.hung_up.set(true);
-        }
-        if event.urgent {
-            entry.urgent.set(true);
-        }
+        let told = entry.told.get();
+        entry.told.set(Told { hung_up: told.hung_up | event.hung_up, urgent: told.urgent | event.urgent });
         if event.readable {
             if let Some(reader) = entry.reader.get() {
                 // SAFETY: a registered clause is alive; firing it unregisters it.

@@ -51,6 +51,19 @@ enum FdKind {
     Socket,
 }
 
+/// What the set has told of a socket of ours since that was opened.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Told {
+    /// The peer has closed its half, or the socket is dead.
+    pub(crate) hung_up: bool,
+    /// The peer has sent an urgent byte, at which the kernel cuts what is received.
+    pub(crate) urgent: bool,
+}
+
+impl Told {
+    const NOTHING: Told = Told { hung_up: false, urgent: false };
+}
+
 #[derive(Default)]
 struct FdEntry {
     kind: Cell<FdKind>,
@@ -58,10 +71,8 @@ struct FdEntry {
     registered: Cell<Interest>,
     /// On the list of entries whose interest may have changed.
     changed: Cell<bool>,
-    /// The peer has closed its half, or the socket is dead.
-    hung_up: Cell<bool>,
-    /// The peer has sent an urgent byte.
-    urgent: Cell<bool>,
+    /// What the set has told, if it is a socket.
+    told: Cell<Told>,
     /// Events of an older life of this descriptor number are told by it.
     generation: Cell<u32>,
     reader: Cell<Option<ptr::NonNull<Clause>>>,
@@ -111,8 +122,7 @@ impl FdEntry {
     fn clear(&self) {
         self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
-        self.hung_up.set(false);
-        self.urgent.set(false);
+        self.told.set(Told::NOTHING);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
         #[cfg(feature = "sockets")]

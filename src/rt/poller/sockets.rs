@@ -1,7 +1,7 @@
 //! The library's own sockets: registered once, edge-triggered.
 
 use super::epoll::{Change, Interest};
-use super::{Direction, FdEntry, FdKind, Poller, Watcher, is_of_another_file};
+use super::{Direction, FdEntry, FdKind, Poller, Told, Watcher, is_of_another_file};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background::Background;
@@ -126,14 +126,9 @@ impl Poller {
         }
     }
 
-    /// Whether the peer of a socket of ours is known to have closed its half, or the socket to be dead.
-    pub(crate) fn hung_up(&self, fd: libc::c_int) -> bool {
-        self.entry(fd).is_some_and(|entry| entry.hung_up.get())
-    }
-
-    /// Whether the peer of a socket of ours has sent an urgent byte, at which the kernel cuts what is received.
-    pub(crate) fn has_urgent(&self, fd: libc::c_int) -> bool {
-        self.entry(fd).is_some_and(|entry| entry.urgent.get())
+    /// What the set has told of a socket of ours so far.
+    pub(crate) fn told_of(&self, fd: libc::c_int) -> Told {
+        self.entry(fd).map_or(Told::NOTHING, |entry| entry.told.get())
     }
 
     /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
