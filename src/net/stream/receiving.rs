@@ -87,10 +87,10 @@ impl Stream {
     /// Notes that something was received, and whether it filled all the room, or was cut.
     pub(super) fn note_received(&self, context: &Context, is_full: bool) {
         self.note_heard(context);
-        let told = context.poller.told_of(self.fd.get());
-        let may_hold_more = is_full || told.urgent;
+        let state = context.poller.state_of(self.fd.get());
+        let may_hold_more = is_full || state.urgent;
         self.may_hold_more.set(may_hold_more);
-        if !may_hold_more && !told.hung_up {
+        if !may_hold_more && !state.hung_up {
             self.drained_in_epoch.set(context.epoch());
         }
     }

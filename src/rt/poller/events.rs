@@ -2,7 +2,7 @@
 //! set at a fork.
 
 use super::epoll::{Change, FdEvent, Interest};
-use super::{FdEntry, FdKind, Poller, Told};
+use super::{FdEntry, FdKind, Poller, SocketState};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background;
@@ -151,8 +151,9 @@ impl Poller {
         if entry.generation.get() != event.generation {
             return false;
         }
-        let told = entry.told.get();
-        entry.told.set(Told { hung_up: told.hung_up | event.hung_up, urgent: told.urgent | event.urgent });
+        let state = entry.state.get();
+        let (hung_up, urgent) = (state.hung_up | event.hung_up, state.urgent | event.urgent);
+        entry.state.set(SocketState { hung_up, urgent });
         if event.readable {
             if let Some(reader) = entry.reader.get() {
                 // SAFETY: a registered clause is alive; firing it unregisters it.

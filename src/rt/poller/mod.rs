@@ -53,15 +53,15 @@ enum FdKind {
 
 /// What the set has told of a socket of ours since that was opened.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Told {
+pub(crate) struct SocketState {
     /// The peer has closed its half, or the socket is dead.
     pub(crate) hung_up: bool,
     /// The peer has sent an urgent byte, at which the kernel cuts what is received.
     pub(crate) urgent: bool,
 }
 
-impl Told {
-    const NOTHING: Told = Told { hung_up: false, urgent: false };
+impl SocketState {
+    const FRESH: SocketState = SocketState { hung_up: false, urgent: false };
 }
 
 #[derive(Default)]
@@ -72,7 +72,7 @@ struct FdEntry {
     /// On the list of entries whose interest may have changed.
     changed: Cell<bool>,
     /// What the set has told, if it is a socket.
-    told: Cell<Told>,
+    state: Cell<SocketState>,
     /// Events of an older life of this descriptor number are told by it.
     generation: Cell<u32>,
     reader: Cell<Option<ptr::NonNull<Clause>>>,
@@ -122,7 +122,7 @@ impl FdEntry {
     fn clear(&self) {
         self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
-        self.told.set(Told::NOTHING);
+        self.state.set(SocketState::FRESH);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
         #[cfg(feature = "sockets")]

@@ -1,7 +1,7 @@
 //! The library's own sockets: registered once, edge-triggered.
 
 use super::epoll::{Change, Interest};
-use super::{Direction, FdEntry, FdKind, Poller, Told, Watcher, is_of_another_file};
+use super::{Direction, FdEntry, FdKind, Poller, SocketState, Watcher, is_of_another_file};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background::Background;
@@ -127,8 +127,8 @@ impl Poller {
     }
 
     /// What the set has told of a socket of ours so far.
-    pub(crate) fn told_of(&self, fd: libc::c_int) -> Told {
-        self.entry(fd).map_or(Told::NOTHING, |entry| entry.told.get())
+    pub(crate) fn state_of(&self, fd: libc::c_int) -> SocketState {
+        self.entry(fd).map_or(SocketState::FRESH, |entry| entry.state.get())
     }
 
     /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
