@@ -67,6 +67,15 @@ TEST(every_message_reaches_the_stream_before_ws_send_returns) {
     }
 }
 
+TEST(ws_close_waits_for_no_answer_to_a_close_frame_that_the_stream_refused) {
+    EACH_ROLE_ON_STREAM {
+        stream.fail_send = EPIPE;
+        CHECK_ERR(ws_close(w.ws, 1000, NULL, 0, now() + 100), -1, EPIPE);
+        CHECK_INT(stream.received.count, 0);
+        CHECK_INT(stream.closes, 1);
+    }
+}
+
 TEST(nothing_is_read_beyond_the_close_frame) {
     EACH_ROLE_ON_STREAM {
         uint8_t bytes[64];

@@ -137,7 +137,7 @@ impl Ws {
         // EPIPE: another coroutine has sent the close frame, perhaps while this one waited to send its own.
         if self.check_outbound() != Err(Errno::EPIPE)
             && let Err(error) = self.send_close(status, reason, deadline)
-            && error != Errno::EPIPE
+            && self.check_outbound() != Err(Errno::EPIPE)
         {
             // It leaves all the same if it can without waiting.
             if self.check_outbound().is_ok() {
