@@ -37,6 +37,7 @@ static char buf[256];
 /* What was sent has arrived by now. */
 static void settle(void) {
     for (int i = 0; i != 3; ++i) CHECK_INT(msleep(now() + 1), 0);
+    wait_until_arrived();
 }
 
 static void exchange(int from, int to) {
@@ -194,7 +195,7 @@ TEST(connections) {
     AT_ONCE(ipaddr_local(&addr, "127.0.0.1", 0, 0));
     AT_ONCE(l = tcp_listen(&addr, 5));
     s[0] = tcp_connect(&addr, -1);
-    settle();
+    wait_until_readable();
     AT_ONCE(s[1] = tcp_accept(l, NULL, -1));
     AT_ONCE(tcp_done(s[0], -1));
     AT_ONCE(tcp_done(s[1], -1));
@@ -226,7 +227,7 @@ TEST(datagrams) {
     AT_ONCE(ipaddr_local(&addr, "127.0.0.1", 0, 0));
     AT_ONCE(s = udp_open(&addr, NULL));
     AT_ONCE(udp_send(s, &addr, "hello", 5));
-    settle();
+    wait_until_readable();
     AT_ONCE(udp_recv(s, &from, buf, sizeof(buf), -1));
     AT_ONCE(hclose(s));
 }

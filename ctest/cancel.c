@@ -186,6 +186,7 @@ static int sockets[2];
 static void use_sockets(void) {
     char buf[3];
     CHECK_INT(bsend(sockets[0], "ABC", 3, -1), 0);
+    wait_until_arrived();
     CHECK_INT(brecv(sockets[1], buf, 3, -1), 0);
     CHECK_MEM(buf, "ABC", 3);
     CHECK_ERR(brecv(sockets[1], buf, 3, -1), -1, ECANCELED);

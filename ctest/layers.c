@@ -385,6 +385,7 @@ TEST(what_is_there_is_received_with_deadline_0) {
     EACH_PROTOCOL(p) {
         attach_both(p);
         CHECK_INT(send_one(p, h[0]), 0);
+        wait_until_arrived();
         CHECK_INT(recv_one(p, h[1], 0), 0);
         CHECK_ERR(recv_one(p, h[1], 0), -1, ETIMEDOUT);
     }

@@ -27,6 +27,17 @@ int epoll_ctl(int set, int op, int fd, struct epoll_event *event) {
     return (int)syscall(SYS_epoll_ctl, set, op, fd, event);
 }
 
+/* At each reading of the clock the thread seems to have been held up for so long. */
+static int seconds_held_up;
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static time_t sum;
+    int rc = (int)syscall(SYS_clock_gettime, clock, time);
+    sum += seconds_held_up;
+    time->tv_sec += sum;
+    return rc;
+}
+
 /* --- A loop as programs have it --- */
 
 /* One round: waits as long as the library lets it, at most `most` milliseconds; says whether something came. */
@@ -107,9 +118,17 @@ TEST(what_has_happened_to_a_descriptor_makes_that_of_the_loop_readable) {
 }
 
 TEST(what_is_ready_runs_in_one_call_however_often_it_yields) {
-    for (int i = 0; i != 100; ++i) CHECK(bundle_go(i ? 0 : bundle(), sleeper(0)) == 0);
-    CHECK_INT(dill_run(), 0);
-    CHECK_INT(woken, 100);
+    int more = 1;
+    ATTEMPT_UNTIL(!more) {
+        int b = bundle();
+        woken = 0;
+        for (int i = 0; i != 100; ++i) CHECK_INT(bundle_go(b, sleeper(0)), 0);
+        more = dill_run();
+        if (!more) CHECK_INT(woken, 100);
+        CHECK_INT(bundle_wait(b, -1), 0);
+        CHECK_INT(hclose(b), 0);
+    }
+    CHECK_INT(more, 0);
 }
 
 static int turns;
@@ -132,6 +151,17 @@ TEST(who_is_always_ready_does_not_keep_the_loop_from_running) {
     CHECK_INT(hclose(a), 0);
     CHECK_INT(hclose(b), 0);
     CHECK_INT(dill_run(), 0);
+}
+
+TEST(each_call_runs_somebody_though_the_thread_is_held_up) {
+    int h = go(busy());
+    seconds_held_up = 1;
+    for (int i = 0; i != 10; ++i) {
+        int before = turns;
+        CHECK_INT(dill_run(), 1);
+        CHECK(turns > before);
+    }
+    CHECK_INT(hclose(h), 0);
 }
 
 static int results[2], errors[2];
@@ -262,15 +292,19 @@ TEST(an_echo_takes_two_calls_to_be_told_of_and_no_more) {
     int h = go(echo(make_ws()));
     /* That the socket can be written to is told once. */
     while (go_round(0)) continue;
-    calls = 0;
-    for (int i = 0; i != 100; ++i) {
-        ask();
-        CHECK_INT(go_round(5000), 1);
-        expect_answer();
+    calls = 250;
+    ATTEMPT_UNTIL(calls < 250) {
+        calls = 0;
+        for (int i = 0; i != 100; ++i) {
+            ask();
+            CHECK_INT(go_round(5000), 1);
+            expect_answer();
+        }
+        /* poll of ours, epoll_wait of the library's, which its own loop makes too; now and then one more because half
+           a millisecond has passed. */
+        CHECK(calls >= 200);
     }
-    /* poll of ours, epoll_wait of the library's, which its own loop makes too; now and then one more because half a
-       millisecond has passed. */
-    CHECK(calls >= 200 && calls < 250);
+    CHECK(calls < 250);
     CHECK_INT(hclose(h), 0);
 }
 #endif

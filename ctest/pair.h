@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <libdill.h>
@@ -126,6 +127,37 @@ static inline void fill_stream(int s) {
     while (bsend(s, block, sizeof(block), now() + 20) == 0) continue;
     CHECK_INT(errno, ETIMEDOUT);
 }
+
+/* Waits until what the TCP sockets of this process have sent has arrived, their ends among it. Between two sockets of
+   one machine it mostly has when the call returns; but the kernel may be late. */
+static inline void wait_until_arrived(void) {
+    for (int fd = 0; fd != 1024; ++fd) {
+        int protocol = 0, unacknowledged;
+        socklen_t len = sizeof(protocol);
+        if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP) continue;
+        while (ioctl(fd, TIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0) usleep(1000);
+    }
+}
+
+/* Waits until one of the sockets of this process polls for that. */
+static inline void wait_for_a_socket(short events) {
+    struct pollfd sockets[1024];
+    nfds_t count = 0;
+    for (int fd = 0; fd != 1024; ++fd) {
+        int type;
+        socklen_t len = sizeof(type);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0) continue;
+        sockets[count].fd = fd;
+        sockets[count++].events = events;
+    }
+    CHECK(poll(sockets, count, -1) > 0);
+}
+
+/* A datagram has come, or somebody to be accepted. */
+static inline void wait_until_readable(void) { wait_for_a_socket(POLLIN); }
+
+/* A reset has come. */
+static inline void wait_until_broken(void) { wait_for_a_socket(0); }
 
 /* Descriptors of this process that are open. */
 static inline int open_descriptors(void) {

@@ -13,8 +13,12 @@ static void reset_by(int fd) {
     CHECK_INT(close(fd), 0);
 }
 
-/* Somebody who sends is told. */
-#define CHECK_SENDER_IS_TOLD(S) CHECK_ERR(bsend(S, "x", 1, soon()), -1, ECONNRESET)
+/* Somebody who sends is told, when the reset has come. */
+#define CHECK_SENDER_IS_TOLD(S)                              \
+    do {                                                     \
+        wait_until_broken();                                 \
+        CHECK_ERR(bsend(S, "x", 1, soon()), -1, ECONNRESET); \
+    } while (0)
 
 TEST(a_reset_that_a_sender_was_told_is_no_graceful_end_for_a_receiver) {
     int s, fd;
@@ -56,6 +60,7 @@ TEST(messages_that_were_cut_by_a_reset_are_not_taken_for_all) {
         h = attach[i](s);
         CHECK(h >= 0);
         reset_by(fd);
+        wait_until_broken();
         CHECK_ERR(msend(h, "x", 1, soon()), -1, ECONNRESET);
         CHECK_ERR(mrecv(h, buf, sizeof(buf), soon()), -1, ECONNRESET);
         CHECK_INT(hclose(h), 0);

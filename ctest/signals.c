@@ -60,22 +60,20 @@ static void start_storm(void) {
 
 TEST(msleep_is_not_cut_short_by_signals) {
     start_storm();
-    for (int i = 0; i != 10; ++i) {
+    for (int i = 0; i < 10 || signals_seen <= 10; ++i) {
         int64_t deadline = now() + 20;
         CHECK_INT(msleep(deadline), 0);
         CHECK(now() >= deadline);
     }
-    CHECK(signals_seen > 10);
 }
 
 TEST(waits_for_descriptors_do_not_report_EINTR) {
     start_storm();
-    for (int i = 0; i != 10; ++i) {
+    for (int i = 0; i < 10 || signals_seen <= 10; ++i) {
         int p[2];
         CHECK_INT(pipe(p), 0);
         CHECK_ERR(fdin(p[0], now() + 20), -1, ETIMEDOUT);
     }
-    CHECK(signals_seen > 10);
 }
 
 #ifndef WITHOUT_SOCKETS

@@ -104,10 +104,12 @@ TEST(operations_that_can_complete_at_once_do_not_switch) {
         volatile int flag = 0;
         int b;
         CHECK_INT(bsend(s[1], "XYZ", 3, -1), 0);
+        wait_until_arrived();
         b = go(set(&flag));
         CHECK_INT(bsend(s[0], "ABC", 3, -1), 0);
         CHECK_INT(brecv(s[0], buf, 3, -1), 0);
         CHECK_INT(done(s[1], -1), 0);
+        wait_until_arrived();
         CHECK_ERR(brecv(s[0], buf, 1, -1), -1, EPIPE);
         CHECK_INT(close(s[0], -1), 0);
         CHECK_INT(flag, 0);
@@ -120,6 +122,7 @@ TEST(deadline_0_and_past_deadlines_suffice_for_what_can_complete_at_once) {
     EACH_STREAM(s) {
         char buf[3];
         CHECK_INT(bsend(s[0], "ABCDEF", 6, 0), 0);
+        wait_until_arrived();
         CHECK_INT(brecv(s[1], buf, 3, 0), 0);
         CHECK_INT(brecv(s[1], buf, 3, now() - 1000), 0);
         CHECK_MEM(buf, "DEF", 3);
