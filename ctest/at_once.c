@@ -86,6 +86,46 @@ static void exchange_messages(int from, int to) {
     AT_ONCE(mrecvl(to, NULL, NULL, -1));
 }
 
+/* A call that has time until now, in a thread that is away now and then. */
+#define AT_THIS_MOMENT(I, CALL)                        \
+    do {                                               \
+        if ((I) % 100 == 0) CHECK_INT(usleep(1000), 0); \
+        CHECK_INT(CALL, 1);                            \
+    } while (0)
+
+/* Time slices end meanwhile. */
+TEST(a_deadline_that_passes_now_is_late_enough_for_what_is_there) {
+    enum { COUNT = 2000 };
+    static char block[COUNT];
+    int s[2];
+    begin();
+    EACH_LOWER(s) {
+        CHECK_INT(bsend(s[0], block, COUNT, -1), 0);
+        settle();
+        for (int i = 0; i != COUNT; ++i) AT_THIS_MOMENT(i, brecv(s[1], buf, 1, now()) + 1);
+        CHECK_INT(hclose(s[0]), 0);
+        CHECK_INT(hclose(s[1]), 0);
+    }
+    EACH_STREAM(s) {
+        int ws[] = {ws_attach_client(s[0], WS_TEXT | WS_NOHTTP, NULL, NULL, -1),
+                    ws_attach_server(s[1], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, -1)};
+        for (int i = 0; i != COUNT; ++i) {
+            CHECK_INT(ws_send(ws[0], WS_TEXT, "x", 1, -1), 0);
+            AT_THIS_MOMENT(i, ws_recv(ws[1], NULL, buf, sizeof(buf), now()));
+        }
+        CHECK_INT(hclose(ws[0]), 0);
+        CHECK_INT(hclose(ws[1]), 0);
+    }
+    make_ipc_pair(s);
+    s[0] = prefix_attach(s[0], 1, 0);
+    s[1] = prefix_attach(s[1], 1, 0);
+    CHECK(s[0] >= 0 && s[1] >= 0);
+    for (int i = 0; i != COUNT; ++i) {
+        CHECK_INT(msend(s[0], "x", 1, -1), 0);
+        AT_THIS_MOMENT(i, mrecv(s[1], buf, sizeof(buf), now()));
+    }
+}
+
 TEST(messages) {
     int s[2], h[2];
     begin();

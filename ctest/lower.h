@@ -77,7 +77,10 @@ static inline pid_t write_for_ever(int fd, const char *text) {
     CHECK(child >= 0);
     if (child != 0) return child;
     for (; at + len <= sizeof(block); at += len) memcpy(block + at, text, len);
-    while (raw_send_some(fd, block, at, MSG_NOSIGNAL) >= 0) continue;
+    /* A signal may end a call in the middle. */
+    ssize_t n;
+    for (size_t from = 0; (n = raw_send_some(fd, block + from, at - from, MSG_NOSIGNAL)) >= 0;)
+        from = (from + (size_t)n) % at;
     _exit(0);
 }
 

@@ -12,11 +12,11 @@ static struct ws_storage storage;
 static char buf[16];
 
 /* Both ways to attach, without and with HTTP, with and without storage of the caller. */
-static int client(int s, int flags) { return ws_attach_client(s, flags, "/", "h", now() + 1000); }
-static int server(int s, int flags) { return ws_attach_server(s, flags, buf, 16, buf, 16, now() + 1000); }
-static int client_mem(int s, int flags) { return ws_attach_client_mem(s, flags, "/", "h", &storage, now() + 1000); }
+static int client(int s, int flags) { return ws_attach_client(s, flags, "/", "h", now() + 10000); }
+static int server(int s, int flags) { return ws_attach_server(s, flags, buf, 16, buf, 16, now() + 10000); }
+static int client_mem(int s, int flags) { return ws_attach_client_mem(s, flags, "/", "h", &storage, now() + 10000); }
 static int server_mem(int s, int flags) {
-    return ws_attach_server_mem(s, flags, buf, 16, buf, 16, &storage, now() + 1000);
+    return ws_attach_server_mem(s, flags, buf, 16, buf, 16, &storage, now() + 10000);
 }
 
 typedef int (*attach_call)(int s, int flags);
@@ -100,7 +100,7 @@ TEST(NULL_storage_gives_EINVAL_and_closes_the_socket) {
 static void check_client_refuses(const char *resource, const char *host) {
     int s, fd;
     make_ipc_and_raw(&s, &fd);
-    CHECK_ERR(ws_attach_client(s, WS_TEXT, resource, host, now() + 1000), -1, EINVAL);
+    CHECK_ERR(ws_attach_client(s, WS_TEXT, resource, host, now() + 10000), -1, EINVAL);
     check_closed(s, fd);
 }
 
@@ -296,8 +296,8 @@ TEST(sending_malformed_lists_gives_EINVAL_and_harms_nothing) {
 static void check_receive_refuses(int ws, struct iolist *first, struct iolist *last) {
     struct iolist copy[3];
     memcpy(copy, list, sizeof(list));
-    CHECK_ERR(ws_recvl(ws, NULL, first, last, now() + 1000), -1, EINVAL);
-    CHECK_ERR(mrecvl(ws, first, last, now() + 1000), -1, EINVAL);
+    CHECK_ERR(ws_recvl(ws, NULL, first, last, now() + 10000), -1, EINVAL);
+    CHECK_ERR(mrecvl(ws, first, last, now() + 10000), -1, EINVAL);
     CHECK_SAME_LIST(list, copy);
 }
 

@@ -115,7 +115,7 @@ TEST(what_cannot_take_it_is_told_and_the_others_get_it) {
     make_tcp_and_raw(&tcp, &fd);
     wire_open_user(&user, SERVER, WS_TEXT);
     CHECK_INT(hclose(clients[1]), 0); /* its peer has gone, with unread bytes or without */
-    CHECK_INT(ws_done(servers[2], 1000, NULL, 0, now() + 1000), 0);
+    CHECK_INT(ws_done(servers[2], 1000, NULL, 0, now() + 10000), 0);
     CHECK_INT(hclose(servers[3]), 0);
     int list[] = {servers[0], servers[1], servers[2], servers[3], plain[0], tcp, b, user.ws, -1, 1 << 30, servers[4]};
     int expected[] = {0, ECONNRESET, EPIPE, EBADF, ENOTSUP, ENOTSUP, ENOTSUP, ENOTSUP, EBADF, EBADF, 0};
@@ -306,13 +306,13 @@ TEST(what_waits_behind_a_message_that_is_given_up_goes_with_it) {
 
 TEST(it_waits_behind_a_message_in_parts_and_its_pauses) {
     make_pairs(2);
-    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "fi", 2, now() + 1000), 0);
+    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "fi", 2, now() + 10000), 0);
     CHECK_INT(ws_broadcast(servers, 2, WS_TEXT, "second", 6, 0, errors), 2);
     CHECK_INT(ws_broadcast(servers, 2, WS_TEXT, "never", 5, 7, errors), 1);
     CHECK_INT(errors[0], EAGAIN);
-    CHECK_INT(ws_ping(servers[0], "", 0, now() + 1000), 0);
-    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "r", 1, now() + 1000), 0);
-    CHECK_INT(ws_send(servers[0], WS_TEXT, "st", 2, now() + 1000), 0);
+    CHECK_INT(ws_ping(servers[0], "", 0, now() + 10000), 0);
+    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "r", 1, now() + 10000), 0);
+    CHECK_INT(ws_send(servers[0], WS_TEXT, "st", 2, now() + 10000), 0);
     expect_text(clients[0], "first");
     expect_text(clients[0], "second");
     expect_text(clients[1], "second");
@@ -321,10 +321,10 @@ TEST(it_waits_behind_a_message_in_parts_and_its_pauses) {
 
 TEST(what_waits_behind_a_message_in_parts_goes_with_it) {
     make_pairs(1);
-    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "fi", 2, now() + 1000), 0);
+    CHECK_INT(ws_send(servers[0], WS_TEXT | WS_MORE, "fi", 2, now() + 10000), 0);
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, "never", 5, 0, errors), 1);
-    CHECK_INT(ws_done(servers[0], 1000, NULL, 0, now() + 1000), 0);
-    CHECK_ERR(ws_recv(clients[0], NULL, buf, sizeof(buf), now() + 1000), -1, EPIPE);
+    CHECK_INT(ws_done(servers[0], 1000, NULL, 0, now() + 10000), 0);
+    CHECK_ERR(ws_recv(clients[0], NULL, buf, sizeof(buf), now() + 10000), -1, EPIPE);
     close_pairs(1);
 }
 
@@ -343,7 +343,7 @@ TEST(who_waits_for_a_message_in_parts_goes_on_when_a_broadcast_finds_the_stream_
     CHECK_INT(rc, -2);
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, "never", 5, SIZE_MAX, errors), 0);
     check_errors(1, ECONNRESET);
-    CHECK_INT(bundle_wait(waiter, now() + 2000), 0);
+    CHECK_INT(bundle_wait(waiter, now() + 10000), 0);
     CHECK_INT(rc, -1);
     CHECK_INT(hclose(waiter), 0);
     CHECK_INT(hclose(sleeper), 0);
@@ -367,7 +367,7 @@ TEST(a_ping_is_answered_however_much_is_queued) {
     char text[100];
     make_pairs(1);
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, large, LARGE, 0, errors), 1);
-    CHECK_INT(ws_ping(clients[0], "ping", 4, now() + 1000), 0);
+    CHECK_INT(ws_ping(clients[0], "ping", 4, now() + 10000), 0);
     CHECK_ERR(ws_recv(servers[0], NULL, text, sizeof(text), now() + 10), -1, ETIMEDOUT);
     CHECK_INT(ws_broadcast(servers, 1, WS_TEXT, "after", 5, SIZE_MAX, errors), 1);
     expect_letters(clients[0], 'L', LARGE);

@@ -114,7 +114,7 @@ TEST(messages_can_be_received_after_ws_done) {
 TEST(ws_done_to_a_peer_that_is_gone_gives_ECONNRESET) {
     EACH_ROLE_ON_IPC(&w, WS_TEXT) {
         CHECK_INT(close(w.fd), 0);
-        CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, now() + 1000), -1, ECONNRESET);
+        CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, now() + 10000), -1, ECONNRESET);
     }
 }
 
@@ -335,7 +335,7 @@ TEST(nor_does_it_on_a_stream_that_was_detached_and_attached_again) {
 
 coroutine static void receive_and_fail(int ws) {
     char c;
-    CHECK_INT(ws_recv(ws, NULL, &c, 1, now() + 1000), -1);
+    CHECK_INT(ws_recv(ws, NULL, &c, 1, now() + 10000), -1);
 }
 
 static void close_under_a_receiver(void) {
@@ -350,7 +350,7 @@ static void close_under_a_sender(void) {
     static char large[20000000];
     int h;
     wire_open(&w, SERVER, WS_TEXT);
-    h = go((void)ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 1000));
+    h = go((void)ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 10000));
     CHECK_INT(hclose(w.ws), 0);
     CHECK_INT(bundle_wait(h, now() + 5000), 0);
 }

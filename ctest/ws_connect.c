@@ -105,7 +105,7 @@ TEST(a_URL_becomes_a_WebSocket) {
     CHECK(!strcasestr(head, "Authorization"));
     switch_protocols("");
     end(0);
-    CHECK_INT(ws_send(client.ws, WS_TEXT, "hi", 2, now() + 1000), 0);
+    CHECK_INT(ws_send(client.ws, WS_TEXT, "hi", 2, now() + 10000), 0);
     CHECK_INT(hclose(client.ws), 0);
 }
 
@@ -203,7 +203,7 @@ TEST(connect_to_may_be_a_path) {
 /* --- What cannot be meant --- */
 
 static void expect_invalid(const char *text, const struct ws_opts *opts) {
-    CHECK_ERR(ws_connect(text, opts, now() + 1000), -1, EINVAL);
+    CHECK_ERR(ws_connect(text, opts, now() + 10000), -1, EINVAL);
     if (text && !strstr(ws_errmsg(), "not allowed: ")) test_fail(__FILE__, __LINE__, "%s: %s", text, ws_errmsg());
 }
 

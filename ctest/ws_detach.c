@@ -242,7 +242,7 @@ TEST(wrong_arguments_of_ws_detach_give_EINVAL_and_close_everything) {
                {0, "bye", 3}, {1000, "\xff", 1}, {1000, buf, 124}};
     memset(buf, 'r', sizeof(buf));
     for (size_t i = 0; i != sizeof(bad) / sizeof(*bad); ++i) EACH_ROLE(&w, WS_TEXT) {
-            CHECK_ERR(ws_detach(w.ws, bad[i].status, bad[i].reason, bad[i].len, now() + 1000), -1, EINVAL);
+            CHECK_ERR(ws_detach(w.ws, bad[i].status, bad[i].reason, bad[i].len, now() + 10000), -1, EINVAL);
             check_all_closed();
         }
 }

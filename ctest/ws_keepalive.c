@@ -28,6 +28,12 @@ static void open_pinged(int i, int64_t interval, int64_t timeout) {
 #define EACH_PINGED(INTERVAL, TIMEOUT) \
     for (int pinged_ = 0; pinged_ != 4 && (open_pinged(pinged_, INTERVAL, TIMEOUT), 1); ++pinged_)
 
+static uint64_t pings_sent(void) {
+    struct ws_info info = {.size = sizeof(info)};
+    CHECK_INT(ws_info(w.ws, &info), 0);
+    return info.pings_sent;
+}
+
 /* Sleeps until the peer gets something; the next frame is a ping, with this payload. */
 static void get_ping(struct wire_frame *f) {
     struct pollfd p = {w.fd, POLLIN, 0};
@@ -59,10 +65,17 @@ TEST(a_silent_peer_is_asked_and_one_that_answers_is_asked_again) {
 
 TEST(a_peer_whose_close_frame_has_come_behind_a_message_is_not_asked) {
     for (int role = CLIENT; role <= SERVER; ++role) {
+        struct wire_frame f = {0, 0, {0}, 0, NULL};
         open_pinged(role, 20, 20);
         wire_send_text(&w, FIN | TEXT, "a");
         wire_send_close(&w, 1000, "");
+        while (ws_status(w.ws, NULL, NULL, 0) < 0) CHECK_INT(msleep(now() + 1), 0);
+        /* A thread that was away may have asked before it saw that. */
+        uint64_t before = pings_sent();
+        CHECK(before <= 1);
+        if (before) get_ping(&f);
         CHECK_INT(msleep(now() + 100), 0);
+        CHECK_INT(pings_sent(), before);
         CHECK_RAW_SILENT(w.fd);
         expect_text(w.ws, "a");
         CHECK_ERR(ws_recv(w.ws, NULL, NULL, 1, in_time()), -1, EPIPE);
@@ -75,13 +88,15 @@ TEST(a_ping_of_the_programs_is_answered_though_another_has_left_meanwhile) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};
         struct ws_info info = {.size = sizeof(info)};
         CHECK_INT(ws_ping(w.ws, "mine", 4, in_time()), 0);
+        int64_t begin = now();
         wire_expect_text(&w, FIN | PING, "mine");
         get_ping(&f);
+        int64_t trip = now() - begin;
         wire_send_text(&w, FIN | PONG, "mine");
         wire_send_text(&w, FIN | TEXT, "a");
         expect_text(w.ws, "a");
         CHECK_INT(ws_info(w.ws, &info), 0);
-        CHECK(info.round_trip >= 19000);
+        CHECK(info.round_trip >= 1000 * (trip - 1));
         CHECK_INT(hclose(w.ws), 0);
     }
 }
@@ -122,7 +137,11 @@ TEST(whoever_waits_for_a_peer_that_does_not_answer_gets_ECONNRESET) {
 
 TEST(it_is_noticed_though_nobody_waits) {
     EACH_PINGED(10, 10) {
-        CHECK_INT(msleep(now() + 200), 0);
+        int rc = 0;
+        while (rc == 0) {
+            CHECK_INT(msleep(now() + 50), 0);
+            rc = ws_send(w.ws, WS_TEXT, "a", 1, -1);
+        }
         CHECK_ERR(ws_send(w.ws, WS_TEXT, "a", 1, -1), -1, ECONNRESET);
         CHECK_STR(ws_errmsg(), "no answer to a ping for 10 ms");
         CHECK_INT(hclose(w.ws), 0);
@@ -149,26 +168,39 @@ TEST(those_who_wait_to_send_get_ECONNRESET_too) {
     }
 }
 
-coroutine static void send_slowly_read(int *done) {
-    CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), -1), 0);
-    *done = 1;
+coroutine static void send_slowly_read(int *rc) { *rc = ws_send(w.ws, WS_BINARY, large, sizeof(large), -1); }
+
+/* Whether the peer was held to be there. For how long it took nothing at the most goes to *longest. */
+static int read_slowly(int64_t *longest) {
+    int rc = -2, b = bundle();
+    static char sink[1000000];
+    int64_t last = now();
+    CHECK_INT(bundle_go(b, send_slowly_read(&rc)), 0);
+    for (*longest = 0; rc == -2;) {
+        ssize_t n;
+        size_t got = 0;
+        /* Over TLS a call gives a record. */
+        while (got < sizeof(sink) && (n = recv(w.fd, sink, sizeof(sink), MSG_DONTWAIT)) > 0) got += (size_t)n;
+        CHECK_INT(msleep(now() + 10), 0);
+        if (now() - last > *longest) *longest = now() - last;
+        last = now();
+    }
+    CHECK_INT(bundle_wait(b, in_time()), 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(hclose(w.ws), 0);
+    CHECK_INT(close(w.fd), 0);
+    return rc == 0;
 }
 
 TEST(a_peer_that_reads_slowly_is_there) {
-    open_pinged(SERVER, 20, 100);
-    int done = 0, b = bundle();
-    static char sink[1000000];
-    size_t got = 0;
-    CHECK_INT(bundle_go(b, send_slowly_read(&done)), 0);
-    while (got < sizeof(large) + 10) {
-        ssize_t n;
-        size_t before = got;
-        /* Over TLS a call gives a record. */
-        while (got - before < sizeof(sink) && (n = recv(w.fd, sink, sizeof(sink), MSG_DONTWAIT)) > 0) got += (size_t)n;
-        CHECK_INT(msleep(now() + 10), 0);
+    int is_there = 0;
+    int64_t longest = 100;
+    /* Where the thread was away, the peer has not read either. */
+    ATTEMPT_UNTIL(is_there || longest < 50) {
+        open_pinged(SERVER, 20, 100);
+        is_there = read_slowly(&longest);
     }
-    CHECK_INT(bundle_wait(b, in_time()), 0);
-    CHECK(done);
+    CHECK(is_there);
 }
 
 /* Zeros become a thousandth of what they were: all of it fits in the kernel, and what takes time is to compress
@@ -199,15 +231,18 @@ TEST(a_peer_that_cannot_be_asked_while_a_message_is_sent_is_not_given_up) {
 TEST(anything_that_comes_is_a_sign_of_life) {
     EACH_PINGED(200, 5000) {
         char buf[4];
+        uint64_t silences = 1;
+        int64_t heard = now();
         for (int i = 0; i != 30; ++i) {
+            int64_t before = heard;
             wire_send_text(&w, FIN | TEXT, "a");
+            heard = now();
             CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), in_time()), 1);
             CHECK_INT(msleep(now() + 10), 0);
+            /* So slow may this machine be that it looks silent. */
+            silences += (uint64_t)(now() - before) / 190;
         }
-        /* Unless this machine was so slow that it looked silent. */
-        struct ws_info info = {.size = sizeof(info)};
-        CHECK_INT(ws_info(w.ws, &info), 0);
-        CHECK(info.pings_sent <= 1);
+        CHECK(pings_sent() <= silences);
         CHECK_INT(hclose(w.ws), 0);
     }
 }
@@ -244,6 +279,8 @@ TEST(nobody_is_asked_while_what_was_broadcast_waits_for_the_kernel) {
     struct wire_frame f = {0, 0, {0}, 0, NULL};
     int error;
     CHECK_INT(ws_broadcast(&w.ws, 1, WS_BINARY, large, LEN, SIZE_MAX, &error), 1);
+    /* A thread that was away may have asked before. */
+    for (uint64_t i = pings_sent(); i != 0; --i) get_ping(&f);
     CHECK_INT(msleep(now() + 100), 0);
     static char got[LEN + 10];
     for (size_t len = 0; len != sizeof(got);) {
@@ -259,18 +296,26 @@ TEST(nobody_is_asked_while_what_was_broadcast_waits_for_the_kernel) {
 TEST(after_a_close_frame_nobody_is_asked) {
     EACH_PINGED(10, 10) {
         char c;
+        struct wire_frame f = {0, 0, {0}, 0, NULL};
+        /* A thread that was away may ask before that. */
+        uint64_t before;
         if (pinged_ % 2) {
             CHECK_INT(ws_done(w.ws, 1000, NULL, 0, -1), 0);
+            before = pings_sent();
             CHECK_INT(msleep(now() + 100), 0);
             wire_send_text(&w, FIN | TEXT, "a");
             expect_text(w.ws, "a");
         } else {
             wire_send_close(&w, 1000, "");
             CHECK_ERR(ws_recv(w.ws, NULL, &c, 1, in_time()), -1, EPIPE);
+            before = pings_sent();
             CHECK_INT(msleep(now() + 100), 0);
             CHECK_INT(ws_send(w.ws, WS_TEXT, "a", 1, in_time()), 0);
+            for (uint64_t i = 0; i != before; ++i) get_ping(&f);
             wire_expect_text(&w, FIN | TEXT, "a");
         }
+        CHECK_INT(pings_sent(), before);
+        CHECK(before <= 1);
         CHECK_INT(hclose(w.ws), 0);
     }
 }
@@ -291,7 +336,10 @@ TEST(pings_pass_between_the_parts_of_a_message) {
     EACH_PINGED(20, 5000) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};
         CHECK_INT(ws_send(w.ws, WS_TEXT | WS_MORE, "a", 1, in_time()), 0);
-        wire_expect_text(&w, TEXT, "a");
+        /* A thread that was away may have asked before. */
+        do wire_recv(&w, &f);
+        while (f.first == (FIN | PING));
+        CHECK_INT(f.first, TEXT);
         get_ping(&f);
         CHECK_INT(ws_send(w.ws, WS_TEXT, "b", 1, in_time()), 0);
         do wire_recv(&w, &f);
@@ -407,7 +455,8 @@ TEST(over_TLS_it_is_the_same) {
         CHECK_INT(msleep(now() + 1), 0);
         CHECK_INT(ws_info(ws[0], &info), 0);
     }
-    CHECK_INT(info.pongs_received, 3);    CHECK(info.round_trip >= 0);
+    CHECK(info.pongs_received >= 3);
+    CHECK(info.round_trip >= 0);
     CHECK_INT(hclose(ws[0]), 0);
     CHECK_INT(bundle_wait(h, in_time()), 0);
     CHECK_INT(hclose(h), 0);

@@ -135,7 +135,7 @@ TEST(a_failed_handshake_leaves_the_block_to_the_caller) {
     raw_send_text(fd, "hello\r\n\r\n");
     CHECK_ERR(ws_attach_server_mem(s, WS_TEXT, NULL, 0, NULL, 0,
                                    (struct ws_storage *)guarded_make(&m, sizeof(struct ws_storage), 1),
-                                   now() + 1000),
+                                   now() + 10000),
               -1, EPROTO);
     memset(m.all + m.offset, 0xFF, m.len);
     CHECK_INT(yield(), 0);

@@ -137,9 +137,9 @@ TEST(a_message_above_the_maximum_fails_the_connection_with_1009) {
         wire_send_text(&w, FIN | TEXT, "0123456789");
         expect_text(w.ws, "0123456789");
         wire_send_text(&w, FIN | TEXT, "0123456789a");
-        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 1000), -1, EPROTO);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 10000), -1, EPROTO);
         CHECK(strstr(ws_errmsg(), "the peer broke the protocol: "));
-        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 1000), -1, ECONNRESET);
+        CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 10000), -1, ECONNRESET);
         wire_expect_close(&w, 1009);
     }
 }
@@ -153,6 +153,6 @@ TEST(a_message_above_the_callers_buffer_leaves_the_connection_alone) {
     w.ws = ws_attach_server_opts(s, &opts, -1);
     wire_send_text(&w, FIN | BINARY, "12345");
     wire_send_text(&w, FIN | BINARY, "x");
-    CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 1000), -1, EMSGSIZE);
-    CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 1000), 1);
+    CHECK_ERR(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 10000), -1, EMSGSIZE);
+    CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), now() + 10000), 1);
 }

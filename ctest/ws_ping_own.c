@@ -10,9 +10,9 @@ TEST(a_ping_and_a_pong_leave_as_they_were_asked_for) {
     char longest[125];
     memset(longest, 'x', sizeof(longest));
     EACH_ROLE(&w, WS_TEXT) {
-        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 1000), 0);
-        CHECK_INT(ws_pong(w.ws, longest, sizeof(longest), now() + 1000), 0);
-        CHECK_INT(ws_ping(w.ws, NULL, 0, now() + 1000), 0);
+        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 10000), 0);
+        CHECK_INT(ws_pong(w.ws, longest, sizeof(longest), now() + 10000), 0);
+        CHECK_INT(ws_ping(w.ws, NULL, 0, now() + 10000), 0);
         wire_expect(&w, FIN | PING, "hi", 2);
         wire_expect(&w, FIN | PONG, longest, sizeof(longest));
         wire_expect(&w, FIN | PING, "", 0);
@@ -22,7 +22,7 @@ TEST(a_ping_and_a_pong_leave_as_they_were_asked_for) {
 TEST(the_answer_to_a_ping_disturbs_no_message) {
     struct wire w;
     EACH_ROLE(&w, WS_TEXT) {
-        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 1000), 0);
+        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 10000), 0);
         wire_send_text(&w, TEXT, "a");
         wire_send_text(&w, FIN | PONG, "hi");
         wire_send_text(&w, FIN | CONTINUATION, "b");
@@ -33,8 +33,8 @@ TEST(the_answer_to_a_ping_disturbs_no_message) {
 TEST(a_gathered_message_leaves_before_a_ping) {
     struct wire w;
     EACH_ROLE_ON_OWN(&w, WS_TEXT) {
-        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "one", 3, now() + 1000), 0);
-        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 1000), 0);
+        CHECK_INT(ws_send(w.ws, WS_TEXT | WS_GATHER, "one", 3, now() + 10000), 0);
+        CHECK_INT(ws_ping(w.ws, "hi", 2, now() + 10000), 0);
         wire_expect_text(&w, FIN | TEXT, "one");
         wire_expect(&w, FIN | PING, "hi", 2);
     }

@@ -22,7 +22,7 @@ static void receive(const char *request) {
     STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, request);
     errno = 0;
-    r = ws_recvrequest(s, now() + 1000);
+    r = ws_recvrequest(s, now() + 10000);
 }
 
 static void expect_head(const char *beginning) {
@@ -132,7 +132,7 @@ TEST(an_upgrade_is_told_by_its_token_even_if_the_rest_is_wrong) {
 TEST(the_end_of_the_stream_before_a_request_gives_EPIPE) {
     STREAM_AND_RAW(&s, &fd);
     CHECK_INT(shutdown(fd, SHUT_WR), 0);
-    CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, EPIPE);
+    CHECK_ERR(ws_recvrequest(s, now() + 10000), -1, EPIPE);
     CHECK_ERR(hclose(s), -1, EBADF);
 }
 
@@ -140,7 +140,7 @@ TEST(the_end_of_the_stream_inside_a_request_gives_ECONNRESET) {
     STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, "GET / HT");
     CHECK_INT(shutdown(fd, SHUT_WR), 0);
-    CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, ECONNRESET);
+    CHECK_ERR(ws_recvrequest(s, now() + 10000), -1, ECONNRESET);
     CHECK_ERR(hclose(s), -1, EBADF);
 }
 
@@ -181,7 +181,7 @@ static int accept_with(const char *fields, const struct ws_opts *opts) {
     receive(request);
     CHECK(r >= 0);
     errno = 0;
-    return ws_accept(r, opts, now() + 1000);
+    return ws_accept(r, opts, now() + 10000);
 }
 
 TEST(a_request_becomes_a_WebSocket) {
@@ -195,7 +195,7 @@ TEST(a_request_becomes_a_WebSocket) {
     CHECK(strcasestr(head, "Sec-WebSocket-Protocol") == NULL);
     wire_send_text(&w, FIN | TEXT, "hello");
     expect_text(w.ws, "hello");
-    CHECK_INT(msend(w.ws, "x", 1, now() + 1000), 0);
+    CHECK_INT(msend(w.ws, "x", 1, now() + 10000), 0);
     wire_expect(&w, FIN | BINARY, "x", 1);
     CHECK_INT(ws_subprotocol(w.ws, NULL, 0), 0);
     CHECK_ERR(ws_field(w.ws, "Host", NULL, 0), -1, ENOTSUP);
@@ -209,8 +209,8 @@ TEST(what_follows_the_request_at_once_belongs_to_the_WebSocket) {
     memcpy(all + len, frame, n);
     STREAM_AND_RAW(&s, &fd);
     raw_send(fd, all, len + n);
-    r = ws_recvrequest(s, now() + 1000);
-    w.ws = ws_accept(r, NULL, now() + 1000);
+    r = ws_recvrequest(s, now() + 10000);
+    w.ws = ws_accept(r, NULL, now() + 10000);
     expect_text(w.ws, "early");
 }
 
@@ -288,7 +288,7 @@ TEST(origins_are_judged_if_a_list_is_given) {
 static void expect_refusal(const char *request, const char *answer) {
     receive(request);
     CHECK(r >= 0);
-    CHECK_ERR(ws_accept(r, NULL, now() + 1000), -1, EPROTO);
+    CHECK_ERR(ws_accept(r, NULL, now() + 10000), -1, EPROTO);
     CHECK_ERR(hclose(r), -1, EBADF);
     expect_head(answer);
     CHECK(raw_is_closed(fd));
@@ -328,7 +328,7 @@ TEST(both_in_one_call) {
     int ws;
     STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, "GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Protocol: chat\r\n\r\n");
-    ws = ws_attach_server_opts(s, &opts, now() + 1000);
+    ws = ws_attach_server_opts(s, &opts, now() + 10000);
     CHECK(ws >= 0);
     CHECK_INT(ws_subprotocol(ws, name, sizeof(name)), 4);
     expect_head("HTTP/1.1 101 ");
@@ -339,15 +339,15 @@ TEST(both_in_one_call) {
 TEST(a_reply_has_status_headers_and_body_and_gives_the_bytestream_back) {
     const char *headers[] = {"Content-Type: text/html", NULL};
     receive("GET / HTTP/1.1\r\n" HOST "\r\n");
-    s = ws_reply(r, 200, headers, "<p>", 3, now() + 1000);
+    s = ws_reply(r, 200, headers, "<p>", 3, now() + 10000);
     CHECK(s >= 0);
     CHECK_ERR(hclose(r), -1, EBADF);
     expect_head("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Type: text/html\r\n\r\n<p>");
     raw_send_text(fd, "GET /two HTTP/1.1\r\n" HOST "\r\n");
-    r = ws_recvrequest(s, now() + 1000);
+    r = ws_recvrequest(s, now() + 10000);
     CHECK(r >= 0);
     CHECK_FIELD(r, ":path", "/two");
-    CHECK(ws_reply(r, 404, NULL, NULL, 0, now() + 1000) >= 0);
+    CHECK(ws_reply(r, 404, NULL, NULL, 0, now() + 10000) >= 0);
     expect_head("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
 }
 
@@ -360,18 +360,18 @@ TEST(requests_that_come_together_are_answered_one_after_the_other) {
         CHECK_INT(ws_field(r, ":path", value, sizeof(value)), 2);
         CHECK_INT(value[1], *path);
         CHECK_INT(ws_isupgrade(r), 0);
-        s = ws_reply(r, 204, NULL, NULL, 0, now() + 1000);
+        s = ws_reply(r, 204, NULL, NULL, 0, now() + 10000);
         CHECK(s >= 0);
-        r = ws_recvrequest(s, now() + 1000);
+        r = ws_recvrequest(s, now() + 10000);
         CHECK(r >= 0);
     }
-    CHECK(ws_accept(r, NULL, now() + 1000) >= 0);
+    CHECK(ws_accept(r, NULL, now() + 10000) >= 0);
     expect_head("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 ");
 }
 
 TEST(an_answer_to_HEAD_has_the_length_and_no_body) {
     receive("HEAD / HTTP/1.1\r\n" HOST "\r\n");
-    CHECK(ws_reply(r, 200, NULL, "12345", 5, now() + 1000) >= 0);
+    CHECK(ws_reply(r, 200, NULL, "12345", 5, now() + 10000) >= 0);
     expect_head("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
     CHECK_STR(body(), "");
 }
@@ -382,7 +382,7 @@ TEST(a_long_body_arrives_whole) {
     size_t len;
     for (int i = 0; i != LEN; ++i) page[i] = (char)('a' + i % 23);
     receive("GET / HTTP/1.1\r\n" HOST "\r\n");
-    CHECK(ws_reply(r, 200, NULL, page, LEN, now() + 1000) >= 0);
+    CHECK(ws_reply(r, 200, NULL, page, LEN, now() + 10000) >= 0);
     raw_recv_head(fd, head, sizeof(head));
     len = strlen(body());
     memcpy(got, body(), len);
@@ -402,7 +402,7 @@ TEST(the_connection_can_be_closed_behind_an_answer_without_a_reset_that_could_ov
 /* The answer arrives, then the end of the stream; the next request is none. */
 static void expect_last_answer(const char *request) {
     receive(request);
-    s = ws_reply(r, 200, NULL, "bye", 3, now() + 1000);
+    s = ws_reply(r, 200, NULL, "bye", 3, now() + 10000);
     CHECK(s >= 0);
     expect_head("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbye");
 }
@@ -430,7 +430,7 @@ TEST(replies_that_are_not_allowed_close_the_connection_and_send_nothing) {
     for (size_t i = 0; i != sizeof(cases) / sizeof(*cases); ++i) {
         char c;
         receive("GET / HTTP/1.1\r\n" HOST "\r\n");
-        CHECK_ERR(ws_reply(r, cases[i].status, cases[i].headers, cases[i].body, cases[i].len, now() + 1000), -1,
+        CHECK_ERR(ws_reply(r, cases[i].status, cases[i].headers, cases[i].body, cases[i].len, now() + 10000), -1,
                   EINVAL);
         CHECK_ERR(hclose(r), -1, EBADF);
         CHECK(recv(fd, &c, 1, 0) <= 0);

@@ -27,7 +27,7 @@ static void serve_bytes(const char *request, size_t len) {
     STREAM_AND_RAW(&s, &fd);
     raw_send(fd, request, len);
     errno = 0;
-    ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 1000);
+    ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 10000);
 }
 
 static void serve(const char *request) { serve_bytes(request, strlen(request)); }
@@ -54,7 +54,7 @@ static void expect_refusal(int err, const char *status) {
 TEST(a_refusal_over_TCP_is_no_reset) {
     make_tcp_and_raw(&s, &fd);
     raw_send_text(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde");
-    ws = ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000);
+    ws = ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 10000);
     CHECK_INT(ws, -1);
     raw_recv_head(fd, head, sizeof(head));
     CHECK(head_starts_with(head, "HTTP/1.1 405 "));
@@ -77,7 +77,7 @@ TEST(the_answer_leaves_in_one_send) {
     STREAM_AND_RAW(&s, &fd);
     s = user_stream_make(&stream, s);
     raw_send_text(fd, REQUEST);
-    ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 1000);
+    ws = ws_attach_server(s, WS_TEXT, resource, sizeof(resource), host, sizeof(host), now() + 10000);
     CHECK_INT(stream.sent.count, 1);
     expect_success();
 }
@@ -127,7 +127,7 @@ static void serve_into(size_t resource_len, size_t host_len) {
     memset(host, '.', sizeof(host));
     errno = 0;
     ws = ws_attach_server(s, WS_TEXT, resource_len ? resource : NULL, resource_len, host_len ? host : NULL,
-                          host_len, now() + 1000);
+                          host_len, now() + 10000);
 }
 
 TEST(buffers_that_just_fit_are_filled) {
@@ -283,7 +283,7 @@ TEST(another_method_gives_status_405_with_what_is_allowed) {
     char value[64];
     STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, "POST /chat HTTP/1.1\r\n" HOST UPGRADE CONNECTION KEY VERSION END);
-    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
+    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 10000), -1, EPROTO);
     raw_recv_head(fd, head, sizeof(head));
     CHECK(head_starts_with(head, "HTTP/1.1 405 "));
     CHECK_STR(head_field(head, "Allow", value, sizeof(value)), "GET");
@@ -293,7 +293,7 @@ TEST(another_version_gives_status_426_with_what_is_supported) {
     char value[64];
     STREAM_AND_RAW(&s, &fd);
     raw_send_text(fd, GET HOST UPGRADE CONNECTION KEY "Sec-WebSocket-Version: 8\r\n" END);
-    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
+    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 10000), -1, EPROTO);
     raw_recv_head(fd, head, sizeof(head));
     CHECK(head_starts_with(head, "HTTP/1.1 426 "));
     CHECK_STR(head_field(head, "Sec-WebSocket-Version", value, sizeof(value)), "13");
@@ -365,11 +365,11 @@ TEST(a_stream_that_broke_before_gives_ECONNRESET) {
         int s, fd;
         make[i](&s, &fd);
         /* What the peer has not read when it closes makes that a reset. */
-        CHECK_INT(bsend(s, "x", 1, now() + 1000), 0);
+        CHECK_INT(bsend(s, "x", 1, now() + 10000), 0);
         CHECK_INT(msleep(now() + 5), 0);
         CHECK_INT(close(fd), 0);
-        CHECK_ERR(brecv(s, &c, 1, now() + 1000), -1, ECONNRESET);
-        CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, ECONNRESET);
+        CHECK_ERR(brecv(s, &c, 1, now() + 10000), -1, ECONNRESET);
+        CHECK_ERR(ws_recvrequest(s, now() + 10000), -1, ECONNRESET);
         CHECK_ERR(hclose(s), -1, EBADF);
     }
 }

@@ -11,15 +11,15 @@ static char large[2000000];
 
 static int64_t in_time(void) { return now() + 5000; }
 
-/* --- On a stream of the user's that takes its time when it is told to --- */
+/* --- On a stream of the user's that waits at a gate when it is told to --- */
 
 static struct user_stream stream;
-static int is_slow;
+static int is_slow, gate[2];
 
 static int send_slowly(struct bsock_vfs *bvfs, struct iolist *first, struct iolist *last, int64_t deadline) {
     if (is_slow) {
         is_slow = 0;
-        CHECK_INT(msleep(now() + 50), 0);
+        CHECK_INT(chrecv(gate[1], NULL, 0, in_time()), 0);
     }
     return user_stream_bsendl(bvfs, first, last, deadline);
 }
@@ -38,10 +38,12 @@ coroutine static void send_ping(void) { CHECK_INT(ws_ping(w.ws, "hi", 2, in_time
 TEST(a_close_frame_that_is_too_late_between_two_parts_leaves_the_message_open) {
     for (int role = CLIENT; role <= SERVER; ++role) {
         open_slow((enum role)role);
+        CHECK_INT(chmake(gate), 0);
         CHECK_INT(ws_send(w.ws, WS_TEXT | WS_MORE, "a", 1, in_time()), 0);
         is_slow = 1;
         int h = go(send_ping());
         CHECK_ERR(ws_done(w.ws, 1000, NULL, 0, now() + 10), -1, ETIMEDOUT);
+        CHECK_INT(chsend(gate[0], NULL, 0, in_time()), 0);
         CHECK_INT(ws_send(w.ws, WS_TEXT, "b", 1, in_time()), 0);
         wire_expect_text(&w, TEXT, "a");
         wire_expect_text(&w, FIN | PING, "hi");

@@ -128,7 +128,7 @@ TEST(a_failed_handshake_closes_the_stream_once) {
     make_ipc_and_raw(&s, &w.fd);
     s = user_stream_make(&stream, s);
     raw_send_text(w.fd, "hello\r\n\r\n");
-    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 1000), -1, EPROTO);
+    CHECK_ERR(ws_attach_server(s, WS_TEXT, NULL, 0, NULL, 0, now() + 10000), -1, EPROTO);
     CHECK_INT(stream.closes, 1);
 }
 
@@ -138,7 +138,7 @@ TEST(a_refusal_that_cannot_leave_in_time_gives_ETIMEDOUT) {
     s = user_stream_make(&stream, s);
     stream.fail_send = ETIMEDOUT;
     raw_send_text(w.fd, "hello\r\n\r\n");
-    CHECK_ERR(ws_recvrequest(s, now() + 1000), -1, ETIMEDOUT);
+    CHECK_ERR(ws_recvrequest(s, now() + 10000), -1, ETIMEDOUT);
     CHECK_INT(stream.closes, 1);
 }
 

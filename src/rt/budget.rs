@@ -16,6 +16,9 @@ pub(crate) const SYSTEM_CALL: usize = 2048;
 /// How long a coroutine may go on without waiting, in ns. (Seen: with 1 ms, an echo beside one
 /// flooding client takes 0.6 ms, with half of that 0.3.)
 pub(super) const SLICE: i64 = 500_000;
+/// What is there at once is there at any deadline: so much longer than one reading of the clock a call, or a loop of
+/// calls, may take, in ms, before a deadline that has passed ends it.
+const GRACE: i64 = 5;
 
 /// What is left of the time slice of the coroutine that runs.
 pub(crate) struct Budget {
@@ -58,10 +61,6 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// What is there at once is there at any deadline: so much longer than one reading of the clock a call
-    /// may take, in ms, before a deadline that has passed ends it.
-    const GRACE: i64 = 5;
-
     /// Charges a round that has moved `len` bytes. If the time slice is over, others run: then look again
     /// at everything. ETIMEDOUT, ECANCELED.
     #[inline(always)]
@@ -82,7 +81,7 @@ impl Rounds {
         if self.since == 0 {
             self.since = now;
         }
-        let has_passed = deadline >= 0 && now >= deadline && now - self.since >= Rounds::GRACE;
+        let has_passed = deadline >= 0 && now >= deadline && now - self.since >= GRACE;
         if has_passed { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 }
@@ -113,17 +112,20 @@ impl Context {
     }
 
     /// Charges a call that may complete without waiting, before it has done anything. If the slice is
-    /// over, others run first: then look again at everything. A deadline of 0 asks for one attempt,
-    /// which the call still makes. ETIMEDOUT, ECANCELED.
+    /// over, others run first: then look again at everything. A deadline that passes now, or is 0, asks for one
+    /// attempt, which the call still makes; one that has long passed ends a loop of calls. ETIMEDOUT, ECANCELED.
     #[inline(always)]
     pub(crate) fn admit(&self, len: usize, deadline: i64) -> Result<()> {
-        if self.charge(len) {
-            return Ok(());
-        }
+        if self.charge(len) { Ok(()) } else { self.admit_to_slice(deadline) }
+    }
+
+    #[inline(never)]
+    fn admit_to_slice(&self, deadline: i64) -> Result<()> {
+        // How long the others run does not count.
+        let has_passed = deadline > 0 && clock::now() - deadline >= GRACE;
         // Without a short cut: the flag is taken either way.
         let has_ended = self.check_slice()? | self.budget.deadline_unchecked.take();
-        let has_passed = has_ended && deadline > 0 && clock::now() >= deadline;
-        if has_passed { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+        if has_ended && has_passed { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 
     /// Lets others run if the slice is over, at the end of a call whose place among others was given by its
