@@ -44,14 +44,21 @@ TEST(everybody_gets_it_over_TLS) {
 
 TEST(slow_sockets_get_all_that_they_took_over_TLS) {
     for (int kind = 0; kind != 2; ++kind) {
-        int taken = 0;
+        int taken[COUNT] = {0};
         make_pairs(streams[kind]);
-        while (ws_broadcast(servers, COUNT, WS_TEXT, large, LARGE, 3 * LARGE, errors) == COUNT) taken++;
-        CHECK(taken >= 3);
-        for (int i = 0; i != COUNT; ++i) CHECK_INT(errors[i], EAGAIN);
+        /* What the kernel takes beside differs from one to the other. */
+        while (ws_broadcast(servers, COUNT, WS_TEXT, large, LARGE, 3 * LARGE, errors) > 0)
+            for (int i = 0; i != COUNT; ++i) {
+                if (errors[i]) CHECK_INT(errors[i], EAGAIN);
+                else taken[i]++;
+            }
+        for (int i = 0; i != COUNT; ++i) {
+            CHECK(taken[i] >= 3);
+            CHECK_INT(errors[i], EAGAIN);
+        }
         CHECK_ERR(ws_send(servers[0], WS_TEXT, "never", 5, now() + 10), -1, ETIMEDOUT);
-        for (int k = 0; k != taken; ++k)
-            for (int i = 0; i != COUNT; ++i) expect_message(clients[i], WS_TEXT, large, LARGE);
+        for (int i = 0; i != COUNT; ++i)
+            for (int k = 0; k != taken[i]; ++k) expect_message(clients[i], WS_TEXT, large, LARGE);
         CHECK_INT(ws_broadcast(servers, COUNT, WS_TEXT, "hello", 5, 0, errors), COUNT);
         CHECK_INT(ws_done(servers[0], 1000, NULL, 0, soon()), 0);
         for (int i = 0; i != COUNT; ++i) expect_text(clients[i], "hello");
