@@ -242,20 +242,6 @@ TEST(the_preferred_family_comes_first) {
     }
 }
 
-coroutine static void tick(volatile int *ticks) {
-    while (msleep(now() + 10) == 0) ++*ticks;
-}
-
-TEST(other_coroutines_run_while_a_name_is_looked_up) {
-    volatile int ticks = 0;
-    int b = go(tick(&ticks)), n;
-    int64_t start = now();
-    n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, start + 1000);
-    CHECK(n == 0 || (n == -1 && errno == ETIMEDOUT));
-    CHECK(ticks >= (now() - start) / 200);
-    CHECK_INT(hclose(b), 0);
-}
-
 coroutine static void resolve_until_cancelled(volatile int *done) {
     int n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, -1);
     CHECK(n == 0 || (n == -1 && errno == ECANCELED));

@@ -75,6 +75,19 @@ TEST(localhost_is_looked_up_in_all_families_and_is_this_machine_where_nobody_kno
     CHECK_INT(family_asked, AF_INET);
 }
 
+coroutine static void let_it_speak(void) {
+    for (int i = 0; i != 10; ++i) CHECK_INT(msleep(now() + 10), 0);
+    is_silent = 0;
+}
+
+TEST(other_coroutines_run_while_a_name_is_looked_up) {
+    is_silent = 1;
+    int b = go(let_it_speak());
+    check_lookup();
+    CHECK_INT(is_silent, 0);
+    CHECK_INT(hclose(b), 0);
+}
+
 static int threads(void) {
     int count = 0;
     DIR *dir = opendir("/proc/self/task");

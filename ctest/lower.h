@@ -89,6 +89,18 @@ __attribute__((unused)) coroutine static void count_ticks(int *ticks) {
     while (msleep(now() + 10) == 0) ++*ticks;
 }
 
+/* A call that a flood keeps inside does not hold the others up: it runs in another coroutine, and is cancelled. */
+__attribute__((unused)) coroutine static void call_until_cancelled(int64_t (*call)(int64_t deadline)) {
+    CHECK_ERR(call(-1), -1, ECANCELED);
+}
+
+static inline void check_others_run(int64_t (*call)(int64_t deadline)) {
+    int b = go(call_until_cancelled(call));
+    for (int i = 0; i != 3; ++i) CHECK_INT(msleep(now() + 10), 0);
+    CHECK_ERR(bundle_wait(b, 0), -1, ETIMEDOUT);
+    CHECK_INT(hclose(b), 0);
+}
+
 #define CHECK_CLOSED(S) CHECK_ERR(hclose(S), -1, EBADF)
 
 #endif

@@ -331,7 +331,7 @@ TEST(a_child_that_did_not_come_by_fork_has_an_epoll_set_of_its_own) {
             if (pipe(q) != 0 || fdin(p[0], now() + 10) != -1 || errno != ETIMEDOUT) _exit(1);
             if (write(q[1], "x", 1) != 1 || fdin(q[0], now() + 5000) != 0) _exit(2);
             /* Stays in the child's set. */
-            fdin(p[1], now() + 5000);
+            fdin(p[1], now() + 1);
             _exit(0);
         }
         CHECK_INT(status_of(child), 0);
