@@ -96,3 +96,24 @@ TEST(a_new_key_that_the_peer_has_asked_for_stays_due) {
     }
     CHECK_INT(hclose(listener), 0);
 }
+
+TEST(the_close_frame_that_answers_leaves_though_there_is_no_memory_for_the_end_of_TLS) {
+    int has_failed = 1;
+    for (int nth = 0; has_failed; ++nth) {
+        int s[2], ws[2];
+        make_tcp_pair(s);
+        make_tls_over(s, ws);
+        ws[0] = ws_attach_client(ws[0], WS_TEXT | WS_NOHTTP, NULL, NULL, soon());
+        ws[1] = ws_attach_server(ws[1], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, soon());
+        CHECK_INT(ws_done(ws[0], 1000, NULL, 0, soon()), 0);
+        CHECK_ERR(ws_recv(ws[1], NULL, buf, sizeof(buf), soon()), -1, EPIPE);
+        left = nth;
+        int closed = ws_close(ws[1], 1000, NULL, 0, soon());
+        has_failed = left < 0;
+        left = -1;
+        CHECK_INT(ws_recv(ws[0], NULL, buf, sizeof(buf), soon()), -1);
+        if (closed == 0) CHECK_INT(errno, EPIPE);
+        CHECK_INT(hclose(ws[0]), 0);
+        CHECK(has_failed || nth > 0 || is_wrapped());
+    }
+}

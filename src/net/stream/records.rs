@@ -109,7 +109,8 @@ impl Stream {
             is_lost: false,
             deferred: !first.is_empty(),
             defers: false,
-            unsent: first,
+            // The memory of the handshake is not to stay.
+            unsent: if first.is_empty() { Vec::new() } else { first },
         };
         let wire = crate::memory::try_box(wire)?;
         let len = wire.unopened.len();
@@ -189,13 +190,13 @@ impl Stream {
         try_extend(sealed, &wire.unsent)?;
         let sealed_now = wire.records.seal(parts, sealed);
         let len = sealed_now.inspect_err(|_| wire.records.commit(false))?;
-        if wire.defers {
-            wire.unsent.clear();
-            let kept = try_extend(&mut wire.unsent, sealed);
-            wire.records.commit(kept.is_ok());
+        let before = wire.unsent.len();
+        // Without memory for that it leaves at once.
+        if wire.defers && try_extend(&mut wire.unsent, &sealed[before..]).is_ok() {
+            wire.records.commit(true);
             wire.deferred = true;
             self.count_sent(len);
-            return kept.map(|()| len);
+            return Ok(len);
         }
         let sent = self.as_own_output(context, || socket::send(self.fd.get(), sealed));
         wire.records.commit(sent.is_ok());
@@ -248,12 +249,13 @@ impl Stream {
         self.set_defers(false);
         // What is cut short has no end that says so.
         self.failure.get().map_or(Ok(()), Err)?;
-        if let Some(mut wire) = self.wire() {
+        let ended = self.wire().map_or(Ok(()), |mut wire| {
             let Wire { records, unsent, deferred, .. } = &mut **wire;
             *deferred = false;
-            records.end(unsent)?;
-        }
-        self.push_later(context)
+            records.end(unsent)
+        });
+        // What was accepted leaves also without that.
+        self.push_later(context).and(ended)
     }
 
     fn set_defers(&self, defers: bool) {
