@@ -1,5 +1,6 @@
 /* TLS servers with options: certificates by the host's name, application protocols, files that change. */
 
+#include "rsa_key.h"
 #include "tls_pair.h"
 
 static const char *path(const char *name) {
@@ -125,13 +126,19 @@ TEST(the_certificate_is_that_of_the_host) {
     }
 }
 
+static void write_rsa_key(void) {
+    FILE *file = fopen(in_directory("server.key"), "w");
+    CHECK(file && fputs(rsa_key, file) >= 0 && fclose(file) == 0);
+}
+
 TEST(keys_of_every_kind_are_read) {
     static const char *const kinds[] = {
-        "rsa -pkeyopt rsa_keygen_bits:2048", "rsa -pkeyopt rsa_keygen_bits:4096", "ec -pkeyopt ec_paramgen_curve:P-256",
+        "rsa -pkeyopt rsa_keygen_bits:2048", NULL, "ec -pkeyopt ec_paramgen_curve:P-256",
         "ec -pkeyopt ec_paramgen_curve:P-384", "ed25519"};
     struct tls_opts client = {.size = sizeof(client), .host = "localhost"};
     for (size_t i = 0; i != sizeof(kinds) / sizeof(kinds[0]); ++i) {
-        openssl("genpkey -algorithm %s -out server.key", kinds[i]);
+        if (kinds[i]) openssl("genpkey -algorithm %s -out server.key", kinds[i]);
+        else write_rsa_key();
         openssl("req -x509 -new -key server.key -out server.pem -days 30 -subj /CN=localhost "
                 "-addext subjectAltName=DNS:localhost");
         struct tls_server_opts server = {.size = sizeof(server), .certs = PEM_FILES("server")};

@@ -165,10 +165,14 @@ TEST(a_name_without_address_gives_EADDRNOTAVAIL) {
 }
 
 TEST(a_port_where_nobody_listens_gives_ECONNREFUSED) {
+    /* The port stays ours. */
+    struct sockaddr_in bound = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(bound);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&bound, len), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&bound, &len), 0);
     listen_here();
-    CHECK_INT(hclose(listener), 0);
-    listener = -1;
-    snprintf(url, sizeof(url), "ws://127.0.0.1:%d", port);
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%d", ntohs(bound.sin_port));
     CHECK_ERR(ws_connect(url, NULL, now() + 5000), -1, ECONNREFUSED);
 }
 

@@ -88,22 +88,22 @@ static void gather(int sndbuf, const char *text, size_t len) {
 static void sleep_a_while(void) { CHECK_INT(msleep(now() + 100), 0); }
 static void send_something(void) { CHECK_ERR(ws_send(w.ws, WS_TEXT, "mine", 4, now() + 100), -1, ECONNRESET); }
 
-/* Everything that comes to the plain peer until a while after the end of the child. */
+/* Everything that comes to the plain peer until the child has ended and nothing has come for many turns. */
 static size_t receive_all(char *place, size_t room, void (*in_child)(void)) {
     size_t len = 0;
-    int64_t end = -1;
-    int status = -1;
+    int status = -1, has_ended = 0;
     pid_t child = fork();
     if (child == 0) {
         in_child();
         exit(0);
     }
     CHECK(child > 0);
-    while (end < 0 || now() < end) {
+    for (int turns = 0; turns != 50;) {
         ssize_t n = recv(w.fd, place + len, room - len, MSG_DONTWAIT);
         if (n > 0) len += (size_t)n;
         CHECK_INT(msleep(now() + 1), 0);
-        if (end < 0 && waitpid(child, &status, WNOHANG) == child) end = now() + 100;
+        if (!has_ended) has_ended = waitpid(child, &status, WNOHANG) == child;
+        turns = n > 0 || !has_ended ? 0 : turns + 1;
     }
     CHECK_INT(status, 0);
     return len;

@@ -413,12 +413,15 @@ coroutine static void receive_whole(int ws, char *in, size_t len) {
     CHECK_MEM(in, whole, len);
 }
 
-/* Parts that cannot leave, sent again until they can. */
+/* Parts that cannot leave, sent again until they can. One that has left in part is the end. */
 coroutine static void send_stubbornly(int ws, int *failures) {
     for (int i = 0; i != PARTS; ++i) {
         int more = i + 1 < PARTS ? WS_MORE : 0;
         while (ws_send(ws, WS_BINARY | more, whole + i * PART, PART, now() + 1) < 0) {
-            if (errno == ECONNRESET) return;
+            if (errno == ECONNRESET) {
+                CHECK_INT(hclose(ws), 0);
+                return;
+            }
             CHECK_INT(errno, ETIMEDOUT);
             ++*failures;
         }
@@ -437,13 +440,17 @@ TEST(compressed_parts_that_are_sent_again_are_one_message) {
         h = go(send_stubbornly(ws[0], &failures));
         while (failures == 0) CHECK_INT(msleep(now() + 1), 0);
         static char in[sizeof(whole)];
+        errno = 0;
         n = ws_recv(ws[1], NULL, in, sizeof(in), in_time());
-        CHECK_INT(hclose(h), 0);
         if (n >= 0) {
             CHECK_INT(n, sizeof(whole));
             CHECK_MEM(in, whole, sizeof(whole));
+            CHECK_INT(hclose(ws[0]), 0);
+        } else {
+            CHECK_INT(errno, ECONNRESET);
         }
-        CHECK_INT(hclose(ws[0]), 0);
+        CHECK_INT(bundle_wait(h, in_time()), 0);
+        CHECK_INT(hclose(h), 0);
         CHECK_INT(hclose(ws[1]), 0);
     }
 }
