@@ -365,6 +365,22 @@ TEST(a_child_that_did_not_come_by_fork_closes_its_sockets_and_its_parent_goes_on
     }
 }
 
+TEST(a_child_that_did_not_come_by_fork_takes_a_descriptor_over_and_its_parent_goes_on_waiting) {
+    for (int i = 0; i != 2; ++i) {
+        volatile int woken = 0;
+        int s[2];
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+        int h = go(wait_for(s[0], &woken));
+        CHECK_INT(msleep(now() + 10), 0);
+        pid_t child = makers[i]();
+        if (child == 0) _exit(ipc_fromfd(s[0]) >= 0 ? 0 : 1);
+        CHECK_INT(status_of(child), 0);
+        CHECK_INT(write(s[1], "x", 1), 1);
+        CHECK_INT(bundle_wait(h, now() + 6000), 0);
+        CHECK_INT(woken, 1);
+    }
+}
+
 TEST(a_child_that_did_not_come_by_fork_makes_other_random_keys) {
     char before[WS_KEY_SIZE], here[WS_KEY_SIZE], there[WS_KEY_SIZE];
     for (int i = 0; i != 2; ++i) {

@@ -163,6 +163,7 @@ impl Poller {
     /// A number is a new descriptor's, or one that was the program's is the library's now. Whoever has the old one,
     /// which the program has closed behind the library's back, has none any more, and whoever waits for it is told so.
     pub(crate) fn begin_life(&self, context: &Context, fd: libc::c_int) {
+        self.notice_fork();
         let Some(entry) = self.entry(fd) else { return };
         entry.disown();
         if entry.is_registered() || entry.is_waited_for() {
