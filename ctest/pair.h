@@ -24,6 +24,19 @@ static inline int listen_somewhere(struct ipaddr *addr) {
     return s;
 }
 
+/* An address at which nobody listens, in no other process either: its port is taken. */
+static inline void take_address(struct ipaddr *addr) {
+    struct sockaddr_in in;
+    socklen_t len = sizeof(in);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    memset(&in, 0, sizeof(in));
+    in.sin_family = AF_INET;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_INT(bind(fd, (struct sockaddr *)&in, len), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    CHECK_INT(ipaddr_local(addr, "127.0.0.1", ntohs(in.sin_port), 0), 0);
+}
+
 static inline void make_tcp_pair(int s[2]) {
     struct ipaddr addr;
     int listener = listen_somewhere(&addr);
