@@ -1,6 +1,6 @@
 /* The process around the library: its thread-specific keys, its descriptors, its threads and its children. */
 
-#include <libdill.h>
+#include <libdillext.h>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -276,6 +276,43 @@ TEST(a_file_of_the_program_that_has_the_number_of_a_socket_stays_open) {
         for (int j = 0; j != 2; ++j) CHECK_INT(hclose(s[j]), 0);
         CHECK_INT(write(q[1], "x", 1), 1);
         CHECK_INT(read(q[0], &c, 1), 1);
+    }
+}
+
+TEST(a_number_that_was_waited_for_or_cleaned_while_it_was_nobodys_is_not_closed_with_the_socket) {
+    enum { CLEANED_BEFORE, WAITED_FOR, CLEANED, ENDS };
+    for (int how = 0; how != ENDS; ++how) {
+        int s[2], q[2];
+        char c;
+        CHECK_INT(ipc_pair(s), 0);
+        for (int j = 0; j != 2; ++j) CHECK_ERR(brecv(s[j], &c, 1, now() + 1), -1, ETIMEDOUT);
+        int last = dup(0);
+        for (int fd = 3; fd <= last; ++fd) {
+            if (!is_socket(fd)) continue;
+            if (how == CLEANED_BEFORE) CHECK_ERR(fdclean(fd), -1, EBUSY);
+            CHECK_INT(close(fd), 0);
+            if (how == WAITED_FOR) CHECK_ERR(fdin(fd, now() + 1), -1, EBADF);
+            if (how == CLEANED) CHECK_INT(fdclean(fd), 0);
+        }
+        CHECK_INT(pipe(q), 0);
+        CHECK(q[0] < last && q[1] < last);
+        for (int j = 0; j != 2; ++j) CHECK_INT(hclose(s[j]), 0);
+        CHECK_INT(write(q[1], "x", 1), 1);
+        CHECK_INT(read(q[0], &c, 1), 1);
+    }
+}
+
+TEST(a_socket_that_the_program_cleans_sends_what_waits_all_the_same) {
+    static char much[1 << 20];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    int ws = ws_attach_server(ipc_fromfd(pair[0]), WS_BINARY | WS_NOHTTP, NULL, 0, NULL, 0, -1);
+    CHECK_INT(ws_broadcast(&ws, 1, WS_BINARY, much, sizeof(much), 1, NULL), 1);
+    for (int fd = 3; fd != 20; ++fd)
+        if (fd != pair[1] && is_socket(fd)) CHECK_ERR(fdclean(fd), -1, EBUSY);
+    for (size_t len = 0; len < sizeof(much);) {
+        ssize_t n = recv(pair[1], much, sizeof(much), MSG_DONTWAIT);
+        if (n > 0) len += (size_t)n;
+        else CHECK_INT(fdin(pair[1], now() + 5000), 0);
     }
 }
 #endif

@@ -127,8 +127,6 @@ impl FdEntry {
         self.watcher.set(None);
         #[cfg(feature = "sockets")]
         self.attendant.set(None);
-        #[cfg(feature = "sockets")]
-        self.owner.set(None);
     }
 }
 
@@ -262,7 +260,7 @@ impl Poller {
 
     /// Takes a descriptor out of the set. It may be closed already; if a duplicate of it is still open, the set
     /// may go on telling about that one, and cannot be told to stop. Such events are those of an older life.
-    /// False: the number is that of another file than what was put in.
+    /// False: the number is not that of what was put in.
     fn remove(&self, fd: libc::c_int, entry: &FdEntry) -> bool {
         if !entry.is_registered() {
             return true;
@@ -271,7 +269,13 @@ impl Poller {
         entry.registered.set(Interest::NONE);
         let Err(error) = removed else { return true };
         entry.generation.set(entry.generation.get().wrapping_add(1));
-        !is_of_another_file(error)
+        !self.is_of_another_file(error)
+    }
+
+    /// Whether a change failed because the number is not that of what was put in: it is not open, or another file's,
+    /// which is not in the set, or cannot be, as files on a disk.
+    fn is_of_another_file(&self, error: Errno) -> bool {
+        matches!(error, Errno::ENOENT | Errno::EPERM) || (error == Errno::EBADF && !self.set.is_lost(error))
     }
 
     /// Puts a descriptor into the set, whatever was there under its number before.
@@ -324,16 +328,17 @@ impl Poller {
         }
     }
 
-    /// Forgets a descriptor of the program's. EBUSY: somebody waits for it.
+    /// Forgets a descriptor of the program's. EBUSY: somebody waits for it, or it is a socket of ours.
     pub(crate) fn forget_user_fd(&self, fd: libc::c_int) -> Result<()> {
         self.notice_fork();
         let Some(entry) = self.entry(fd) else { return Ok(()) };
         if entry.reader.get().is_some() || entry.writer.get().is_some() {
             return Err(Errno::EBUSY);
         }
-        if !self.remove(fd, entry) {
-            entry.disown();
+        if entry.kind.get() == FdKind::Socket {
+            return self.take_over(fd, entry);
         }
+        self.remove(fd, entry);
         entry.clear();
         Ok(())
     }
@@ -348,12 +353,6 @@ impl Poller {
     pub(crate) fn release(&self) {
         self.set.close();
     }
-}
-
-/// Whether a change failed because the number is that of another file than what was put in: one that is not in the set,
-/// or cannot be, as files on a disk.
-fn is_of_another_file(error: Errno) -> bool {
-    matches!(error, Errno::ENOENT | Errno::EPERM)
 }
 
 /// Waits until a descriptor of the program's is ready.
@@ -371,7 +370,7 @@ pub(crate) fn wait_user_fd(
     unsafe { context.wait_for(&clause, deadline) }
 }
 
-/// Forgets a descriptor of the program's. EBUSY: somebody waits for it.
+/// Forgets a descriptor of the program's. EBUSY: somebody waits for it, or it is a socket of ours.
 pub(crate) fn forget(fd: libc::c_int) -> Result<()> {
     Context::get()?.poller.forget_user_fd(fd)
 }

@@ -1,7 +1,7 @@
 //! The library's own sockets: registered once, edge-triggered.
 
 use super::epoll::{Change, Interest};
-use super::{Direction, FdEntry, FdKind, Poller, SocketState, Watcher, is_of_another_file};
+use super::{Direction, FdEntry, FdKind, Poller, SocketState, Watcher};
 use crate::error::{Errno, Result};
 #[cfg(feature = "sockets")]
 use crate::rt::background::Background;
@@ -16,13 +16,13 @@ use core::ptr;
 pub(crate) const CLOSED: libc::c_int = -1;
 
 impl Poller {
-    /// The program waits for a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
+    /// The program waits for, or cleans, a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
     #[cold]
     pub(super) fn take_over(&self, fd: libc::c_int, entry: &FdEntry) -> Result<()> {
         match self.control(Change::Modify, fd, entry, Interest::EDGES) {
             Ok(()) => return Err(Errno::EBUSY),
             // The program has closed our socket behind the library's back.
-            Err(error) if is_of_another_file(error) => entry.disown(),
+            Err(error) if self.is_of_another_file(error) => entry.disown(),
             Err(_) => {}
         }
         self.end_waits(Context::get()?, entry, Errno::EBADF);
@@ -143,6 +143,7 @@ impl Poller {
         self.notice_fork();
         self.entry(fd).is_none_or(|entry| {
             let is_the_same = self.remove(fd, entry);
+            entry.disown();
             entry.clear();
             is_the_same
         })
