@@ -131,11 +131,10 @@ static int left_behind(size_t len) {
     own = accept(listener, NULL, NULL);
     copy = dup(own);
     raw_send(fd, block, len);
-    for (int tries = 0; tries != 1000 && (size_t)unread != len; ++tries) {
+    while ((size_t)unread != len) {
         CHECK_INT(usleep(1000), 0);
         CHECK_INT(ioctl(copy, FIONREAD, &unread), 0);
     }
-    CHECK_INT(unread, len);
     own = tcp_fromfd(own);
     CHECK_INT(brecv(own, block, 1, now() + 5000), 0);
     CHECK_INT(ioctl(copy, FIONREAD, &unread), 0);
@@ -164,6 +163,5 @@ TEST(what_was_kept_for_a_WebSocket_that_is_closed_makes_room_for_the_others) {
     for (int i = 0; i != PEERS; ++i)
         if (has_pong(i) && ++closed) CHECK_INT(hclose(wires[i].ws), 0);
     CHECK(closed > 0);
-    for (int tries = 0; tries != 100 && pongs() != PEERS; ++tries) CHECK_INT(msleep(now() + 10), 0);
-    CHECK_INT(pongs(), PEERS);
+    while (pongs() != PEERS) CHECK_INT(msleep(now() + 10), 0);
 }

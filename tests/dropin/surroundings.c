@@ -333,9 +333,8 @@ TEST(nothing_it_opened_stays_open_but_what_the_runtime_needs) {
     msleep(now() + 100); /* The thread that looked up a name lets go of its descriptor a little later. */
     int before = count_descriptors();
     for (int i = 0; i < 5; ++i) use_everything();
-    int64_t deadline = now() + 5000;
-    while (count_descriptors() > before && now() < deadline) msleep(now() + 5);
-    CHECK_INT(count_descriptors(), before);
+    /* A leak ends at the time limit. It may be fewer, if that thread was held up. */
+    while (count_descriptors() > before) msleep(now() + 5);
 }
 
 /* --- What it copes with --- */
