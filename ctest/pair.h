@@ -94,8 +94,43 @@ static inline void make_ipc_and_raw(int *s, int *fd) {
     *s = secure_raw(*s, *fd);
 }
 
+/* The other end of a TCP connection, if this process has it; or else -1. */
+static inline int raw_other_end(int fd) {
+    struct sockaddr_in name, peer;
+    socklen_t len = sizeof(name);
+    if (getsockname(fd, (struct sockaddr *)&name, &len) != 0 || name.sin_family != AF_INET) return -1;
+    for (int other = 0; other != 1024; ++other) {
+        len = sizeof(peer);
+        if (getpeername(other, (struct sockaddr *)&peer, &len) == 0 && peer.sin_family == AF_INET &&
+            peer.sin_port == name.sin_port && peer.sin_addr.s_addr == name.sin_addr.s_addr)
+            return other;
+    }
+    return -1;
+}
+
+/* Bytes that a TCP socket has sent and received. False: the kernel does not count them, or it is none. */
+static inline int raw_count(int fd, uint64_t *sent, uint64_t *received) {
+    uint64_t info[27]; /* tcpi_bytes_received, tcpi_bytes_sent, tcpi_bytes_retrans of <linux/tcp.h> */
+    socklen_t len = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) != 0 || len < sizeof(info)) return 0;
+    *received = info[16];
+    *sent = info[25] - info[26];
+    return 1;
+}
+
+/* Waits until what one end of a TCP connection has sent has arrived at the other. Mostly it has when the call
+   returns, but the kernel of a busy machine may be late. */
+static inline void raw_wait_for_arrival(int from, int to) {
+    uint64_t sent, received, other;
+    for (int i = 0; from >= 0 && to >= 0 && i != 1000; ++i) {
+        if (!raw_count(from, &sent, &other) || !raw_count(to, &other, &received) || received >= sent) return;
+        usleep(i < 100 ? 10 : 1000);
+    }
+}
+
 static inline void raw_send(int fd, const void *buf, size_t len) {
     CHECK_INT(raw_send_some(fd, buf, len, MSG_NOSIGNAL), len);
+    raw_wait_for_arrival(fd, raw_other_end(fd));
 }
 
 /* Receives exactly len bytes. The yield lets the library send what it may have gathered. */
@@ -107,6 +142,7 @@ static inline void raw_recv(int fd, void *buf, size_t len) {
 /* The bytes that have arrived by now, without waiting; -1 if the connection was reset, 0 at its end. */
 static inline ssize_t raw_peek(int fd, void *buf, size_t len) {
     CHECK_INT(yield(), 0);
+    raw_wait_for_arrival(raw_other_end(fd), fd);
     return recv(fd, buf, len, MSG_DONTWAIT | MSG_PEEK);
 }
 

@@ -234,6 +234,7 @@ TEST(a_large_message_to_a_peer_that_is_gone_gives_ECONNRESET) {
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         CHECK_INT(ws_send(w.ws, WS_TEXT, "not read", 8, 0), 0);
         CHECK_INT(close(w.fd), 0);
+        if (transport == TCP) wait_until_broken();
         for (int i = 0; i != 2; ++i) CHECK_ERR(ws_send(w.ws, WS_TEXT, data, sizeof(data), now() + 5000), -1, ECONNRESET);
         CHECK_INT(hclose(w.ws), 0);
     }
