@@ -257,7 +257,10 @@ static int make_ws(void) {
     return s;
 }
 
-static void ask(void) { CHECK_INT(write(peer, "\x81\x82\0\0\0\0hi", 8), 8); }
+static void ask(void) {
+    CHECK_INT(write(peer, "\x81\x82\0\0\0\0hi", 8), 8);
+    wait_until_arrived();
+}
 
 static void expect_answer(void) {
     char answer[8];
