@@ -87,6 +87,7 @@ static int answer_burst(int over_tls, size_t len) {
     ATTEMPT_UNTIL(is_few) {
         for (int i = 0; i != 64; ++i) CHECK_INT(ws_send(ws[0], WS_BINARY, buf, len, soon()), 0);
         CHECK_INT(yield(), 0);
+        wait_until_arrived();
         start_counting();
         int64_t began = clock_in_us();
         for (int i = 0; i != 64; ++i) {
