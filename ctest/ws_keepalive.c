@@ -248,11 +248,11 @@ TEST(anything_that_comes_is_a_sign_of_life) {
 }
 
 TEST(a_thread_that_was_away_does_not_mistake_that_for_silence) {
-    EACH_PINGED(10, 20) {
+    EACH_PINGED(10, 200) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};
         get_ping(&f);
         wire_send(&w, FIN | PONG, f.payload, f.len);
-        usleep(100000);
+        usleep(300000);
         wire_send_text(&w, FIN | TEXT, "a");
         expect_text(w.ws, "a");
         CHECK_INT(hclose(w.ws), 0);
@@ -263,10 +263,10 @@ TEST(a_pong_that_nobody_reads_is_a_sign_of_life) {
     /* Over IPC nothing is read while nobody receives. */
     for (int role = CLIENT; role <= SERVER; ++role) {
         struct wire_frame f = {0, 0, {0}, 0, NULL};
-        open_pinged(2 + role, 10, 20);
+        open_pinged(2 + role, 10, 200);
         get_ping(&f);
         wire_send(&w, FIN | PONG, f.payload, f.len);
-        CHECK_INT(msleep(now() + 200), 0);
+        CHECK_INT(msleep(now() + 500), 0);
         wire_send_text(&w, FIN | TEXT, "a");
         expect_text(w.ws, "a");
         CHECK_INT(hclose(w.ws), 0);
