@@ -75,6 +75,12 @@ TEST(localhost_is_looked_up_in_all_families_and_is_this_machine_where_nobody_kno
     CHECK_INT(family_asked, AF_INET);
 }
 
+TEST(nobody_is_asked_for_a_name_that_is_invalid_in_any_network) {
+    struct ipaddr address;
+    CHECK_ERR(ipaddr_remote(&address, "name.Invalid.", 80, 0, now() + 15000), -1, EADDRNOTAVAIL);
+    CHECK_INT(family_asked, -1);
+}
+
 coroutine static void let_it_speak(void) {
     for (int i = 0; i != 10; ++i) CHECK_INT(msleep(now() + 10), 0);
     is_silent = 0;

@@ -141,17 +141,21 @@ impl Drop for Question {
 /// The addresses that the system knows; a name that is not known, and a server that does not
 /// answer, have none. ENOMEM.
 fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
+    let is_localhost = is_below(name, b"localhost");
+    if is_below(name, b"invalid") {
+        return Ok(Vec::new());
+    }
     // SAFETY: all zeros is a valid hint.
     let mut hints: libc::addrinfo = unsafe { core::mem::zeroed() };
     // The hosts file may know this machine by one family only, and a name server is not asked for the other.
-    hints.ai_family = if is_localhost(name) { libc::AF_UNSPEC } else { family };
+    hints.ai_family = if is_localhost { libc::AF_UNSPEC } else { family };
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list = ptr::null_mut();
     // SAFETY: the name is a string, the hints are valid, the list is writable.
     match unsafe { libc::getaddrinfo(name.as_ptr().cast(), ptr::null(), &raw const hints, &raw mut list) } {
         0 => {}
         libc::EAI_MEMORY => return Err(Errno::ENOMEM),
-        _ if is_localhost(name) => return loopback(family),
+        _ if is_localhost => return loopback(family),
         _ => return Ok(Vec::new()),
     }
     // SAFETY: the list came from getaddrinfo.
@@ -161,11 +165,12 @@ fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
     found
 }
 
-/// Whether a name, which ends with a NUL, is this machine's in any network (RFC 6761, section 6.3).
-fn is_localhost(name: &[u8]) -> bool {
+/// Whether a name, which ends with a NUL, is in a domain of one label. No name server is asked for those that mean the
+/// same in any network (RFC 6761, sections 6.3 and 6.4).
+fn is_below(name: &[u8], domain: &[u8]) -> bool {
     let name = name.strip_suffix(b"\0").unwrap_or(name);
     let name = name.strip_suffix(b".").unwrap_or(name);
-    name.rsplit(|&byte| byte == b'.').next().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+    name.rsplit(|&byte| byte == b'.').next().is_some_and(|label| label.eq_ignore_ascii_case(domain))
 }
 
 fn loopback(family: c_int) -> Result<Vec<IpAddr>> {
