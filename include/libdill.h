@@ -93,7 +93,7 @@ DILL_EXPORT int dill_fdout(int fd, int64_t deadline);
 /* Makes the library forget a file descriptor that was waited for. To be called before it is closed
    or handed to other code.
 
-   Errors: EBUSY (a coroutine waits for it, or it is a socket of the library), ENOMEM. */
+   Errors: EBUSY (a coroutine waits for it, or it is a socket of the library), EMFILE, ENFILE, ENOMEM. */
 DILL_EXPORT int dill_fdclean(int fd);
 
 #ifndef DILL_DISABLE_RAW_NAMES

@@ -26,7 +26,7 @@ pub extern "C" fn dill_fdout(fd: c_int, deadline: i64) -> c_int {
 /// Makes the library forget a file descriptor that was waited for. To be called before it is closed
 /// or handed to other code.
 ///
-/// Errors: EBUSY (a coroutine waits for it, or it is a socket of the library), ENOMEM.
+/// Errors: EBUSY (a coroutine waits for it, or it is a socket of the library), EMFILE, ENFILE, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn dill_fdclean(fd: c_int) -> c_int {
     call(|| poller::forget(fd))

@@ -60,10 +60,6 @@ pub(crate) struct SocketState {
     pub(crate) urgent: bool,
 }
 
-impl SocketState {
-    const FRESH: SocketState = SocketState { hung_up: false, urgent: false };
-}
-
 #[derive(Default)]
 struct FdEntry {
     kind: Cell<FdKind>,
@@ -122,7 +118,7 @@ impl FdEntry {
     fn clear(&self) {
         self.kind.set(FdKind::Unknown);
         self.registered.set(Interest::NONE);
-        self.state.set(SocketState::FRESH);
+        self.state.set(SocketState::default());
         self.generation.set(self.generation.get().wrapping_add(1));
         self.watcher.set(None);
         #[cfg(feature = "sockets")]

@@ -17,13 +17,14 @@ pub(crate) const CLOSED: libc::c_int = -1;
 
 impl Poller {
     /// The program waits for, or cleans, a descriptor that has the number of a socket of ours. EBUSY: it is our socket.
+    /// EMFILE, ENFILE, ENOMEM: there is no set to tell.
     #[cold]
     pub(super) fn take_over(&self, fd: libc::c_int, entry: &FdEntry) -> Result<()> {
         match self.control(Change::Modify, fd, entry, Interest::EDGES) {
             Ok(()) => return Err(Errno::EBUSY),
             // The program has closed our socket behind the library's back.
             Err(error) if self.is_of_another_file(error) => entry.disown(),
-            Err(_) => {}
+            Err(error) => return Err(error),
         }
         self.end_waits(Context::get()?, entry, Errno::EBADF);
         entry.clear();
@@ -128,7 +129,7 @@ impl Poller {
 
     /// What the set has told of a socket of ours so far.
     pub(crate) fn state_of(&self, fd: libc::c_int) -> SocketState {
-        self.entry(fd).map_or(SocketState::FRESH, |entry| entry.state.get())
+        self.entry(fd).map(|entry| entry.state.get()).unwrap_or_default()
     }
 
     /// Makes room for a descriptor of the library's own that will be waited for. ENOMEM.
@@ -167,11 +168,9 @@ impl Poller {
         self.notice_fork();
         let Some(entry) = self.entry(fd) else { return };
         entry.disown();
-        if entry.is_registered() || entry.is_waited_for() {
-            self.end_waits(context, entry, Errno::EBADF);
-            self.remove(fd, entry);
-            entry.clear();
-        }
+        self.end_waits(context, entry, Errno::EBADF);
+        self.remove(fd, entry);
+        entry.clear();
     }
 
     /// The clause that waits for a socket of ours.
