@@ -242,19 +242,6 @@ TEST(the_preferred_family_comes_first) {
     }
 }
 
-coroutine static void resolve_until_cancelled(volatile int *done) {
-    int n = ipaddr_remotes(&addr, 1, "no-such-host.invalid", 80, 0, -1);
-    CHECK(n == 0 || (n == -1 && errno == ECANCELED));
-    *done = 1;
-}
-
-TEST(a_lookup_can_be_cancelled) {
-    volatile int done = 0;
-    int b = go(resolve_until_cancelled(&done));
-    CHECK_INT(hclose(b), 0);
-    CHECK_INT(done, 1);
-}
-
 TEST(a_name_of_the_hosts_file_resolves_without_a_free_descriptor_or_reports_it) {
     struct rlimit limit;
     skip_under_wrapper("the wrapper has descriptors of its own");

@@ -18,6 +18,7 @@ static __thread volatile char data_of_thread[3 << 20];
 static _Atomic int under_way, most_under_way, begun;
 static _Atomic int delay_in_ms, family_asked = -1;
 static _Atomic int is_silent; /* no lookup ends meanwhile */
+static _Atomic int knows_nobody;
 
 static void begin_lookup(void) {
     int count = ++under_way, most = most_under_way;
@@ -35,7 +36,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     usleep((useconds_t)delay_in_ms * 1000);
     --under_way;
     family_asked = hints->ai_family;
-    if (hints->ai_family != AF_INET) return EAI_NONAME;
+    if (knows_nobody || hints->ai_family != AF_INET) return EAI_NONAME;
     struct addrinfo *found = (struct addrinfo *)calloc(1, size);
     struct sockaddr_in *address = (struct sockaddr_in *)(found + 1);
     address->sin_family = AF_INET;
@@ -58,19 +59,22 @@ static void check_lookup(void) {
 
 TEST(a_lookup_has_room_beside_the_data_of_a_thread) { check_lookup(); }
 
-/* A name server is not asked for the family that a hosts file does not list. */
-TEST(localhost_is_looked_up_in_all_families_and_is_this_machine_where_nobody_knows_it) {
+/* A name server is not asked for the IPv6 address that a hosts file does not list. */
+TEST(localhost_is_looked_up_in_both_families_for_IPv6_and_is_this_machine_where_nobody_knows_it) {
     static const char *const names[] = {"localhost", "LocalHost.", "a.b.localhost"};
     struct ipaddr address;
     char text[IPADDR_MAXSTRLEN];
+    knows_nobody = 1;
     for (int i = 0; i != 3; ++i) {
         CHECK_INT(ipaddr_remote(&address, names[i], 80, IPADDR_IPV4, now() + 15000), 0);
         CHECK_STR(ipaddr_str(&address, text), "127.0.0.1");
-        CHECK_INT(family_asked, AF_UNSPEC);
+        CHECK_INT(family_asked, AF_INET);
         CHECK_INT(ipaddr_remote(&address, names[i], 80, IPADDR_IPV6, now() + 15000), 0);
         CHECK_STR(ipaddr_str(&address, text), "::1");
+        CHECK_INT(family_asked, AF_UNSPEC);
         CHECK_INT(ipaddr_port(&address), 80);
     }
+    knows_nobody = 0;
     CHECK_INT(ipaddr_remote(&address, "localhost.name", 80, IPADDR_IPV4, now() + 15000), 0);
     CHECK_INT(family_asked, AF_INET);
 }
@@ -92,6 +96,22 @@ TEST(other_coroutines_run_while_a_name_is_looked_up) {
     check_lookup();
     CHECK_INT(is_silent, 0);
     CHECK_INT(hclose(b), 0);
+}
+
+coroutine static void look_up_in_vain(int *done) {
+    struct ipaddr address;
+    CHECK_ERR(ipaddr_remote(&address, "name", 80, IPADDR_IPV4, -1), -1, ECANCELED);
+    *done = 1;
+}
+
+TEST(a_lookup_can_be_cancelled) {
+    int done = 0;
+    is_silent = 1;
+    int b = go(look_up_in_vain(&done));
+    CHECK_INT(msleep(now() + 10), 0);
+    CHECK_INT(done, 0);
+    CHECK_INT(hclose(b), 0);
+    CHECK_INT(done, 1);
 }
 
 static int threads(void) {

@@ -141,14 +141,15 @@ impl Drop for Question {
 /// The addresses that the system knows; a name that is not known, and a server that does not
 /// answer, have none. ENOMEM.
 fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
-    let is_localhost = is_below(name, b"localhost");
     if is_below(name, b"invalid") {
         return Ok(Vec::new());
     }
+    let is_localhost = is_below(name, b"localhost");
     // SAFETY: all zeros is a valid hint.
     let mut hints: libc::addrinfo = unsafe { core::mem::zeroed() };
-    // The hosts file may know this machine by one family only, and a name server is not asked for the other.
-    hints.ai_family = if is_localhost { libc::AF_UNSPEC } else { family };
+    // The hosts file may know this machine by IPv4 only: then a name server would be asked for the other address.
+    // Where it is by IPv6 only, glibc knows the IPv4 address by itself.
+    hints.ai_family = if is_localhost && family == libc::AF_INET6 { libc::AF_UNSPEC } else { family };
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list = ptr::null_mut();
     // SAFETY: the name is a string, the hints are valid, the list is writable.
@@ -165,8 +166,8 @@ fn query(name: &[u8], family: c_int) -> Result<Vec<IpAddr>> {
     found
 }
 
-/// Whether a name, which ends with a NUL, is in a domain of one label. No name server is asked for those that mean the
-/// same in any network (RFC 6761, sections 6.3 and 6.4).
+/// Whether a name, which ends with a NUL, is in a domain of one label, such as those that mean the same in any network
+/// (RFC 6761, sections 6.3 and 6.4).
 fn is_below(name: &[u8], domain: &[u8]) -> bool {
     let name = name.strip_suffix(b"\0").unwrap_or(name);
     let name = name.strip_suffix(b".").unwrap_or(name);
