@@ -257,10 +257,7 @@ static int make_ws(void) {
     return s;
 }
 
-static void ask(void) {
-    CHECK_INT(write(peer, "\x81\x82\0\0\0\0hi", 8), 8);
-    wait_until_arrived();
-}
+static void ask(void) { raw_send(peer, "\x81\x82\0\0\0\0hi", 8); }
 
 static void expect_answer(void) {
     char answer[8];

@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <libdill.h>
@@ -108,13 +107,16 @@ static inline int raw_other_end(int fd) {
     return -1;
 }
 
-/* Bytes that a TCP socket has sent and received. False: the kernel does not count them, or it is none. */
+/* Bytes that a TCP socket has sent and received; the end counts as one. False: the kernel does not count them, or it is
+   none. */
 static inline int raw_count(int fd, uint64_t *sent, uint64_t *received) {
-    uint64_t info[27]; /* tcpi_bytes_received, tcpi_bytes_sent, tcpi_bytes_retrans of <linux/tcp.h> */
+    /* tcpi_state, tcpi_bytes_received, tcpi_bytes_sent, tcpi_bytes_retrans of <linux/tcp.h> */
+    uint64_t info[27];
     socklen_t len = sizeof(info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) != 0 || len < sizeof(info)) return 0;
+    int state = *(const unsigned char *)info;
     *received = info[16];
-    *sent = info[25] - info[26];
+    *sent = info[25] - info[26] + (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT);
     return 1;
 }
 
@@ -177,15 +179,9 @@ static inline void fill_stream(int s) {
     CHECK_INT(errno, ETIMEDOUT);
 }
 
-/* Waits until what the TCP sockets of this process have sent has arrived, their ends among it. Between two sockets of
-   one machine it mostly has when the call returns; but the kernel may be late. */
+/* Waits until what the TCP sockets of this process have sent to each other has arrived, their ends among it. */
 static inline void wait_until_arrived(void) {
-    for (int fd = 0; fd != 1024; ++fd) {
-        int protocol = 0, unacknowledged;
-        socklen_t len = sizeof(protocol);
-        if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP) continue;
-        while (ioctl(fd, TIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0) usleep(1000);
-    }
+    for (int fd = 0; fd != 1024; ++fd) raw_wait_for_arrival(fd, raw_other_end(fd));
 }
 
 /* Waits until one of the sockets of this process polls for that. */
