@@ -2,8 +2,39 @@
 
 #include <libdill.h>
 
+#include <sys/syscall.h>
+
 #include "lower.h"
 #include "tls.h"
+
+/* The clock, in ns: the program's symbol wins over libc's. When it goes by its readings, the thread seems never to be
+   held up. */
+enum { A_READING = 20000 };
+static int64_t ahead, by_readings;
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int rc = (int)syscall(SYS_clock_gettime, clock, time);
+    int64_t ns = time->tv_sec * INT64_C(1000000000) + time->tv_nsec + ahead;
+    if (by_readings) ns = by_readings += A_READING;
+    time->tv_sec = ns / 1000000000;
+    time->tv_nsec = ns % 1000000000;
+    return rc;
+}
+
+static int64_t clock_in_ns(void) {
+    struct timespec time;
+    CHECK_INT(clock_gettime(CLOCK_MONOTONIC, &time), 0);
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+static void let_clock_go_by_readings(void) { by_readings = clock_in_ns(); }
+
+/* It goes on from where it is. */
+static void let_clock_go(void) {
+    int64_t now_is = by_readings;
+    by_readings = 0;
+    ahead += now_is - clock_in_ns();
+}
 
 static int others;
 
@@ -86,13 +117,6 @@ static void exchange_messages(int from, int to) {
     AT_ONCE(mrecvl(to, NULL, NULL, -1));
 }
 
-/* A call that has time until now, in a thread that is away now and then. */
-#define AT_THIS_MOMENT(I, CALL)                        \
-    do {                                               \
-        if ((I) % 100 == 0) CHECK_INT(usleep(1000), 0); \
-        CHECK_INT(CALL, 1);                            \
-    } while (0)
-
 /* Time slices end meanwhile. */
 TEST(a_deadline_that_passes_now_is_late_enough_for_what_is_there) {
     enum { COUNT = 2000 };
@@ -102,17 +126,20 @@ TEST(a_deadline_that_passes_now_is_late_enough_for_what_is_there) {
     EACH_LOWER(s) {
         CHECK_INT(bsend(s[0], block, COUNT, -1), 0);
         settle();
-        for (int i = 0; i != COUNT; ++i) AT_THIS_MOMENT(i, brecv(s[1], buf, 1, now()) + 1);
+        let_clock_go_by_readings();
+        for (int i = 0; i != COUNT; ++i) CHECK_INT(brecv(s[1], buf, 1, now()), 0);
+        let_clock_go();
         CHECK_INT(hclose(s[0]), 0);
         CHECK_INT(hclose(s[1]), 0);
     }
     EACH_STREAM(s) {
         int ws[] = {ws_attach_client(s[0], WS_TEXT | WS_NOHTTP, NULL, NULL, -1),
                     ws_attach_server(s[1], WS_TEXT | WS_NOHTTP, NULL, 0, NULL, 0, -1)};
-        for (int i = 0; i != COUNT; ++i) {
-            CHECK_INT(ws_send(ws[0], WS_TEXT, "x", 1, -1), 0);
-            AT_THIS_MOMENT(i, ws_recv(ws[1], NULL, buf, sizeof(buf), now()));
-        }
+        for (int i = 0; i != COUNT; ++i) CHECK_INT(ws_send(ws[0], WS_TEXT | WS_GATHER, "x", 1, -1), 0);
+        settle();
+        let_clock_go_by_readings();
+        for (int i = 0; i != COUNT; ++i) CHECK_INT(ws_recv(ws[1], NULL, buf, sizeof(buf), now()), 1);
+        let_clock_go();
         CHECK_INT(hclose(ws[0]), 0);
         CHECK_INT(hclose(ws[1]), 0);
     }
@@ -120,9 +147,10 @@ TEST(a_deadline_that_passes_now_is_late_enough_for_what_is_there) {
     s[0] = prefix_attach(s[0], 1, 0);
     s[1] = prefix_attach(s[1], 1, 0);
     CHECK(s[0] >= 0 && s[1] >= 0);
+    let_clock_go_by_readings();
     for (int i = 0; i != COUNT; ++i) {
         CHECK_INT(msend(s[0], "x", 1, -1), 0);
-        AT_THIS_MOMENT(i, mrecv(s[1], buf, sizeof(buf), now()));
+        CHECK_INT(mrecv(s[1], buf, sizeof(buf), now()), 1);
     }
 }
 
