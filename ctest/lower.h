@@ -84,11 +84,6 @@ static inline pid_t write_for_ever(int fd, const char *text) {
     _exit(0);
 }
 
-/* Counts in another coroutine while the calling one is busy. */
-__attribute__((unused)) coroutine static void count_ticks(int *ticks) {
-    while (msleep(now() + 10) == 0) ++*ticks;
-}
-
 /* A call that a flood keeps inside does not hold the others up: it runs in another coroutine, and is cancelled. */
 __attribute__((unused)) coroutine static void call_until_cancelled(int64_t (*call)(int64_t deadline)) {
     CHECK_ERR(call(-1), -1, ECANCELED);

@@ -232,9 +232,14 @@ static void check_ticket(enum first first, int in_records) {
     static struct tls_opts client = {.size = sizeof(client), .host = "localhost", .flags = TLS_NOVERIFY};
     make_certificate();
     struct tls_server_opts opts = {.size = sizeof(opts), .certs = PEM_FILES("server")};
-    CHECK_INT(connect_first(&client, &opts, first), 0);
-    CHECK_INT(sends, 1);
-    CHECK_INT(records, in_records);
+    int is_one = 0, resumes = 0;
+    /* What is to leave together does so unless the thread is held up in between. */
+    ATTEMPT_UNTIL(is_one) {
+        CHECK_INT(connect_first(&client, &opts, first), resumes);
+        is_one = sends == 1 && records == in_records;
+        resumes = 1;
+    }
+    CHECK(is_one);
     CHECK_INT(connect_first(&client, &opts, first), 1);
 }
 

@@ -429,29 +429,27 @@ coroutine static void send_stubbornly(int ws, int *failures) {
 }
 
 TEST(compressed_parts_that_are_sent_again_are_one_message) {
+    unsigned state = 1;
+    for (size_t i = 0; i != sizeof(whole); ++i) whole[i] = (char)((state = state * 1103515245 + 12345) >> 16);
     for (int flags = 0; flags != 4; ++flags) {
-        int s[2], ws[2], failures = 0, h;
-        ssize_t n;
-        how.flags = flags;
-        unsigned state = 1;
-        for (size_t i = 0; i != sizeof(whole); ++i) whole[i] = (char)((state = state * 1103515245 + 12345) >> 16);
-        make_ipc_pair(s);
-        make_pair(s, ws);
-        h = go(send_stubbornly(ws[0], &failures));
-        while (failures == 0) CHECK_INT(msleep(now() + 1), 0);
         static char in[sizeof(whole)];
-        errno = 0;
-        n = ws_recv(ws[1], NULL, in, sizeof(in), in_time());
-        if (n >= 0) {
-            CHECK_INT(n, sizeof(whole));
-            CHECK_MEM(in, whole, sizeof(whole));
-        } else {
-            CHECK_INT(errno, ECONNRESET);
+        ssize_t n = -1;
+        how.flags = flags;
+        ATTEMPT_UNTIL(n >= 0) {
+            int s[2], ws[2], failures = 0, h;
+            make_ipc_pair(s);
+            make_pair(s, ws);
+            h = go(send_stubbornly(ws[0], &failures));
+            while (failures == 0) CHECK_INT(msleep(now() + 1), 0);
+            n = ws_recv(ws[1], NULL, in, sizeof(in), in_time());
+            if (n < 0) CHECK_INT(errno, ECONNRESET);
+            CHECK_INT(bundle_wait(h, in_time()), 0);
+            CHECK_INT(hclose(h), 0);
+            CHECK(hclose(ws[0]) == 0 || errno == EBADF);
+            CHECK_INT(hclose(ws[1]), 0);
         }
-        CHECK_INT(bundle_wait(h, in_time()), 0);
-        CHECK_INT(hclose(h), 0);
-        CHECK(hclose(ws[0]) == 0 || errno == EBADF);
-        CHECK_INT(hclose(ws[1]), 0);
+        CHECK_INT(n, sizeof(whole));
+        CHECK_MEM(in, whole, sizeof(whole));
     }
 }
 

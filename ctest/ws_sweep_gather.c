@@ -26,10 +26,9 @@ static int bytes_at_peer(void) {
     return n;
 }
 
-/* More than so many have, or do soon: what does not fit in the window at first comes when the kernel answers. */
-static int more_at_peer_than(int least) {
-    for (int i = 0; i != 1000 && bytes_at_peer() <= least; ++i) CHECK_INT(usleep(1000), 0);
-    return bytes_at_peer() > least;
+/* Until more than so many have: what does not fit in the window at first comes when the kernel answers. */
+static void wait_for_more_than(int least) {
+    while (bytes_at_peer() <= least) CHECK_INT(usleep(1000), 0);
 }
 
 static void close_both(void) {
@@ -112,7 +111,7 @@ TEST(gathered_messages_keep_their_place_in_front_of_a_large_one_and_of_many) {
         CHECK_INT(ws_send(w.ws, WS_BINARY, large, sizeof(large), now() + 5000), 0);
         for (int i = 0; i != 5; ++i)
             CHECK_INT(ws_send(w.ws, WS_BINARY | WS_GATHER, large, 30000, now() + 5000), 0);
-        CHECK(more_at_peer_than(50000));
+        wait_for_more_than(50000);
         wire_expect_text(&w, FIN | TEXT, "one");
         wire_expect(&w, FIN | BINARY, large, sizeof(large));
         for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, 30000);
@@ -127,7 +126,7 @@ TEST(gathered_lists_keep_their_place_in_front_of_one_that_does_not_fit_beside_th
         sweep_open(&w, (enum transport)transport, (enum role)role, 0);
         for (int i = 0; i != 5; ++i)
             CHECK_INT(ws_sendl(w.ws, WS_BINARY | WS_GATHER, &first, &last, now() + 5000), 0);
-        CHECK(more_at_peer_than(20000));
+        wait_for_more_than(20000);
         for (int i = 0; i != 5; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
         close_both();
     }
@@ -146,7 +145,7 @@ TEST(a_pong_that_does_not_fit_beside_what_is_gathered_leaves_together_with_it) {
         gathered = bytes_at_peer() == 0;
         attempts_that_gathered += gathered;
         CHECK_INT(ws_recv(w.ws, NULL, buf, sizeof(buf), 0), 4);
-        if (gathered) CHECK(more_at_peer_than(100000));
+        if (gathered) wait_for_more_than(100000);
         for (int i = 0; i != 4; ++i) wire_expect(&w, FIN | BINARY, large, sizeof(large));
         wire_expect(&w, FIN | PONG, payload, sizeof(payload));
         close_both();
