@@ -51,17 +51,21 @@ static void begin(const char *format, const struct ws_opts *opts) {
     CHECK(b >= 0);
 }
 
-/* Accepts the connection as a plain descriptor and reads a head. */
-static void serve_head(void) {
-    struct ipaddr peer;
-    s = tcp_accept(listener, &peer, now() + 5000);
-    CHECK(s >= 0);
+/* Reads a head from the connection. */
+static void read_head(void) {
     char *end = head;
     *head = 0;
     while (!strstr(head, "\r\n\r\n")) {
         CHECK_INT(brecv(s, end, 1, now() + 5000), 0);
         *++end = 0;
     }
+}
+
+/* Accepts a connection and reads a head from it. */
+static void serve_head(void) {
+    s = tcp_accept(listener, NULL, now() + 5000);
+    CHECK(s >= 0);
+    read_head();
 }
 
 static void answer(const char *text) { CHECK_INT(bsend(s, text, strlen(text), now() + 5000), 0); }

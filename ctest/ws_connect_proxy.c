@@ -18,12 +18,7 @@ TEST(a_proxy_of_HTTP_makes_a_tunnel) {
     CHECK_STR(head, "CONNECT name.invalid:80 HTTP/1.1\r\nHost: name.invalid:80\r\n"
                     "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n");
     answer("HTTP/1.1 200 Connection established\r\n\r\n");
-    char *end_ = head;
-    *head = 0;
-    while (!strstr(head, "\r\n\r\n")) {
-        CHECK_INT(brecv(s, end_, 1, now() + 5000), 0);
-        *++end_ = 0;
-    }
+    read_head();
     CHECK(head_starts_with(head, "GET /x HTTP/1.1\r\nHost: name.invalid\r\n"));
     CHECK(!strstr(head, "Proxy"));
     switch_protocols("");
@@ -56,12 +51,7 @@ TEST(a_proxy_of_SOCKS5_resolves_the_name) {
     send_bytes("\1\0", 2);
     expect_bytes("\5\1\0\3\14name.invalid\0\120", 19);
     send_bytes("\5\0\0\1\0\0\0\0\0\0", 10);
-    char *end_ = head;
-    *head = 0;
-    while (!strstr(head, "\r\n\r\n")) {
-        CHECK_INT(brecv(s, end_, 1, now() + 5000), 0);
-        *++end_ = 0;
-    }
+    read_head();
     switch_protocols("");
     end(0);
 }
