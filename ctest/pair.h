@@ -184,7 +184,7 @@ static inline void wait_until_arrived(void) {
     for (int fd = 0; fd != 1024; ++fd) raw_wait_for_arrival(fd, raw_other_end(fd));
 }
 
-/* Waits until one of the sockets of this process polls for that. */
+/* Waits until poll tells one of the events, or an error, of a socket of this process. */
 static inline void wait_for_a_socket(short events) {
     struct pollfd sockets[1024];
     nfds_t count = 0;
