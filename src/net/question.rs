@@ -8,13 +8,14 @@ use crate::memory::{try_box, try_push, try_vec};
 use crate::rt::big_stack::BigStack;
 use crate::rt::context::Context;
 use crate::rt::poller::{Direction, Watcher};
+use crate::rt::process::PerProcess;
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use std::collections::VecDeque;
 use std::net::{IpAddr as StdAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many questions are asked at a time.
 const MAX_THREADS: usize = 32;
@@ -201,50 +202,25 @@ unsafe fn addresses(list: *const libc::addrinfo, family: c_int) -> Result<Vec<Ip
     Ok(found)
 }
 
-/// The threads of a process.
-struct ThreadPool {
-    /// A child process has none of its parent's threads, so it makes a pool of its own.
-    process: libc::pid_t,
-    state: Mutex<PoolQueue>,
-}
-
+/// The threads of a process, and what they are to answer.
 struct PoolQueue {
     threads: usize,
     /// Those that no thread has begun with.
     waiting: VecDeque<Question>,
 }
 
-static POOL: AtomicPtr<ThreadPool> = AtomicPtr::new(ptr::null_mut());
+type ThreadPool = Mutex<PoolQueue>;
 
-/// The pool of this process. ENOMEM.
+/// The pool of this process, which has none of its parent's threads. ENOMEM.
 fn pool() -> Result<&'static ThreadPool> {
-    // SAFETY: takes nothing.
-    let process = unsafe { libc::getpid() };
-    let known = POOL.load(Ordering::Acquire);
-    // SAFETY: a pool is never freed.
-    if let Some(pool) = unsafe { known.as_ref() }
-        && pool.process == process
-    {
-        return Ok(pool);
-    }
-    let state = PoolQueue { threads: 0, waiting: VecDeque::new() };
-    let new = Box::into_raw(try_box(ThreadPool { process, state: Mutex::new(state) })?);
-    match POOL.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: as above.
-        Ok(_) => Ok(unsafe { &*new }),
-        Err(other) => {
-            // SAFETY: made above, and nobody has seen it.
-            drop(unsafe { Box::from_raw(new) });
-            // SAFETY: another thread of this process has made it.
-            Ok(unsafe { &*other })
-        }
-    }
+    static POOL: PerProcess<ThreadPool> = PerProcess::new();
+    POOL.get(|| Mutex::new(PoolQueue { threads: 0, waiting: VecDeque::new() }))
 }
 
 /// Has a thread find the answer, as soon as there is one. ENOMEM; EAGAIN if there can be no thread.
 pub(super) fn ask(question: &Question) -> Result<()> {
     let pool = pool()?;
-    let mut state = pool.state.lock().map_err(|_| Errno::ENOMEM)?;
+    let mut state = pool.lock().map_err(|_| Errno::ENOMEM)?;
     state.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     if state.threads < MAX_THREADS {
         // What looks a symbol up takes a kilobyte of the stack.
@@ -262,7 +238,7 @@ pub(super) fn ask(question: &Question) -> Result<()> {
 /// Nobody wants to know the answer any more. A thread that has begun goes on.
 pub(super) fn withdraw(question: &Question) {
     if let Ok(pool) = pool()
-        && let Ok(mut state) = pool.state.lock()
+        && let Ok(mut state) = pool.lock()
     {
         state.waiting.retain(|waiting| waiting.0 != question.0);
     }
@@ -273,7 +249,7 @@ extern "C" fn answer_questions(pool: *mut c_void) -> *mut c_void {
     // SAFETY: a pool is never freed.
     let pool = unsafe { &*pool.cast::<ThreadPool>() };
     loop {
-        let Ok(mut state) = pool.state.lock() else { break };
+        let Ok(mut state) = pool.lock() else { break };
         let Some(question) = state.waiting.pop_front() else {
             state.threads -= 1;
             break;

@@ -8,6 +8,7 @@ use crate::memory;
 use core::cell::Cell;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// What has been registered so far, once for the whole process.
@@ -101,6 +102,50 @@ unsafe extern "C" fn in_child() {
     }
 }
 
+/// A value that a process makes when it first needs it, and a child process makes anew: behind a lock in its parent's,
+/// which a thread that the child does not have may hold, it would wait for ever.
+pub(crate) struct PerProcess<T>(AtomicPtr<OfProcess<T>>);
+
+struct OfProcess<T> {
+    process: libc::pid_t,
+    value: T,
+    /// What the parent had made, which is never freed.
+    _parents: *const OfProcess<T>,
+}
+
+// SAFETY: what is shared is the value, and a number and a pointer that never change.
+unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}
+
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> PerProcess<T> {
+        PerProcess(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The value of this process. ENOMEM.
+    pub(crate) fn get(&self, make: impl FnOnce() -> T) -> Result<&T> {
+        // SAFETY: takes nothing.
+        let process = unsafe { libc::getpid() };
+        let known = self.0.load(Ordering::Acquire);
+        // SAFETY: never freed.
+        if let Some(known) = unsafe { known.as_ref() }
+            && known.process == process
+        {
+            return Ok(&known.value);
+        }
+        let new = Box::into_raw(memory::try_box(OfProcess { process, value: make(), _parents: known })?);
+        match self.0.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: as above.
+            Ok(_) => Ok(unsafe { &(*new).value }),
+            Err(other) => {
+                // SAFETY: made above, and nobody has seen it.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: another thread of this process has made it.
+                Ok(unsafe { &(*other).value })
+            }
+        }
+    }
+}
+
 /// Types of which a value is all zeros.
 ///
 /// # Safety
@@ -139,5 +184,32 @@ impl<T: Zeroable> Drop for WipedOnFork<T> {
     fn drop(&mut self) {
         // SAFETY: mapped with this size by `new`.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
+    }
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_taken_at_a_fork_is_another_one_in_the_child() {
+        static NUMBER: PerProcess<Mutex<i32>> = PerProcess::new();
+        let get = || NUMBER.get(|| Mutex::new(1)).unwrap();
+        let mut taken = get().lock().unwrap();
+        *taken = 2;
+        assert!(get().try_lock().is_err());
+        // SAFETY: the child calls what is safe after a fork, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_new = get().try_lock().is_ok_and(|number| *number == 1);
+            // SAFETY: takes a number.
+            unsafe { libc::_exit(i32::from(!is_new)) };
+        }
+        let mut status = -1;
+        // SAFETY: the place is writable.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        drop(taken);
+        assert_eq!(*get().lock().unwrap(), 2);
     }
 }

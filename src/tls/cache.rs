@@ -7,6 +7,7 @@
 use super::credentials::path;
 use crate::error::{Errno, Result};
 use crate::rt::clock;
+use crate::rt::process::PerProcess;
 use crate::why::{self, Fact};
 use core::ffi::CStr;
 use std::os::unix::fs::MetadataExt;
@@ -69,12 +70,12 @@ struct Known<T> {
     stamps: Option<Vec<Stamp>>,
 }
 
-/// Configurations, the one used last in front.
-pub(super) struct Cache<T>(Mutex<Vec<Entry<T>>>);
+/// Configurations, the one used last in front. A child process begins without: theirs have locks of their own, too.
+pub(super) struct Cache<T>(PerProcess<Mutex<Vec<Entry<T>>>>);
 
 impl<T> Cache<T> {
     pub(super) const fn new() -> Cache<T> {
-        Cache(Mutex::new(Vec::new()))
+        Cache(PerProcess::new())
     }
 
     /// The configuration for a key. If there is none, or one of the files has changed, it is made; if that
@@ -85,7 +86,7 @@ impl<T> Cache<T> {
         files: &[&CStr],
         make: impl FnOnce() -> Result<T>,
     ) -> Result<(Arc<T>, Trouble)> {
-        let known = self.find(&key);
+        let known = self.find(&key)?;
         if let Some(Known { config, trouble, stamps: None }) = known {
             return Ok((config, trouble));
         }
@@ -105,13 +106,13 @@ impl<T> Cache<T> {
                 }
             },
         };
-        self.put(Entry { key, stamps, checked: clock::now(), config: config.clone(), trouble });
+        self.put(Entry { key, stamps, checked: clock::now(), config: config.clone(), trouble })?;
         Ok((config, trouble))
     }
 
-    fn find(&self, key: &Key) -> Option<Known<T>> {
-        let mut entries = self.lock();
-        let place = entries.iter().position(|entry| entry.key == *key)?;
+    fn find(&self, key: &Key) -> Result<Option<Known<T>>> {
+        let mut entries = self.lock()?;
+        let Some(place) = entries.iter().position(|entry| entry.key == *key) else { return Ok(None) };
         entries[..=place].rotate_right(1);
         let (entry, now) = (&mut entries[0], clock::now());
         let is_due = entry.stamps.len() <= FEW_FILES || now - entry.checked >= INTERVAL;
@@ -120,18 +121,19 @@ impl<T> Cache<T> {
             entry.checked = now;
         }
         let stamps = is_due.then(|| entry.stamps.clone());
-        Some(Known { config: entry.config.clone(), trouble: entry.trouble, stamps })
+        Ok(Some(Known { config: entry.config.clone(), trouble: entry.trouble, stamps }))
     }
 
-    fn put(&self, entry: Entry<T>) {
-        let mut entries = self.lock();
+    fn put(&self, entry: Entry<T>) -> Result<()> {
+        let mut entries = self.lock()?;
         entries.retain(|other| other.key != entry.key);
         entries.insert(0, entry);
         entries.truncate(MAX_ENTRIES);
+        Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Result<MutexGuard<'_, Vec<Entry<T>>>> {
+        Ok(self.0.get(|| Mutex::new(Vec::new()))?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -185,6 +187,6 @@ mod tests {
         }
         assert_eq!(*cache.get(key("0"), &[], || Ok(77)).unwrap().0, 0);
         assert_eq!(*cache.get(key("1"), &[], || Ok(77)).unwrap().0, 77);
-        assert_eq!(cache.lock().len(), MAX_ENTRIES);
+        assert_eq!(cache.lock().unwrap().len(), MAX_ENTRIES);
     }
 }
