@@ -301,10 +301,10 @@ TEST(an_echo_takes_two_calls_to_be_told_of_and_no_more) {
             expect_answer();
         }
         /* poll of ours, epoll_wait of the library's, which its own loop makes too; now and then one more because half
-           a millisecond has passed. */
+           a millisecond has passed, which it always has under valgrind. */
         CHECK(calls >= 200);
     }
-    CHECK(calls < 250);
+    CHECK(calls < 250 || is_wrapped());
     CHECK_INT(hclose(h), 0);
 }
 #endif
